@@ -1,0 +1,153 @@
+"""drive-il: the command line.
+
+Sub-commands import lazily: only the one that was typed loads its rooms, so that
+commands without learning answer at once although torch alone takes seconds to import.
+Exit codes: 0 done, 1 failed, 2 bad usage.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tyro
+
+import drive_il
+
+
+@dataclass(frozen=True)
+class _Command:
+    """One sub-command: where its function is, and what it says in the list."""
+
+    target: str  # module:function
+    summary: str
+
+
+_Tree = dict[str, "_Command | _Group"]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A word with sub-commands of its own."""
+
+    summary: str
+    commands: _Tree
+
+
+_COMMANDS: _Tree = {
+    "reproduce": _Group(
+        "Re-run a claim from data to figure and page.",
+        {
+            "covariate-shift": _Command(
+                "drive_il.cli.reproduce:covariate_shift",
+                "Behaviour cloning falls apart with the horizon, DAgger does not.",
+            ),
+        },
+    ),
+    "record": _Command(
+        "drive_il.cli.data:record", "Let the expert drive a town and keep the episodes."
+    ),
+    "dataset": _Group(
+        "Look at recorded episodes.",
+        {
+            "info": _Command("drive_il.cli.data:info", "What a dataset holds."),
+            "verify": _Command("drive_il.cli.data:verify", "Check every file of a dataset."),
+        },
+    ),
+    "train": _Group(
+        "Train a learner and save a model folder.",
+        {
+            "alvinn": _Command("drive_il.cli.learn:train_alvinn", "ALVINN (Pomerleau 1989)."),
+            "bc": _Command(
+                "drive_il.cli.learn:train_bc", "Behaviour cloning, with or without augmentation."
+            ),
+            "dagger": _Command(
+                "drive_il.cli.learn:train_dagger", "DAgger (Ross, Gordon, Bagnell 2011)."
+            ),
+        },
+    ),
+    "evaluate": _Command(
+        "drive_il.cli.learn:evaluate", "Drive the expert or a model over routes and score it."
+    ),
+    "maps": _Group(
+        "The shipped towns, and maps of your own.",
+        {
+            "list": _Command("drive_il.cli.maps:list_maps", "Every map that can be named."),
+            "show": _Command("drive_il.cli.maps:show", "Draw a map, or a close-up, as a picture."),
+            "generate": _Command("drive_il.cli.maps:generate", "Make a new town as OpenDRIVE."),
+            "import": _Command("drive_il.cli.maps:import_map", "Take in an OpenDRIVE file."),
+        },
+    ),
+    "speed": _Command("drive_il.cli.machine:speed", "How fast this machine runs it."),
+    "warmup": _Command("drive_il.cli.machine:warmup", "Compile all kernels ahead of time."),
+}
+
+_EPILOGUE = """Imitation learning for driving: an embedded world on real road networks, experts,
+learners, and the bounds on their compounding errors.
+
+First steps: `drive-il reproduce covariate-shift` runs the main experiment;
+`drive-il maps list` shows the towns; every command explains itself with --help."""
+
+
+def _load(target: str) -> Callable[..., Any]:
+    module, _, name = target.partition(":")
+    function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return function
+
+
+def _placeholder(summary: str) -> Callable[[], None]:
+    def listed() -> None:
+        raise AssertionError("a command that was not typed cannot run")
+
+    listed.__doc__ = summary
+    return listed
+
+
+def _build(tree: _Tree, words: Sequence[str]) -> tyro.extras.SubcommandApp:
+    """Builds the parser with only the typed command loaded."""
+    app = tyro.extras.SubcommandApp()
+    for name, entry in tree.items():
+        typed = words[:1] == [name]
+        if isinstance(entry, _Group):
+            if typed:
+                app.command(_build(entry.commands, words[1:]), name=name)
+            else:
+                app.command(_placeholder(entry.summary), name=name)
+        else:
+            app.command(_load(entry.target) if typed else _placeholder(entry.summary), name=name)
+    return app
+
+
+def _run(words: Sequence[str]) -> None:
+    app = _build(_COMMANDS, words)
+    app.cli(
+        prog="drive-il",
+        description=_EPILOGUE,
+        args=words or ["--help"],
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Runs `drive-il`; raises SystemExit with the exit code."""
+    words = list(sys.argv[1:] if args is None else args)
+    if words == ["--version"]:
+        print(f"drive-il {drive_il.__version__}")
+        return
+    try:
+        _run(words)
+    except KeyboardInterrupt:
+        print("\ndrive-il: interrupted", file=sys.stderr)
+        raise SystemExit(1) from None
+    except BrokenPipeError:
+        # The reader (head, less) has gone; that is no failure of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (ValueError, OSError, ImportError) as error:
+        if os.environ.get("DRIVE_IL_TRACEBACK"):
+            raise
+        print(f"drive-il: {error}", file=sys.stderr)
+        raise SystemExit(1) from None

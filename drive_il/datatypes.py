@@ -1,0 +1,516 @@
+"""The nouns: what the rooms hand to each other.
+
+Conventions, everywhere: SI units, radians in [-pi, pi), x forward, y left, heading
+counter-clockwise from x, right-handed. The world frame is the OpenDRIVE file's own.
+Arrays lead with B rows; one world is B = 1. `steer` is LEFT positive.
+
+Records are NumPy structured arrays, so that a kernel takes few arguments and a
+snapshot is one copy per array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Records = npt.NDArray[np.void]
+"""A structured array; the docstring of each use names its dtype."""
+Floats = npt.NDArray[np.floating[Any]]
+Ints = npt.NDArray[np.integer[Any]]
+Bools = npt.NDArray[np.bool_]
+Array = npt.NDArray[Any]
+Observation = dict[str, Array]
+"""What a policy may see: named arrays, each with B leading rows."""
+State = dict[str, Array]
+"""A policy's memory between steps: named arrays, each with B leading rows."""
+
+
+class Command(IntEnum):
+    """Navigation order; names and numbers of CARLA's RoadOption."""
+
+    VOID = -1
+    LEFT = 1
+    RIGHT = 2
+    STRAIGHT = 3
+    LANEFOLLOW = 4
+    CHANGELANELEFT = 5
+    CHANGELANERIGHT = 6
+
+
+class Who(IntEnum):
+    """Who drove a step."""
+
+    POLICY = 0
+    EXPERT = 1
+    HUMAN = 2
+
+
+class Outcome(IntEnum):
+    """How an episode ended. RUNNING means it has not."""
+
+    RUNNING = 0
+    COMPLETED = 1  # reached the end of the route
+    TRUNCATED = 2  # reached the step limit
+    DEVIATED = 3  # left the route by more than the limit
+    BLOCKED = 4  # stood still for too long
+    ABORTED = 5  # stopped from outside; the data up to there is whole
+
+
+CONTROL = np.dtype([("throttle", "f8"), ("brake", "f8"), ("steer", "f8")])
+"""One control: throttle and brake in [0, 1], steer in [-1, 1], left positive."""
+
+VEHICLE = np.dtype(
+    [
+        ("x", "f8"),  # [m] centre of the vehicle, world frame
+        ("y", "f8"),  # [m]
+        ("z", "f8"),  # [m] road height below the centre
+        ("heading", "f8"),  # [rad]
+        ("pitch", "f8"),  # [rad] of the road below, nose up positive
+        ("speed", "f8"),  # [m/s] of the centre, >= 0
+        ("slip", "f8"),  # [rad] direction of the velocity minus heading
+        ("acceleration", "f8"),  # [m/s^2] along the velocity
+        ("yaw_rate", "f8"),  # [rad/s]
+        ("steering_angle", "f8"),  # [rad] of the front wheels, after the actuator
+        ("throttle", "f8"),  # [0, 1] after the actuator
+        ("brake", "f8"),  # [0, 1] after the actuator
+        ("steer", "f8"),  # [-1, 1] as last commanded
+        ("length", "f8"),  # [m]
+        ("width", "f8"),  # [m]
+        ("lane", "i4"),  # index of the driving lane below, -1 when there is none
+        ("off_road", "f8"),  # [m] from the centre to the nearest drivable surface, 0 on it
+    ]
+)
+"""State of one vehicle. Every field is restored by `World.restore`."""
+
+PROGRESS = np.dtype(
+    [
+        ("route", "i4"),  # index into the RouteTable
+        ("index", "i4"),  # last route point passed
+        ("s", "f8"),  # [m] arc length of the ego's projection on the route
+        ("s_max", "f8"),  # [m] the furthest s so far
+        ("route_length", "f8"),  # [m]
+        ("lateral_error", "f8"),  # [m] left positive
+        ("heading_error", "f8"),  # [rad] ego heading minus route heading
+        ("curvature", "f8"),  # [1/m] of the route at s
+        ("lane_width", "f8"),  # [m] of the route's lane at s
+        ("speed_limit", "f8"),  # [m/s]
+        ("command", "i4"),  # Command in force
+        ("target_x", "f8"),  # [m] target point, world frame: the next far waypoint
+        ("target_y", "f8"),
+        ("next_command", "i4"),  # Command of the target point
+        ("standing", "f8"),  # [s] for which the ego has stood still (speed < 0.1 m/s)
+        ("completed", "?"),  # the end of the route was reached
+    ]
+)
+"""Where one ego is along its route, and the flags an expert or criterion needs."""
+
+WEATHER = np.dtype(
+    [
+        ("cloudiness", "f4"),  # [%]
+        ("precipitation", "f4"),  # [%]
+        ("precipitation_deposits", "f4"),  # [%]
+        ("wind_intensity", "f4"),  # [%]
+        ("sun_azimuth_angle", "f4"),  # [deg]
+        ("sun_altitude_angle", "f4"),  # [deg]
+        ("fog_density", "f4"),  # [%]
+        ("fog_distance", "f4"),  # [m]
+        ("fog_falloff", "f4"),
+        ("wetness", "f4"),  # [%]
+    ]
+)
+"""Weather with the names, units and frame of carla.WeatherParameters."""
+
+ROUTE_POINT = np.dtype(
+    [
+        ("x", "f8"),  # [m] lane centre
+        ("y", "f8"),
+        ("z", "f8"),
+        ("heading", "f8"),  # [rad]
+        ("s", "f8"),  # [m] arc length from the start of the route
+        ("curvature", "f8"),  # [1/m] left positive
+        ("lane_width", "f8"),  # [m]
+        ("speed_limit", "f8"),  # [m/s]
+        ("lane", "i4"),  # index into RoadNetwork.lanes
+        ("command", "i4"),  # Command
+        ("in_junction", "?"),
+    ]
+)
+"""One dense route point, about 1 m from the next."""
+
+
+def default_weather(n_rows: int) -> Records:
+    """Returns CARLA's leaderboard default (clear, sun at 70 degrees), (n_rows,) WEATHER."""
+    weather = np.zeros(n_rows, WEATHER)
+    weather["cloudiness"] = 30.0
+    weather["sun_altitude_angle"] = 70.0
+    weather["fog_falloff"] = 0.2
+    return weather
+
+
+@dataclass(frozen=True)
+class Route:
+    """A planned route through one map.
+
+    Attributes:
+        id: its name in the route file.
+        town: name of the map.
+        points: dense points, (K,) ROUTE_POINT, K >= 2, world frame.
+        keypoints: the sparse points it was planned through, (N, 3) [m].
+        weathers: keyframes, (M,) WEATHER; empty means the default weather.
+        weather_at: [%] of the route at which each keyframe holds, (M,).
+    """
+
+    id: str
+    town: str
+    points: Records
+    keypoints: Floats
+    weathers: Records = field(default_factory=lambda: np.zeros(0, WEATHER))
+    weather_at: Floats = field(default_factory=lambda: np.zeros(0))
+
+    @property
+    def length(self) -> float:
+        """Arc length [m]."""
+        return float(self.points["s"][-1])
+
+
+@dataclass(frozen=True)
+class RouteTable:
+    """All routes of one world in one array, so that a kernel finds any of them.
+
+    Attributes:
+        points: (N,) ROUTE_POINT, route after route.
+        first: index of each route's first point, (R,) int32.
+        count: number of points of each route, (R,) int32.
+    """
+
+    points: Records
+    first: Ints
+    count: Ints
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything true about B (world, ego) pairs at one step; privileged.
+
+    The arrays of a world's own `scene` are views that the next step overwrites;
+    `take` copies.
+
+    Attributes:
+        ego: (B,) VEHICLE.
+        progress: (B,) PROGRESS.
+        weather: (B,) WEATHER.
+        step: steps since the reset, (B,) int64.
+        seed: episode seeds, (B,) uint64; noise is keyed by (seed, step, purpose).
+        routes: what `progress["route"]` and `progress["index"]` point into.
+        dt: step length [s].
+    """
+
+    ego: Records
+    progress: Records
+    weather: Records
+    step: Ints
+    seed: Ints
+    routes: RouteTable
+    dt: float
+
+    @property
+    def n_rows(self) -> int:
+        """B."""
+        return len(self.ego)
+
+    def take(self, rows: Ints) -> Scene:
+        """Returns a copy of some rows (int indices)."""
+        return Scene(
+            self.ego[rows],
+            self.progress[rows],
+            self.weather[rows],
+            self.step[rows],
+            self.seed[rows],
+            self.routes,
+            self.dt,
+        )
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where and how an episode starts, relative to its route.
+
+    Attributes:
+        s: arc length along the route [m].
+        lateral_error: offset from the lane centre, left positive [m].
+        heading_error: ego heading minus lane heading [rad].
+        speed: [m/s].
+    """
+
+    s: float = 0.0
+    lateral_error: float = 0.0
+    heading_error: float = 0.0
+    speed: float = 0.0
+
+
+@dataclass(frozen=True)
+class EpisodeSpec:
+    """All that decides an episode, together with the map and the policy.
+
+    Attributes:
+        route: what to drive.
+        seed: decides coins and noise.
+        max_steps: horizon T; the episode is truncated there.
+        start: where it starts.
+    """
+
+    route: Route
+    seed: int = 0
+    max_steps: int = 2000
+    start: Start = Start()
+
+    def __post_init__(self) -> None:
+        if self.max_steps < 1:
+            raise ValueError(f"max_steps must be at least 1, got {self.max_steps}")
+        if not 0 <= self.seed < 2**64:
+            raise ValueError(f"seed must be in [0, 2**64), got {self.seed}")
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One drive from reset to end: T steps, T + 1 states.
+
+    State t is what was seen before control t; the last state is the one it ended in.
+
+    Attributes:
+        spec: what it came from.
+        ego: (T + 1,) VEHICLE.
+        progress: (T + 1,) PROGRESS; `route` counts within the recording world.
+        weather: (T + 1,) WEATHER.
+        observations: named arrays, (T + 1, ...); empty when not kept.
+        control: as executed, (T,) CONTROL.
+        policy_control: what the policy proposed, (T,) CONTROL, NaN where it was not run.
+        expert_control: what the expert would do, (T,) CONTROL, NaN where nobody asked.
+        who: who drove, (T,) uint8 of `Who`.
+        asked: where an expert label was paid for, (T,) bool.
+        info: per-step extras of the policy, (T, ...).
+        outcome: how it ended.
+        dt: step length [s].
+    """
+
+    spec: EpisodeSpec
+    ego: Records
+    progress: Records
+    weather: Records
+    observations: Mapping[str, Array]
+    control: Records
+    policy_control: Records
+    expert_control: Records
+    who: Ints
+    asked: Bools
+    info: Mapping[str, Array]
+    outcome: Outcome
+    dt: float
+
+    def __post_init__(self) -> None:
+        n_steps = len(self.control)
+        if len(self.ego) != n_steps + 1:
+            raise ValueError(
+                f"an episode has one state more than controls, got {len(self.ego)} states "
+                f"and {n_steps} controls"
+            )
+
+    @property
+    def n_steps(self) -> int:
+        """T."""
+        return len(self.control)
+
+    @property
+    def labels(self) -> int:
+        """Expert labels this episode cost."""
+        return int(self.asked.sum())
+
+
+def nan_control(n_rows: int) -> Records:
+    """Returns (n_rows,) CONTROL, all NaN: "nobody said"."""
+    control = np.empty(n_rows, CONTROL)
+    for name in CONTROL.names or ():
+        control[name] = np.nan
+    return control
+
+
+def check_control(control: Records, n_rows: int, step: Ints | None = None) -> None:
+    """Refuses a control that no vehicle can execute.
+
+    Args:
+        control: (n_rows,) CONTROL.
+        n_rows: rows the world has.
+        step: step counter of each row, for the message, (n_rows,).
+
+    Raises:
+        ValueError: wrong dtype or shape, NaN, or out of range; names row, step and value.
+    """
+    if control.dtype != CONTROL or control.shape != (n_rows,):
+        raise ValueError(
+            f"control must be an array of dtype CONTROL and shape ({n_rows},), "
+            f"got dtype {control.dtype} and shape {control.shape}"
+        )
+    for name, low in (("throttle", 0.0), ("brake", 0.0), ("steer", -1.0)):
+        value = control[name]
+        bad = ~((value >= low) & (value <= 1.0))  # also true for NaN
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            at = f" at step {int(step[row])}" if step is not None else ""
+            raise ValueError(
+                f"{name} of row {row}{at} must be in [{low:g}, 1], got {value[row]!r}; "
+                "clip the policy's output"
+            )
+
+
+@dataclass(frozen=True)
+class CameraSpec:
+    """One camera on the ego.
+
+    The picture is (height, width, 3) uint8 RGB, (height, width) float32 depth along the
+    optical axis [m], or (height, width) uint8 semantic class with CARLA's tag numbers.
+    """
+
+    name: str = "rgb"
+    """key in the observation"""
+    kind: str = "rgb"
+    """rgb, depth or semantic"""
+    width: int = 96
+    """pixels"""
+    height: int = 64
+    """pixels"""
+    fov: float = 90.0
+    """horizontal field of view [deg]"""
+    x: float = 1.3
+    """forward of the ego's centre [m]"""
+    y: float = 0.0
+    """left of the ego's centre [m]"""
+    z: float = 1.6
+    """above the road [m]"""
+    yaw: float = 0.0
+    """left of the ego's heading [rad]"""
+    pitch: float = 0.0
+    """nose up [rad]"""
+    roll: float = 0.0
+    """right side down [rad]"""
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("rgb", "depth", "semantic"):
+            raise ValueError(f"camera kind must be rgb, depth or semantic, got {self.kind!r}")
+        if not (1 <= self.width <= 8192 and 1 <= self.height <= 8192):
+            raise ValueError(
+                f"camera width and height must be in [1, 8192], got {self.width}x{self.height}"
+            )
+        if not 1.0 <= self.fov < 180.0:
+            raise ValueError(f"camera fov must be in [1, 180) degrees, got {self.fov}")
+
+
+@dataclass(frozen=True)
+class ObservationSpec:
+    """Which sensors a policy has; saved in every model folder.
+
+    Every observation also holds `speed` (B,) float32 [m/s] and `command` (B,) int64.
+    """
+
+    cameras: tuple[CameraSpec, ...] = (CameraSpec(),)
+    """cameras, by name"""
+    range_finder: bool = False
+    """ALVINN's laser range finder: `range_finder` (B, 8, 32) float32 in [0, 1]"""
+    birdview: bool = False
+    """bird's-eye raster: `birdview` (B, C, H, W) uint8"""
+    state: bool = False
+    """privileged state vector: `state` (B, F) float32"""
+
+
+class World(Protocol):
+    """B worlds on one map, stepped together."""
+
+    @property
+    def n_rows(self) -> int:
+        """B."""
+        ...
+
+    @property
+    def scene(self) -> Scene:
+        """The present, as views that the next step overwrites."""
+        ...
+
+    def reset(self, rows: Ints, specs: list[EpisodeSpec]) -> None:
+        """Starts one episode in each of these rows."""
+        ...
+
+    def step(self, control: Records) -> None:
+        """Drives every row by one step of dt; `control` is (B,) CONTROL."""
+        ...
+
+    def snapshot(self, rows: Ints) -> Any:
+        """Copies the full state of these rows."""
+        ...
+
+    def restore(self, snapshot: Any, rows: Ints) -> None:
+        """Puts a snapshot into these rows, which may be others than it was taken from."""
+        ...
+
+
+class Observer(Protocol):
+    """Turns Scene rows into what a policy may see."""
+
+    @property
+    def spec(self) -> ObservationSpec:
+        """The sensors."""
+        ...
+
+    def observe(self, scene: Scene, rows: Ints) -> Observation:
+        """Returns named arrays with len(rows) leading rows."""
+        ...
+
+
+class Policy(Protocol):
+    """observation -> control. All memory lives in `state`, never on self."""
+
+    def initial_state(self, n_rows: int) -> State:
+        """Returns the memory before the first step, with n_rows leading rows."""
+        ...
+
+    def act(self, observation: Observation, state: State) -> tuple[Records, State, State]:
+        """Returns (control (B,) CONTROL, new state, info)."""
+        ...
+
+
+class Expert(Protocol):
+    """Labels any Scene, in any order: no memory beyond what the Scene shows."""
+
+    def control(self, scene: Scene) -> Records:
+        """Returns what the expert would do in each row, (B,) CONTROL."""
+        ...
+
+
+class Query(Protocol):
+    """Meters expert labels: one per row and step, peeks included."""
+
+    def __call__(self, rows: Ints) -> Records:
+        """Returns expert controls of these rows, (len(rows),) CONTROL."""
+        ...
+
+
+class Gate(Protocol):
+    """Decides who drives this step and who is asked for a label."""
+
+    def initial_memory(self, n_rows: int) -> State:
+        """Returns the memory before the first step."""
+        ...
+
+    def decide(
+        self,
+        memory: State,
+        scene: Scene,
+        observation: Observation,
+        control: Records,
+        query: Query,
+    ) -> tuple[State, Ints, Bools]:
+        """Returns (memory, who (B,) uint8 of `Who`, ask (B,) bool)."""
+        ...

@@ -1,0 +1,1 @@
+"""Judging drives: criteria, evaluation runs, result files."""

@@ -1,0 +1,1 @@
+"""Scripted experts: Scene in, Control out."""

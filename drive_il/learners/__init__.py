@@ -1,0 +1,1 @@
+"""Imitation learners: one paper, one file."""

@@ -1,0 +1,1 @@
+"""What a policy may see: Scene and RoadNetwork in, arrays out."""

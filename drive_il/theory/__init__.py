@@ -1,0 +1,1 @@
+"""Bounds on compounding errors and the estimators of what they need."""

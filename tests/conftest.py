@@ -1,0 +1,50 @@
+"""Shared fixtures and the slow tests' seeded tenth."""
+
+import math
+import random
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+_SHARED = Path(__file__).parents[2] / "shared"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run all cases of the slow tests")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without --slow, a seeded tenth of the cases of each slow test runs (at least one)."""
+    if config.getoption("--slow"):
+        return
+    cases: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("slow"):
+            cases[item.nodeid.partition("[")[0]].append(item)
+    left_out = set()
+    for name, found in cases.items():
+        kept = random.Random(name).sample(found, math.ceil(len(found) / 10))
+        left_out |= {item.nodeid for item in found} - {item.nodeid for item in kept}
+    if left_out:
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in left_out])
+        items[:] = [item for item in items if item.nodeid not in left_out]
+
+
+def _folder(name: str) -> Path:
+    folder = _SHARED / name
+    if not folder.is_dir():
+        pytest.skip(f"needs CARLA's own {name} in a folder shared/{name} beside the checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_maps() -> Path:
+    """Folder with Town01.xodr and Town04.xodr."""
+    return _folder("maps")
+
+
+@pytest.fixture(scope="session")
+def shared_routes() -> Path:
+    """Folder with the leaderboard 1.0 routes on these towns."""
+    return _folder("routes")
