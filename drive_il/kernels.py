@@ -1,115 +1,171 @@
 """How kernels are compiled, cached and run on all cores.
 
 Numba's file cache does not notice a changed callee in another file and silently keeps
-the old result. The cache therefore lives in a folder named by the hash of every kernel
-source plus numba version and CPU. Kernels have one explicit signature each, release the
-GIL and work on a range of rows; `run` calls them from one small shared thread pool
-(numba's own threads kill forked children or abort under concurrent callers).
+the old result. Each kernel is therefore cached in a folder named by the hash of its own
+source file and of every file of this project that it imports, directly or not, plus numba
+and numpy version and CPU. Kernels have one explicit signature each, release the GIL and
+work on a range of rows; `run` calls them from one small shared thread pool (numba's own
+threads kill forked children or abort under concurrent callers).
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar, cast
 
 import numba
 import numpy as np
-import platformdirs
 
-_MARKER = "from drive_il import kernels"
+from drive_il.folders import cache_folder
+
+_IMPORT = re.compile(
+    r"^[ \t]*from[ \t]+(drive_il[\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)", re.MULTILINE
+)
+_KEEP = 30 * 24 * 3600.0  # [s] compiled kernels that nobody used for so long are removed
 _lock = threading.RLock()
 F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+R = TypeVar("R")
+NumbaType: TypeAlias = Any
+"""A type or signature as numba writes it."""
 
 
-def cache_folder() -> Path:
-    """Where this project keeps what can be made again: compiled kernels, ground rasters."""
-    override = os.environ.get("DRIVE_IL_CACHE")
-    return Path(override) if override else Path(platformdirs.user_cache_dir("drive_il"))
-
-
-@cache
-def _kernel_cache() -> Path:
+def kernel_cache(source: Path) -> Path:
+    """Returns the folder for the compiled kernels of one source file, for this machine."""
     digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {_cpu_name()}".encode())
-    for source in sorted(Path(__file__).parent.rglob("*.py")):
-        text = source.read_text(encoding="utf-8")
-        if source == Path(__file__) or _MARKER in text or source.name == "datatypes.py":
-            digest.update(str(source.relative_to(Path(__file__).parent)).encode())
-            digest.update(text.encode())
+    for path in sorted(_closure(source.resolve()) | {Path(__file__).resolve()}):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return cache_folder() / "kernels" / digest.hexdigest()[:16]
 
 
+def _closure(source: Path) -> set[Path]:
+    """The file itself and every file of this project it imports, directly or not."""
+    found = {source}
+    waiting = [source]
+    while waiting:
+        for path in _imported(waiting.pop()):
+            if path not in found:
+                found.add(path)
+                waiting.append(path)
+    return found
+
+
+@cache
+def _imported(source: Path) -> frozenset[Path]:
+    folder = Path(__file__).resolve().parent
+    found = set()
+    for module, names in _IMPORT.findall(source.read_text(encoding="utf-8")):
+        base = folder.joinpath(*module.split(".")[1:])
+        candidates = [base, *(base / name for name in re.split(r"[\s,()]+", names) if name)]
+        for candidate in candidates:
+            for path in (candidate.with_suffix(".py"), candidate / "__init__.py"):
+                if path.is_file():
+                    found.add(path)
+    return frozenset(found)
+
+
+@cache
 def _cpu_name() -> str:
-    import llvmlite.binding as llvm
+    import llvmlite.binding as llvm  # type: ignore[import-untyped]
 
     return f"{llvm.get_host_cpu_name()} {sys.platform}"
 
 
-def record(dtype: np.dtype[np.void]) -> Any:
+def record(dtype: np.dtype[np.void]) -> NumbaType:
     """Returns the numba type of a record dtype, for a kernel's signature."""
     return numba.from_dtype(dtype)
 
 
 def device(function: F) -> F:
     """Marks a scalar function that kernels call; compiled into its callers."""
-    return numba.njit(nogil=True, error_model="numpy", inline="never")(function)
+    compiled = numba.njit(nogil=True, error_model="numpy", inline="never")(function)
+    return cast(F, compiled)
 
 
-class Kernel:
+class Kernel(Generic[P, R]):
     """A compiled entry point: one explicit signature, compiled at its first call."""
 
-    def __init__(self, function: Callable[..., Any], signature: Any) -> None:
+    def __init__(self, function: Callable[P, R], signature: NumbaType) -> None:
         self._function = function
         self._signature = signature
-        self._compiled: Callable[..., Any] | None = None
+        self._compiled: Callable[P, R] | None = None
         self.__doc__ = function.__doc__
         self.__name__ = function.__name__
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Runs it, compiling or loading it first when needed."""
         compiled = self._compiled or self.compile()
-        return compiled(*args)
+        return compiled(*args, **kwargs)
 
-    def compile(self) -> Callable[..., Any]:
+    def compile(self) -> Callable[P, R]:
         """Loads the compiled code from the cache, or compiles it."""
         with _lock:
             if self._compiled is None:
-                folder = _kernel_cache()
-                folder.mkdir(parents=True, exist_ok=True)
-                numba.config.CACHE_DIR = str(folder)
-                _say_once(folder)
+                is_cached = _open_cache(Path(self._function.__code__.co_filename))
                 self._compiled = numba.njit(
-                    self._signature, nogil=True, cache=True, error_model="numpy"
+                    self._signature, nogil=True, cache=is_cached, error_model="numpy"
                 )(self._function)
             return self._compiled
 
 
-def kernel(signature: Any) -> Callable[[Callable[..., Any]], Kernel]:
+def _open_cache(source: Path) -> bool:
+    """Points numba at the cache folder of a source file; False where there can be none."""
+    if not source.is_file():  # typed into a prompt
+        return False
+    folder = kernel_cache(source)
+    try:
+        is_new = not folder.is_dir()
+        folder.mkdir(parents=True, exist_ok=True)
+        os.utime(folder)
+        if is_new:
+            _remove_old(folder.parent)
+        if not any(folder.iterdir()):
+            _say_once(
+                "drive_il: compiling its kernels (once per machine and version, under a minute) ..."
+            )
+    except OSError as error:
+        _say_once(
+            f"drive_il: cannot keep compiled kernels ({error}), so each start compiles them "
+            "again; set DRIVE_IL_CACHE to a folder that can be written"
+        )
+        return False
+    numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
+    return True
+
+
+def _remove_old(parent: Path) -> None:
+    for folder in parent.iterdir():
+        if folder.is_dir() and time.time() - folder.stat().st_mtime > _KEEP:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def kernel(signature: NumbaType) -> Callable[[Callable[P, R]], Kernel[P, R]]:
     """Makes a `Kernel` of a function; `signature` is numba's, e.g. void(record(X)[::1], int64)."""
     return lambda function: Kernel(function, signature)
 
 
 @cache
-def _say_once(folder: Path) -> None:
-    if not any(folder.iterdir()):
-        print(
-            "drive_il: compiling its kernels (once per machine and version, under a minute) ...",
-            file=sys.stderr,
-            flush=True,
-        )
+def _say_once(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
 
 
 def n_threads() -> int:
     """Threads that `run` uses: DRIVE_IL_THREADS, or the cores this process may use."""
     value = os.environ.get("DRIVE_IL_THREADS", "")
     if not value:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
     if not value.isdigit() or int(value) < 1:
         raise ValueError(f"DRIVE_IL_THREADS must be a whole number >= 1, got {value!r}")
     return int(value)
@@ -120,7 +176,7 @@ def _pool(pid: int, size: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(size, thread_name_prefix="drive_il-kernel")
 
 
-def run(function: Kernel, n_rows: int, *args: Any, min_rows: int = 16) -> None:
+def run(function: Kernel[..., None], n_rows: int, *args: object, min_rows: int = 16) -> None:
     """Calls `function(first, last, *args)` over [0, n_rows), split over the thread pool.
 
     The result cannot depend on the split: a kernel treats each row on its own.
@@ -131,7 +187,9 @@ def run(function: Kernel, n_rows: int, *args: Any, min_rows: int = 16) -> None:
         args: the rest of its arguments.
         min_rows: below this many rows per thread the call stays on this thread.
     """
-    parts = min(n_threads(), n_rows // min_rows)
+    parts = n_rows // min_rows
+    if parts > 1:
+        parts = min(parts, n_threads())
     if parts <= 1:
         function(0, n_rows, *args)
         return

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "drive_il"
-BOTTOM = {"datatypes", "geometry", "randomness", "kernels", "steering"}
+BOTTOM = {"datatypes", "geometry", "randomness", "kernels", "steering", "folders"}
 EVERYTHING = {"*"}
 MAY_IMPORT: dict[str, set[str]] = {
     "handedness": set(),
@@ -20,8 +20,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sim": {"maps", "scenarios"},
     "env": {"maps", "sim", "sensors", "evaluation"},
     "carla_sim": {"maps", "handedness", "scenarios", "sim", "sensors"},
-    "rollout": set(),
-    "dataset": set(),
+    "rollout": {"rollout_log"},
+    "rollout_log": set(),
+    "dataset": {"dataset_file", "dataset_batches"},
+    "dataset_batches": {"dataset_file"},
+    "dataset_file": set(),
     "networks": set(),
     "fit": set(),
     "augment": {"maps", "sensors"},

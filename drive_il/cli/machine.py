@@ -33,8 +33,9 @@ def speed(json: bool = False, seconds: float = 1.0) -> None:
 
 def warmup() -> None:
     """Compiles all kernels and prepares the shipped towns, so that nothing waits later."""
-    from drive_il import kernels, speed as speeds
+    from drive_il import folders
+    from drive_il import speed as speeds
 
     start = time.perf_counter()
     speeds.warm_up(say=Console().print)
-    print(f"ready after {time.perf_counter() - start:.1f} s; compiled code is in {kernels.cache_folder()}")
+    print(f"ready after {time.perf_counter() - start:.1f} s; compiled code is in {folders.cache_folder()}")

@@ -200,3 +200,51 @@ class LaneGrid:
     first: Ints
     segment: Ints
     lane: Ints
+
+
+GRID_TYPES = (LaneType.DRIVING, LaneType.BIKING, LaneType.PARKING)
+"""Lane types whose surface a vehicle may drive on; the grid lists these."""
+_GRID_CELL = 4.0  # [m]
+
+
+def build_grid(lanes: Records, points: Records, cell: float = _GRID_CELL) -> LaneGrid:
+    """Indexes the drivable lane segments by the square cells their surface may touch.
+
+    A segment is listed in every cell that its bounding box, widened by half the lane's
+    width, meets; that is a superset of the cells it touches, and never misses one.
+
+    Args:
+        lanes: (L,) LANE.
+        points: (P,) LANE_POINT.
+        cell: edge of a cell [m].
+    """
+    listed = np.isin(lanes["type"], [int(kind) for kind in GRID_TYPES])
+    owner = np.repeat(np.arange(len(lanes)), lanes["count"])
+    is_last = np.zeros(len(points), bool)
+    is_last[lanes["first"] + lanes["count"] - 1] = True
+    segment = np.flatnonzero(listed[owner] & ~is_last)
+    if len(segment) == 0:
+        raise ValueError("the map has no driving lane; expected at least one")
+    a, b = points[segment], points[segment + 1]
+    half = 0.5 * np.maximum(a["width"], b["width"])
+    low_x = np.minimum(a["x"], b["x"]) - half
+    low_y = np.minimum(a["y"], b["y"]) - half
+    high_x = np.maximum(a["x"], b["x"]) + half
+    high_y = np.maximum(a["y"], b["y"]) + half
+    x0, y0 = float(low_x.min()) - cell, float(low_y.min()) - cell
+    columns = int((high_x.max() - x0) / cell) + 2
+    rows = int((high_y.max() - y0) / cell) + 2
+    i0, i1 = ((low_x - x0) / cell).astype(int), ((high_x - x0) / cell).astype(int)
+    j0, j1 = ((low_y - y0) / cell).astype(int), ((high_y - y0) / cell).astype(int)
+    cells, entries = [], []
+    for di in range(int((i1 - i0).max()) + 1):
+        for dj in range(int((j1 - j0).max()) + 1):
+            inside = (i0 + di <= i1) & (j0 + dj <= j1)
+            cells.append((j0 + dj)[inside] * columns + (i0 + di)[inside])
+            entries.append(segment[inside])
+    where, what = np.concatenate(cells), np.concatenate(entries)
+    order = np.lexsort((what, where))
+    first = np.zeros(rows * columns + 1, np.int32)
+    np.cumsum(np.bincount(where, minlength=rows * columns), out=first[1:])
+    what = what[order].astype(np.int32)
+    return LaneGrid(x0, y0, cell, columns, rows, first, what, owner[what].astype(np.int32))

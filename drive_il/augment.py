@@ -1,0 +1,198 @@
+"""Augmentation: other light on the same picture, and the same place from another pose.
+
+Photometric augmentation goes through torchvision's v2 transforms. Viewpoint augmentation
+does not warp pictures: the simulator's own camera renders what the ego would see after a
+lateral shift and a rotation, and the label is corrected by pure pursuit as ALVINN did
+(Pomerleau 1991): the shifted car steers for the point that the original one was going to.
+That costs no expert query.
+
+What a frame becomes is decided by (seed, epoch, index of the frame) alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torchvision.transforms.v2 import functional
+
+from drive_il import steering
+from drive_il.datatypes import Array, Floats, Ints, Records
+from drive_il.geometry import wrap_angle
+from drive_il.randomness import derive_seed, uniform
+
+Renderer = Callable[[Records, Records], Array]
+"""(ego (N,) VEHICLE, weather (N,) WEATHER) -> pictures (N, H, W, 3) uint8"""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What the random numbers of a batch are keyed by.
+
+    Attributes:
+        seed: of the training run.
+        epoch: pass over the data.
+        index: which frame of the data each row is, (N,).
+    """
+
+    seed: int
+    epoch: int
+    index: Ints
+
+    def uniform(self, purpose: str, n: int) -> Floats:
+        """Returns n numbers in [0, 1) per row, (N, n)."""
+        key = derive_seed(self.seed, purpose, self.epoch)
+        return uniform(np.full(len(self.index), key, np.uint64), self.index, purpose, n)
+
+
+@dataclass(frozen=True)
+class PhotometricConfig:
+    """Other light; factors are drawn from [1 - x, 1 + x]."""
+
+    brightness: float = 0.3
+    """range of the brightness factor"""
+    contrast: float = 0.3
+    """range of the contrast factor"""
+    saturation: float = 0.3
+    """range of the saturation factor"""
+    probability: float = 0.8
+    """share of the frames that change"""
+
+    def __post_init__(self) -> None:
+        for name in ("brightness", "contrast", "saturation", "probability"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class ViewpointConfig:
+    """The ego somewhere else."""
+
+    shift: float = 1.0
+    """largest lateral shift, either way [m]"""
+    rotation: float = 5.0
+    """largest rotation, either way [deg]"""
+    lookahead: float = 3.5
+    """distance of the point steered for, at standstill [m]"""
+    lookahead_time: float = 0.7
+    """how much further with speed [s]"""
+    probability: float = 0.5
+    """share of the frames that change"""
+
+    def __post_init__(self) -> None:
+        if not self.lookahead > 0:
+            raise ValueError(f"lookahead must be positive, got {self.lookahead}")
+        for name in ("shift", "rotation", "lookahead_time"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        if not 0 <= self.probability <= 1:
+            raise ValueError(f"probability must be in [0, 1], got {self.probability}")
+
+
+def photometric(pictures: Array, config: PhotometricConfig, draw: Draw) -> Array:
+    """Changes brightness, contrast and saturation of each picture.
+
+    Args:
+        pictures: (N, H, W, 3) uint8.
+        config: how much.
+        draw: which frames these are.
+
+    Returns:
+        (N, H, W, 3) uint8, a new array.
+    """
+    draws = draw.uniform("photometric", 4)
+    changed = np.array(pictures)
+    for row in np.flatnonzero(draws[:, 3] < config.probability):
+        factors = 1.0 + (2.0 * draws[row, :3] - 1.0) * (
+            config.brightness,
+            config.contrast,
+            config.saturation,
+        )
+        picture = torch.from_numpy(changed[row]).permute(2, 0, 1)
+        picture = functional.adjust_brightness(picture, factors[0])
+        picture = functional.adjust_contrast(picture, factors[1])
+        picture = functional.adjust_saturation(picture, factors[2])
+        changed[row] = picture.permute(1, 2, 0).numpy()
+    return changed
+
+
+def viewpoint(
+    pictures: Array,
+    ego: Records,
+    weather: Records,
+    steer: Floats,
+    render: Renderer,
+    config: ViewpointConfig,
+    draw: Draw,
+) -> tuple[Array, Floats]:
+    """Moves the ego sideways, turns it, renders again and corrects the label.
+
+    Args:
+        pictures: what was seen, (N, H, W, 3) uint8.
+        ego: where from, (N,) VEHICLE.
+        weather: (N,) WEATHER.
+        steer: the expert's labels, (N,).
+        render: the camera that took the pictures.
+        config: how far.
+        draw: which frames these are.
+
+    Returns:
+        Pictures (N, H, W, 3) uint8 and steer labels (N,), new arrays.
+    """
+    draws = draw.uniform("viewpoint", 3)
+    rows = np.flatnonzero(draws[:, 2] < config.probability)
+    pictures, steer = np.array(pictures), np.array(steer)
+    if not len(rows):
+        return pictures, steer
+    shift = config.shift * (2.0 * draws[rows, 0] - 1.0)
+    rotation = np.deg2rad(config.rotation) * (2.0 * draws[rows, 1] - 1.0)
+    moved = shifted(ego[rows], shift, rotation)
+    pictures[rows] = render(moved, weather[rows])
+    distance = config.lookahead + config.lookahead_time * moved["speed"]
+    curvature = corrected_curvature(
+        steering.curvature_of_steer(steer[rows]), shift, rotation, distance
+    )
+    steer[rows] = steering.steer_of_curvature(curvature)
+    return pictures, steer
+
+
+def shifted(ego: Records, shift: Floats, rotation: Floats) -> Records:
+    """Returns the vehicles moved to their left [m] and turned left [rad], (N,) VEHICLE."""
+    moved = ego.copy()
+    moved["x"] -= shift * np.sin(ego["heading"])
+    moved["y"] += shift * np.cos(ego["heading"])
+    moved["heading"] = wrap_angle(ego["heading"] + rotation)
+    return moved
+
+
+def corrected_curvature(
+    curvature: Floats, shift: Floats, rotation: Floats, lookahead: Floats
+) -> Floats:
+    """Corrects a label by pure pursuit (Pomerleau 1991), in curvatures instead of radii.
+
+    The arc of radius r passes d = r - sqrt(r^2 - l^2) beside the point at lookahead l
+    straight ahead. Seen from the moved car that target lies
+    d' = cos(theta) (d + s + l tan(theta)) to the left, with s and theta the shift and the
+    rotation to the RIGHT, and the arc through it has r' = (l^2 + d'^2) / (2 d').
+    In turns so tight that their arc does not reach l, l is shortened to 0.7 r.
+
+    Args:
+        curvature: label at the original pose, left positive, (N,) [1/m].
+        shift: of the ego to its left, (N,) [m].
+        rotation: of the ego to its left, (N,) [rad].
+        lookahead: l, (N,) or a number [m].
+
+    Returns:
+        Label at the moved pose, (N,) [1/m].
+    """
+    curvature = np.asarray(curvature, np.float64)
+    bend = np.abs(curvature)
+    distance = np.minimum(lookahead, 0.7 / np.maximum(bend, 1e-9))
+    # (1 - sqrt(1 - k^2 l^2)) / k, in a form that holds for k = 0 too.
+    beside = (
+        curvature * distance**2 / (1.0 + np.sqrt(1.0 - np.minimum((bend * distance) ** 2, 1.0)))
+    )
+    seen = np.cos(rotation) * (beside - shift - distance * np.tan(rotation))
+    return np.asarray(2.0 * seen / (distance**2 + seen**2))

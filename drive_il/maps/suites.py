@@ -1,0 +1,206 @@
+"""Route suites for the shipped towns: `python -m drive_il.maps.suites` writes them anew.
+
+A route is a random walk over the driving lanes: a random way out at each junction, a lane
+change now and then where one is permitted, no lane driven twice. Keypoints stand in the
+middle of the roads between junctions, so that the planner finds the same way again. The seed
+decides everything; a test suite keeps its starts and goals away from its training suite's.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from drive_il.datatypes import Floats, Route
+from drive_il.maps.lane_graph import LaneGraph
+from drive_il.maps.network import RoadNetwork
+from drive_il.maps.planning import RoutePlanner
+from drive_il.maps.route_files import RouteRecord, make_record, write_routes
+
+SHORT = (100.0, 300.0)
+"""[m] length of the short routes of a suite"""
+LONG = (800.0, 2000.0)
+"""[m] length of the long routes of a suite"""
+
+_APART = 20.0  # [m] between starts (and goals) of routes that must differ
+_MARGIN = 8.0  # [m] between a start or goal and the end of its lane
+_CHANGE_CHANCE = 0.4  # of changing lane where the walk could
+_CHANGE_ROOM = 30.0  # [m] the walk changes lane only with this much room
+_ATTEMPTS = 400  # walks per route before the suite is given up
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """A random way through the lanes: where it begins, its keypoints, how far it goes."""
+
+    keypoints: list[Floats]
+    length: float
+
+
+def make_suite(
+    network: RoadNetwork,
+    n_short: int,
+    n_long: int,
+    seed: int,
+    avoid: Sequence[RouteRecord] = (),
+) -> list[RouteRecord]:
+    """Draws a suite of routes.
+
+    Args:
+        network: the town.
+        n_short: routes of 100 to 300 m.
+        n_long: routes of 0.8 to 2 km.
+        seed: the same seed gives the same suite.
+        avoid: records whose starts and goals are not used again.
+
+    Returns:
+        Short routes, then long ones, with ids "0", "1", ...
+
+    Raises:
+        ValueError: if the town is too small for that many different routes.
+    """
+    planner = RoutePlanner(network)
+    rng = np.random.default_rng(seed)
+    records: list[RouteRecord] = []
+    for low, high, n in ((*SHORT, n_short), (*LONG, n_long)):
+        for _ in range(n):
+            record = _draw(planner, rng, (low, high), [*avoid, *records])
+            if record is None:
+                raise ValueError(
+                    f"map {network.name} has no room for {n_short} short and {n_long} long "
+                    f"routes: found {len(records)}; ask for fewer or make the town larger"
+                )
+            records.append(replace(record, id=str(len(records))))
+    return records
+
+
+def _draw(
+    planner: RoutePlanner,
+    rng: np.random.Generator,
+    bounds: tuple[float, float],
+    taken: Sequence[RouteRecord],
+) -> RouteRecord | None:
+    starts = np.array([record.keypoints[0] for record in taken]).reshape(-1, 3)
+    goals = np.array([record.keypoints[-1] for record in taken]).reshape(-1, 3)
+    margin = 0.02 * bounds[0]  # the plan differs a little from the walk
+    for _ in range(_ATTEMPTS):
+        target = rng.uniform(bounds[0] + margin, bounds[1] - margin)
+        walk = _walk(planner.graph, rng, target)
+        if walk is None or not bounds[0] + margin <= walk.length <= bounds[1] - margin:
+            continue
+        keypoints = np.round(np.array(walk.keypoints), 3)
+        if _near(keypoints[0], starts) or _near(keypoints[-1], goals):
+            continue
+        route = planner.plan(keypoints)
+        if bounds[0] <= route.length <= bounds[1] and _simple(route):
+            return make_record("", planner.network.name, keypoints)
+    return None
+
+
+def _near(place: Floats, others: Floats) -> bool:
+    return bool((np.hypot(*(others[:, :2] - place[:2]).T) < _APART).any())
+
+
+def _simple(route: Route) -> bool:
+    """Whether no lane is driven twice and no bend is sharper than a car can drive."""
+    lanes = route.points["lane"]
+    visits = lanes[np.concatenate(([True], lanes[1:] != lanes[:-1]))]
+    sharpest = float(np.abs(route.points["curvature"]).max())
+    return len(visits) == len(set(visits.tolist())) and sharpest < 0.25
+
+
+def _walk(graph: LaneGraph, rng: np.random.Generator, target: float) -> _Walk | None:
+    """Walks about `target` metres from a random place; None when it ends in a dead end."""
+    roads = [
+        lane
+        for lane, driving in enumerate(graph.driving)
+        if driving and not graph.junction[lane] and graph.length[lane] > 2.0 * _MARGIN
+    ]
+    if not roads:
+        return None
+    lengths = np.array([graph.length[lane] for lane in roads])
+    lane = roads[int(rng.choice(len(roads), p=lengths / lengths.sum()))]
+    s = float(rng.uniform(_MARGIN, graph.length[lane] - _MARGIN))
+    keypoints = [_place(graph, lane, s)]
+    travelled, visited = 0.0, {lane}
+    while True:
+        left = graph.length[lane] - s
+        need = target - travelled
+        road = not graph.junction[lane]
+        if road and need <= left - _MARGIN:
+            goal = s + max(need, 0.0)
+            if goal < _MARGIN or len(keypoints) == 1 and need <= 0.0:
+                goal = s + _MARGIN
+            keypoints.append(_place(graph, lane, goal))
+            return _Walk(keypoints, travelled + goal - s)
+        changes = [
+            other
+            for other, low, high in graph.changes[lane]
+            if other not in visited and min(high, graph.length[lane]) - max(s, low) > _CHANGE_ROOM
+        ]
+        if changes and rng.uniform() < _CHANGE_CHANCE:
+            fraction = s / graph.length[lane]
+            lane = changes[int(rng.integers(len(changes)))]
+            visited.add(lane)
+            s = fraction * graph.length[lane]
+            end = graph.length[lane] - _MARGIN
+            keypoints.append(_place(graph, lane, end))
+            travelled += end - s
+            s = end
+            continue
+        ways = [other for other in graph.successors[lane] if other not in visited]
+        if not ways:
+            return None
+        travelled += left
+        lane, s = ways[int(rng.integers(len(ways)))], 0.0
+        visited.add(lane)
+        middle = 0.5 * graph.length[lane]
+        if not graph.junction[lane] and middle > _MARGIN and target - travelled > 2.0 * middle:
+            keypoints.append(_place(graph, lane, middle))
+
+
+def _place(graph: LaneGraph, lane: int, s: float) -> Floats:
+    place: Floats = graph.at(lane, np.array([s]))[0, :3]
+    return place
+
+
+def write_town_suites(network: RoadNetwork, folder: Path) -> list[Path]:
+    """Writes the suites of a shipped town.
+
+    Towns get a training and a test suite of 12 short and 12 long routes each; dell, which is
+    one road, gets a single suite of 8 and 4.
+
+    Returns:
+        The files written.
+    """
+    if network.name == "dell":
+        path = folder / "dell.xml"
+        write_routes(path, make_suite(network, 8, 4, seed=4))
+        return [path]
+    train = make_suite(network, 12, 12, seed=1)
+    test = make_suite(network, 12, 12, seed=2, avoid=train)
+    paths = [folder / f"{network.name}_train.xml", folder / f"{network.name}_test.xml"]
+    write_routes(paths[0], train)
+    write_routes(paths[1], test)
+    return paths
+
+
+def main() -> None:
+    """Writes all suites of the shipped towns."""
+    from drive_il.maps import library
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("towns", nargs="*", default=["alder", "birch", "cedar", "dell"])
+    parser.add_argument("--out", type=Path, default=Path("routes"), help="folder to write to")
+    arguments = parser.parse_args()
+    for town in arguments.towns:
+        for path in write_town_suites(library.load(town), arguments.out):
+            print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,473 @@
+"""`drive`: the only loop over World.step.
+
+Rows are refilled with the next spec as soon as they finish. What an episode becomes never
+depends on the number of rows, the row it ran in or what ran beside it; results come in the
+order of the specs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from drive_il.datatypes import (
+    CONTROL,
+    Array,
+    Bools,
+    Episode,
+    EpisodeSpec,
+    Expert,
+    Gate,
+    Ints,
+    Observation,
+    Observer,
+    Outcome,
+    Policy,
+    Records,
+    RouteTable,
+    Scene,
+    State,
+    Who,
+    World,
+    check_control,
+    nan_control,
+)
+from drive_il.rollout_log import Log
+
+_ON_STATES = ("ego", "progress", "weather")
+_ON_STEPS = ("control", "policy_control", "expert_control", "who", "asked")
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a listener is told after each step.
+
+    Attributes:
+        scene: the state reached, (B,) rows; finished rows already hold their next episode.
+        control: what was just executed, (B,) CONTROL.
+        who: who drove, (B,) uint8 of `Who`.
+        active: rows that have an episode to drive, (B,) bool.
+        spec: index of the spec that each row drives, (B,).
+        n_finished: episodes finished so far.
+        n_specs: episodes in all.
+    """
+
+    scene: Scene
+    control: Records
+    who: Ints
+    active: Bools
+    spec: Ints
+    n_finished: int
+    n_specs: int
+
+
+Stop = Callable[[Scene], Ints]
+"""Scene -> Outcome of each row; RUNNING goes on."""
+Listener = Callable[[Step], None]
+Sink = Callable[[Episode], None]
+
+
+def drive(
+    world: World,
+    observer: Observer | None,
+    policy: Policy | None,
+    specs: Sequence[EpisodeSpec],
+    *,
+    expert: Expert | None = None,
+    gate: Gate | None = None,
+    stop: Stop | None = None,
+    pedals: Expert | None = None,
+    label_budget: int | None = None,
+    keep_observations: bool = True,
+    listener: Listener | None = None,
+    sink: Sink | None = None,
+) -> list[Episode]:
+    """Drives one episode per spec.
+
+    A label is one expert action of one row and step: asked for by the gate, peeked at
+    through `query`, or executed because the expert drives; it counts once. A label budget
+    is granted in the order of the specs, as if they were driven one after the other: the
+    step that needs one label too many ends its episode before it (ABORTED), and later
+    specs are not driven.
+
+    Args:
+        world: where; one map, which all specs must be of.
+        observer: what the policy sees; may be None when nobody looks.
+        policy: who drives; may be None when the gate lets the expert drive every step.
+        specs: the episodes.
+        expert: gives labels, and drives where the gate says so.
+        gate: None lets the policy drive every step and asks nobody.
+        stop: ends episodes early; None drives every episode for its max_steps.
+        pedals: when given, throttle and brake of the policy's control are replaced by
+            this expert's, which costs no label: the policy only steers.
+        label_budget: labels in all; None does not limit them.
+        keep_observations: False leaves the observations out of the episodes.
+        listener: called after each step, e.g. to show progress.
+        sink: when given, takes each episode as soon as it is finished (with a label
+            budget: as soon as those before it are), and none is kept. What it was given
+            before an interruption is whole.
+
+    Returns:
+        The episodes in the order of the specs; empty with a sink.
+
+    Raises:
+        ValueError: a control that no vehicle can execute (names row, step and value), or a
+            piece that is missing.
+    """
+    if gate is None and policy is None:
+        raise ValueError("drive needs a policy, or an expert and a gate that lets it drive")
+    if gate is not None and expert is None:
+        raise ValueError(f"the gate {gate!r} needs an expert to ask; pass expert=")
+    if policy is not None and observer is None:
+        raise ValueError("a policy needs an observer to see with; pass observer=")
+    if label_budget is not None and label_budget < 0:
+        raise ValueError(f"label_budget must not be negative, got {label_budget}")
+    run = _Run(
+        _Pieces(world, observer, policy, expert, gate, stop, pedals, keep_observations),
+        list(specs),
+        _Desk(len(specs), label_budget, sink),
+    )
+    run.begin()
+    while run.active.any():
+        control, who = run.step()
+        if listener is not None:
+            listener(
+                Step(
+                    world.scene,
+                    control,
+                    who,
+                    run.active.copy(),
+                    run.spec.copy(),
+                    run.desk.n_finished,
+                    len(specs),
+                )
+            )
+    return run.desk.kept
+
+
+def scene_of(episode: Episode) -> Scene:
+    """Returns the T + 1 states of an episode as the rows of one Scene.
+
+    Any expert, criterion or sensor can be run on them again. The route table holds the
+    episode's own route alone.
+    """
+    progress = episode.progress.copy()
+    progress["route"] = 0
+    points = np.ascontiguousarray(episode.spec.route.points)
+    n_states = len(episode.ego)
+    return Scene(
+        ego=episode.ego.copy(),
+        progress=progress,
+        weather=episode.weather.copy(),
+        step=np.arange(n_states, dtype=np.int64),
+        seed=np.full(n_states, episode.spec.seed, np.uint64),
+        routes=RouteTable(points, np.zeros(1, np.int32), np.full(1, len(points), np.int32)),
+        dt=episode.dt,
+    )
+
+
+@dataclass(frozen=True)
+class _Pieces:
+    world: World
+    observer: Observer | None
+    policy: Policy | None
+    expert: Expert | None
+    gate: Gate | None
+    stop: Stop | None
+    pedals: Expert | None
+    keep_observations: bool
+
+    @property
+    def look(self) -> bool:
+        """Whether anyone sees or keeps observations."""
+        return self.observer is not None and (self.policy is not None or self.keep_observations)
+
+
+class _Desk:
+    """Takes finished episodes, grants labels in the order of the specs, hands out."""
+
+    def __init__(self, n_specs: int, budget: int | None, sink: Sink | None) -> None:
+        self.kept: list[Episode] = []
+        self.n_finished = 0
+        self.used = np.zeros(n_specs, np.int64)  # labels, of running episodes so far
+        self._budget = budget
+        self._sink = sink
+        self._waiting: dict[int, Episode] = {}
+        self._next = 0
+        self._granted = 0
+
+    def may_start(self, spec: int) -> bool:
+        """Whether any label could be left for this spec."""
+        return self._budget is None or int(self.used[:spec].sum()) < self._budget
+
+    def over(self, specs: Ints) -> Bools:
+        """Which running episodes certainly hold a label that will not be granted."""
+        if self._budget is None:
+            return np.zeros(len(specs), np.bool_)
+        return np.asarray(np.cumsum(self.used)[specs] > self._budget, np.bool_)
+
+    def take(self, spec: int, episode: Episode) -> None:
+        """Takes a finished episode and hands out what can be."""
+        self.n_finished += 1
+        if self._budget is None and self._sink is not None:
+            self._sink(episode)
+            return
+        self._waiting[spec] = episode
+        while self._next in self._waiting:
+            self._hand_out(self._waiting.pop(self._next))
+            self._next += 1
+
+    def _hand_out(self, episode: Episode) -> None:
+        if self._budget is not None:
+            left = self._budget - self._granted
+            if left == 0:
+                return
+            self._granted += min(left, episode.labels)
+            if episode.labels > left:
+                episode = _shorten(episode, int(np.flatnonzero(episode.asked)[left]))
+        if episode.n_steps == 0 and episode.outcome == Outcome.ABORTED:
+            return
+        if self._sink is None:
+            self.kept.append(episode)
+        else:
+            self._sink(episode)
+
+
+def _shorten(episode: Episode, n_steps: int) -> Episode:
+    states, steps = slice(0, n_steps + 1), slice(0, n_steps)
+    return replace(
+        episode,
+        outcome=Outcome.ABORTED,
+        observations={name: value[states] for name, value in episode.observations.items()},
+        info={name: value[steps] for name, value in episode.info.items()},
+        **{name: getattr(episode, name)[states] for name in _ON_STATES},
+        **{name: getattr(episode, name)[steps] for name in _ON_STEPS},
+    )
+
+
+class _Run:
+    """One call of `drive`: which row drives what, and the memories of policy and gate."""
+
+    def __init__(self, pieces: _Pieces, specs: list[EpisodeSpec], desk: _Desk) -> None:
+        n_rows = pieces.world.n_rows
+        self.pieces, self.specs, self.desk = pieces, specs, desk
+        self.active: Bools = np.zeros(n_rows, np.bool_)
+        self.spec: Ints = np.zeros(n_rows, np.int64)
+        self._since: Ints = np.zeros(n_rows, np.int64)  # tick at which the episode began
+        self._max_steps: Ints = np.zeros(n_rows, np.int64)
+        self._tick = 0
+        self._next = 0
+        self._log = Log(n_rows)
+        self._observation: Observation = {}
+        self._fresh_state: State = pieces.policy.initial_state(n_rows) if pieces.policy else {}
+        self._fresh_memory: State = pieces.gate.initial_memory(n_rows) if pieces.gate else {}
+        self._state, self._memory = self._fresh_state, self._fresh_memory
+
+    def begin(self) -> None:
+        """Fills the rows for the first time."""
+        n_rows = len(self.active)
+        if not self.specs or not self.desk.may_start(0):
+            return
+        idle = np.arange(min(len(self.specs), n_rows), n_rows)
+        if len(idle):  # a world steps all its rows, so that each needs an episode
+            self.pieces.world.reset(idle, [self.specs[0]] * len(idle))
+        self._refill(np.arange(n_rows))
+
+    def step(self) -> tuple[Records, Ints]:
+        """Drives every active row by one step; returns (control, who)."""
+        control, who = self._decide()
+        self.pieces.world.step(control)
+        self._tick += 1
+        self._observation = {}
+        self._record_states()
+        rows = np.flatnonzero(self.active)
+        if self.pieces.keep_observations:  # the state an episode ends in is seen too
+            self._observe(rows)
+        ended = self._finish(rows)
+        if not self.pieces.keep_observations:
+            self._observe(np.flatnonzero(self.active))
+        self._refill(ended)
+        if self.active.any():
+            self._log.forget(int(self._since[self.active].min()))
+        return control, who
+
+    def _decide(self) -> tuple[Records, Ints]:
+        world, policy, gate = self.pieces.world, self.pieces.policy, self.pieces.gate
+        n_rows, scene = world.n_rows, world.scene
+        proposed, info = nan_control(n_rows), State()
+        who: Ints = np.zeros(n_rows, np.uint8)
+        if policy is not None:
+            proposed, self._state, info = policy.act(self._observation, self._state)
+            proposed = self._with_pedals(proposed)
+        meter = _Meter(self.pieces.expert, scene, self.active)
+        if gate is not None:
+            self._memory, who, ask = gate.decide(
+                self._memory, scene, self._observation, proposed, meter.query
+            )
+            meter.ask(np.flatnonzero((ask | (who == Who.EXPERT)) & self.active))
+        control = self._executed(proposed, who, meter)
+        self.desk.used[self.spec[self.active]] += meter.asked[self.active]
+        self._log.write(
+            self._tick,
+            {
+                "control": control,
+                "policy_control": proposed,
+                "expert_control": meter.labels,
+                "who": who,
+                "asked": meter.asked,
+            },
+        )
+        self._log.write(self._tick, info, "info.")
+        return control, who
+
+    def _with_pedals(self, proposed: Records) -> Records:
+        pedals = self.pieces.pedals
+        if pedals is None:
+            return proposed
+        proposed = proposed.copy()
+        rows = np.flatnonzero(self.active)
+        pushed = pedals.control(_rows_of(self.pieces.world.scene, rows))
+        for name in ("throttle", "brake"):
+            proposed[name][rows] = pushed[name]
+        return proposed
+
+    def _executed(self, proposed: Records, who: Ints, meter: _Meter) -> Records:
+        """Returns the control of the driver of each row; idle rows brake."""
+        world, active = self.pieces.world, self.active
+        by_policy = active & (who != Who.EXPERT)
+        if self.pieces.policy is None and by_policy.any():
+            row = int(np.flatnonzero(by_policy)[0])
+            raise ValueError(
+                f"the gate {self.pieces.gate!r} lets the policy drive row {row} at step "
+                f"{int(world.scene.step[row])}, but no policy was given"
+            )
+        if proposed.dtype != CONTROL or proposed.shape != active.shape:
+            check_control(proposed, len(active))
+        control = np.where(who == Who.EXPERT, meter.labels, proposed).astype(CONTROL)
+        control[~active] = (0.0, 1.0, 0.0)
+        check_control(control, len(active), world.scene.step)
+        return control
+
+    def _record_states(self) -> None:
+        scene = self.pieces.world.scene
+        values = {"ego": scene.ego, "progress": scene.progress, "weather": scene.weather}
+        self._log.write(self._tick, values)
+
+    def _observe(self, rows: Ints) -> None:
+        """Observes some rows; those never observed at this tick hold zeros."""
+        if not self.pieces.look or self.pieces.observer is None or len(rows) == 0:
+            return
+        seen = self.pieces.observer.observe(self.pieces.world.scene, rows)
+        for name, value in seen.items():
+            if self.pieces.keep_observations:
+                place = self._log.slot(self._tick, f"observation.{name}", value)
+            else:
+                shape = (len(self.active), *value.shape[1:])
+                place = self._observation.get(name, np.zeros(shape, value.dtype))
+            place[rows] = value
+            self._observation[name] = place
+
+    def _outcomes(self, rows: Ints) -> Ints:
+        scene = self.pieces.world.scene
+        outcome: Ints = np.full(len(rows), Outcome.RUNNING, np.int64)
+        if self.pieces.stop is not None:
+            outcome[:] = self.pieces.stop(_rows_of(scene, rows))
+        running = outcome == Outcome.RUNNING
+        outcome[running & (scene.step[rows] >= self._max_steps[rows])] = Outcome.TRUNCATED
+        running = outcome == Outcome.RUNNING
+        outcome[running & self.desk.over(self.spec[rows])] = Outcome.ABORTED
+        return outcome
+
+    def _finish(self, rows: Ints) -> Ints:
+        """Ends the episodes that are over; returns their rows."""
+        if len(rows) == 0:
+            return rows
+        outcomes = self._outcomes(rows)
+        over = outcomes != Outcome.RUNNING
+        for row, outcome in zip(rows[over].tolist(), outcomes[over].tolist(), strict=True):
+            self.active[row] = False
+            self.desk.take(int(self.spec[row]), self._episode(row, Outcome(outcome)))
+        ended: Ints = rows[over]
+        return ended
+
+    def _episode(self, row: int, outcome: Outcome) -> Episode:
+        n_steps = self._tick - int(self._since[row])
+        whole = self._log.cut(row, int(self._since[row]), self._tick)
+        empty = nan_control(0)
+        control = whole.get("control", empty)
+        return Episode(
+            spec=self.specs[int(self.spec[row])],
+            ego=whole["ego"],
+            progress=whole["progress"],
+            weather=whole["weather"],
+            observations=_named(whole, "observation."),
+            control=control[:n_steps],
+            policy_control=whole.get("policy_control", empty)[:n_steps],
+            expert_control=whole.get("expert_control", empty)[:n_steps],
+            who=whole.get("who", np.zeros(0, np.uint8))[:n_steps],
+            asked=whole.get("asked", np.zeros(0, np.bool_))[:n_steps],
+            info={name: value[:n_steps] for name, value in _named(whole, "info.").items()},
+            outcome=outcome,
+            dt=self.pieces.world.scene.dt,
+        )
+
+    def _refill(self, rows: Ints) -> None:
+        """Starts the next episodes in these rows."""
+        while len(rows) and self._next < len(self.specs) and self.desk.may_start(self._next):
+            rows = rows[: len(self.specs) - self._next]
+            index = np.arange(self._next, self._next + len(rows))
+            self._next += len(rows)
+            specs = [self.specs[i] for i in index]
+            self.pieces.world.reset(rows, specs)
+            self.active[rows] = True
+            self.spec[rows] = index
+            self._since[rows] = self._tick
+            self._max_steps[rows] = [spec.max_steps for spec in specs]
+            self._state = _with_rows(self._state, self._fresh_state, rows)
+            self._memory = _with_rows(self._memory, self._fresh_memory, rows)
+            self._record_states()
+            self._observe(rows)
+            rows = self._finish(rows)  # a start may be an end
+
+
+class _Meter:
+    """Expert labels of one step: one per row, counted when it is first looked at."""
+
+    def __init__(self, expert: Expert | None, scene: Scene, active: Bools) -> None:
+        self._expert, self._scene, self._active = expert, scene, active
+        self.labels = nan_control(scene.n_rows)
+        self.asked: Bools = np.zeros(scene.n_rows, np.bool_)
+
+    def query(self, rows: Ints) -> Records:
+        """Returns the labels of these rows, (len(rows),) CONTROL; NaN in idle rows."""
+        rows = np.asarray(rows)
+        self.ask(np.unique(rows[self._active[rows]]))
+        return self.labels[rows]
+
+    def ask(self, rows: Ints) -> None:
+        """Pays for the labels of these rows where that has not happened."""
+        rows = rows[~self.asked[rows]]
+        if len(rows) == 0:
+            return
+        assert self._expert is not None, "drive() has checked that a gate has an expert"
+        self.labels[rows] = self._expert.control(_rows_of(self._scene, rows))
+        self.asked[rows] = True
+
+
+def _rows_of(scene: Scene, rows: Ints) -> Scene:
+    return scene if len(rows) == scene.n_rows else scene.take(rows)
+
+
+def _named(whole: Mapping[str, Array], prefix: str) -> dict[str, Array]:
+    return {name[len(prefix) :]: v for name, v in whole.items() if name.startswith(prefix)}
+
+
+def _with_rows(state: State, fresh: State, rows: Ints) -> State:
+    """Returns a state in which some rows begin afresh; never changes an array in place."""
+    renewed = dict(state)
+    for name, value in fresh.items():
+        renewed[name] = state[name].copy()
+        renewed[name][rows] = value[rows]
+    return renewed

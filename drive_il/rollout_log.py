@@ -1,0 +1,61 @@
+"""What all rows of a rollout record, in blocks of ticks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from drive_il.datatypes import Array
+
+_BLOCK = 32  # ticks recorded in one piece of memory
+
+
+class Log:
+    """Whole batches in, episodes out: an episode is cut out of its row when it ends.
+
+    Args:
+        n_rows: B.
+    """
+
+    def __init__(self, n_rows: int) -> None:
+        self._n_rows = n_rows
+        self._blocks: dict[int, dict[str, Array]] = {}
+
+    def slot(self, tick: int, name: str, like: Array) -> Array:
+        """Returns the (B, ...) place of one quantity at one tick, zeros at first."""
+        block = self._blocks.setdefault(tick // _BLOCK, {})
+        if name not in block:
+            shape = (_BLOCK, self._n_rows, *like.shape[1:])
+            block[name] = np.zeros(shape, like.dtype)
+        place: Array = block[name][tick % _BLOCK]
+        return place
+
+    def write(self, tick: int, values: Mapping[str, Array], prefix: str = "") -> None:
+        """Records whole batches."""
+        for name, value in values.items():
+            value = np.asarray(value)
+            self.slot(tick, prefix + name, value)[...] = value
+
+    def cut(self, row: int, first: int, last: int) -> dict[str, Array]:
+        """Returns everything of one row from tick `first` to `last`, both included."""
+        numbers = range(first // _BLOCK, last // _BLOCK + 1)
+        names = [name for number in numbers for name in self._blocks[number]]
+        whole = {}
+        for name in dict.fromkeys(names):
+            parts = []
+            for number in numbers:
+                low = max(first - number * _BLOCK, 0)
+                high = min(last - number * _BLOCK, _BLOCK - 1) + 1
+                if name in self._blocks[number]:
+                    parts.append(self._blocks[number][name][low:high, row])
+                else:  # not written in this block, e.g. the last tick has no control
+                    other = next(self._blocks[n][name] for n in numbers if name in self._blocks[n])
+                    parts.append(np.zeros((high - low, *other.shape[2:]), other.dtype))
+            whole[name] = np.concatenate(parts)
+        return whole
+
+    def forget(self, before: int) -> None:
+        """Drops the blocks that end before a tick."""
+        for number in [n for n in self._blocks if (n + 1) * _BLOCK <= before]:
+            del self._blocks[number]

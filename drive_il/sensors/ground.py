@@ -1,0 +1,476 @@
+"""The painted ground as a tiled map that a camera can ask at any point, at any distance.
+
+Tiles of 16 m that nothing is painted on do not exist. In a tile, cells of 25 cm hold
+either one class or a little program: half-planes that bound what is painted there. Edges
+are therefore exact at any magnification, and how much of a pixel they cover follows from
+the distance to them. For far pixels there are five coarser maps (12.5 cm to 2 m) whose
+texels hold a surface and how much of it is covered by paint, so that distant markings fade
+instead of flickering.
+
+Built on first use, cached outside the source tree, never shipped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import types as nt
+
+from drive_il import kernels
+from drive_il.datatypes import Floats, Ints
+from drive_il.maps.network import RoadNetwork
+from drive_il.sensors.surfaces import N_SURFACES, Ground, painted
+
+_VERSION = 1
+_ROAD, _YELLOW = int(Ground.ROAD), int(Ground.YELLOW)
+TILE = 16.0
+"""[m]"""
+UNITS = 32
+"""fine units per metre: positions are looked up in whole numbers of them"""
+TILE_SHIFT = 9
+"""a tile is 2 ** 9 fine units"""
+CELL_SHIFT = 3
+"""a cell is 2 ** 3 fine units"""
+CELL = 0.25
+"""[m]"""
+N_CELLS = 64
+"""cells along a tile"""
+N_LEVELS = 5
+"""coarser maps: level l has texels of 0.125 * 2 ** l metres"""
+TILE_TEXELS = 128 * 128 + 64 * 64 + 32 * 32 + 16 * 16 + 8 * 8
+_REACH = 0.06
+_SAMPLES = 5
+_MAX_PROGRAM = N_CELLS * N_CELLS * 64
+
+
+class GroundMap(NamedTuple):
+    """The ground of one map, as kernels take it.
+
+    Attributes:
+        origin: south-west corner, (2,) float64 [m].
+        size: tiles along x and y, (2,) int64.
+        tiles: number of each tile, -1 where all is grass, (rows * columns,) int32.
+        cells: 64 * 64 per tile: class of the cell as -1 - class, or where its program
+            starts, int32.
+        programs: per mixed cell: surface, number of pieces, and per piece its class, its
+            number of half-planes and for each of them nx, ny, offset [m] relative to the
+            middle of the cell, positive inside; float32.
+        texels: TILE_TEXELS per tile, level after level: surface + 8 * (paint is yellow)
+            + 16 * round(15 * sqrt(part that is painted)), uint8.
+    """
+
+    origin: Floats
+    size: Ints
+    tiles: Ints
+    cells: Ints
+    programs: Floats
+    texels: Ints
+
+
+GROUND_MAP = nt.NamedTuple(
+    (nt.float64[::1], nt.int64[::1], nt.int32[::1], nt.int32[::1], nt.float32[::1], nt.uint8[::1]),
+    GroundMap,
+)
+"""Numba type of a GroundMap."""
+
+
+@kernels.device
+def _worst(planes: Floats, quad: int, side: int, x: float, y: float, half: float) -> float:
+    """Largest signed distance of a square's points from one side of a quad, inside +."""
+    nx, ny = planes[quad, side, 0], planes[quad, side, 1]
+    return nx * x + ny * y + planes[quad, side, 2] + half * (abs(nx) + abs(ny))
+
+
+@kernels.device
+def _touches(planes: Floats, quad: int, x: float, y: float, half: float) -> bool:
+    for side in range(4):
+        if _worst(planes, quad, side, x, y, half) < 0.0:
+            return False
+    return True
+
+
+@kernels.device
+def _group_covers(
+    planes: Floats, entries: Ints, first: int, last: int, x: float, y: float
+) -> bool:
+    """Whether quads of one class cover a whole cell together, tried at 7 x 7 points."""
+    half = CELL / 2 + _REACH
+    for e in range(first, last):
+        quad = entries[e]
+        inside = True
+        for side in range(4):
+            nx, ny = planes[quad, side, 0], planes[quad, side, 1]
+            reach = half * (abs(nx) + abs(ny))
+            if nx * x + ny * y + planes[quad, side, 2] - reach < 0.0:
+                inside = False
+                break
+        if inside:
+            return True
+    if last - first == 1:
+        return False
+    for i in range(7):
+        for j in range(7):
+            px, py = x + half * (i / 3.0 - 1.0), y + half * (j / 3.0 - 1.0)
+            covered = 0.0
+            for e in range(first, last):
+                quad = entries[e]
+                part = 1.0
+                for side in range(4):
+                    gap = planes[quad, side, 0] * px + planes[quad, side, 1] * py
+                    gap += planes[quad, side, 2]
+                    part *= min(max(gap * 50.0 + 0.5, 0.0), 1.0)
+                covered += part
+            if covered < 0.98:
+                return False
+    return True
+
+
+@kernels.device
+def _write_pieces(
+    planes: Floats,
+    classes: Ints,
+    entries: Ints,
+    first: int,
+    last: int,
+    x: float,
+    y: float,
+    programs: Floats,
+    at: int,
+) -> int:
+    half = CELL / 2 + _REACH
+    for e in range(first, last):
+        quad = entries[e]
+        programs[at] = classes[quad]
+        n_planes = 0
+        for side in range(4):
+            nx, ny = planes[quad, side, 0], planes[quad, side, 1]
+            gap = nx * x + ny * y + planes[quad, side, 2]
+            if gap - half * (abs(nx) + abs(ny)) < 0.0:
+                k = at + 2 + 3 * n_planes
+                programs[k], programs[k + 1], programs[k + 2] = nx, ny, gap
+                n_planes += 1
+        programs[at + 1] = n_planes
+        at += 2 + 3 * n_planes
+    return at
+
+
+@kernels.kernel(
+    nt.int64(
+        nt.float64,
+        nt.float64,
+        nt.int64[::1],
+        nt.float64[:, :, ::1],
+        nt.float64[:, ::1],
+        nt.uint8[::1],
+        nt.int32[::1],
+        nt.float32[::1],
+    )
+)
+def _build_cells(
+    x0: float,
+    y0: float,
+    quads: Ints,
+    planes: Floats,
+    boxes: Floats,
+    classes: Ints,
+    cells: Ints,
+    programs: Floats,
+) -> int:
+    """Fills the cells of one tile from the quads that touch it; returns the programs' length."""
+    n = N_CELLS
+    half = CELL / 2 + _REACH
+    first = np.zeros(n * n + 1, np.int64)
+    entries = np.empty(0, np.int64)
+    for turn in range(2):
+        if turn == 1:
+            for cell in range(n * n):
+                first[cell + 1] += first[cell]
+            entries = np.empty(first[n * n], np.int64)
+            filled = first.copy()
+        for quad in quads:
+            c0 = max(int((boxes[quad, 0] - _REACH - x0) / CELL), 0)
+            c1 = min(int((boxes[quad, 2] + _REACH - x0) / CELL), n - 1)
+            r0 = max(int((boxes[quad, 1] - _REACH - y0) / CELL), 0)
+            r1 = min(int((boxes[quad, 3] + _REACH - y0) / CELL), n - 1)
+            for row in range(r0, r1 + 1):
+                for column in range(c0, c1 + 1):
+                    x, y = x0 + (column + 0.5) * CELL, y0 + (row + 0.5) * CELL
+                    if _touches(planes, quad, x, y, half):
+                        cell = row * n + column
+                        if turn == 0:
+                            first[cell + 1] += 1
+                        else:
+                            entries[filled[cell]] = quad
+                            filled[cell] += 1
+    at = 0
+    for cell in range(n * n):
+        x, y = x0 + (cell % n + 0.5) * CELL, y0 + (cell // n + 0.5) * CELL
+        surface, begin, e = 0, first[cell], first[cell]
+        while e < first[cell + 1]:
+            end = e + 1
+            while end < first[cell + 1] and classes[entries[end]] == classes[entries[e]]:
+                end += 1
+            if _group_covers(planes, entries, e, end, x, y):
+                surface, begin = classes[entries[e]], end
+            e = end
+        if begin == first[cell + 1]:
+            cells[cell] = -1 - surface
+        else:
+            cells[cell] = at
+            programs[at], programs[at + 1] = surface, first[cell + 1] - begin
+            at = _write_pieces(
+                planes, classes, entries, begin, first[cell + 1], x, y, programs, at + 2
+            )
+    return at
+
+
+@kernels.device
+def classify(programs: Floats, at: int, x: float, y: float) -> int:
+    """Returns the class that a mixed cell shows at one point.
+
+    Args:
+        programs: see GroundMap.
+        at: where the cell's program starts.
+        x: of the point relative to the middle of the cell [m].
+        y: likewise [m].
+    """
+    shown = int(programs[at])
+    n_pieces = int(programs[at + 1])
+    at += 2
+    for _ in range(n_pieces):
+        inside = True
+        n_planes = int(programs[at + 1])
+        for k in range(at + 2, at + 2 + 3 * n_planes, 3):
+            if programs[k] * x + programs[k + 1] * y + programs[k + 2] < 0.0:
+                inside = False
+                break
+        if inside:
+            shown = int(programs[at])
+        at += 2 + 3 * n_planes
+    return shown
+
+
+@kernels.device
+def ground_class(ground: Any, x: float, y: float) -> int:
+    """Returns the class of the ground at a point of the world [m]."""
+    x -= ground.origin[0]
+    y -= ground.origin[1]
+    columns, rows = ground.size[0], ground.size[1]
+    if not (0.0 <= x < columns * TILE and 0.0 <= y < rows * TILE):
+        return 0
+    qx, qy = int(x * UNITS), int(y * UNITS)
+    tile = ground.tiles[(qy >> TILE_SHIFT) * columns + (qx >> TILE_SHIFT)]
+    if tile < 0:
+        return 0
+    cx, cy = qx >> CELL_SHIFT, qy >> CELL_SHIFT
+    code = ground.cells[(tile << 12) + ((cy & 63) << 6) + (cx & 63)]
+    if code < 0:
+        return -1 - code
+    return classify(ground.programs, code, x - (cx + 0.5) * CELL, y - (cy + 0.5) * CELL)
+
+
+@kernels.device
+def _texel(surface: int, white: float, yellow: float) -> int:
+    part = white + yellow
+    level = int(15.0 * np.sqrt(min(part, 1.0)) + 0.5)
+    return surface + (8 if yellow > white else 0) + 16 * level
+
+
+@kernels.kernel(
+    nt.void(nt.int64, nt.int64, nt.int32[:, ::1], nt.float32[::1], nt.uint8[:, ::1])
+)
+def _build_texels(
+    first_tile: int, last_tile: int, cells: Ints, programs: Floats, texels: Ints
+) -> None:
+    """Fills the coarser maps of some tiles from their cells."""
+    surface = np.empty((128, 128), np.uint8)
+    paint = np.empty((2, 128, 128), np.float32)
+    counts = np.empty(N_SURFACES, np.int64)
+    for tile in range(first_tile, last_tile):
+        for row in range(128):
+            for column in range(128):
+                code = cells[tile, (row >> 1) * N_CELLS + (column >> 1)]
+                counts[:] = 0
+                white = yellow = 0
+                for i in range(_SAMPLES * _SAMPLES if code >= 0 else 1):
+                    shown = -1 - code
+                    if code >= 0:
+                        u = ((i % _SAMPLES + 0.5) / _SAMPLES + (column & 1) - 1.0) * 0.125
+                        v = ((i // _SAMPLES + 0.5) / _SAMPLES + (row & 1) - 1.0) * 0.125
+                        shown = classify(programs, code, u, v)
+                    if shown < N_SURFACES:
+                        counts[shown] += 1
+                    elif shown == _YELLOW:
+                        yellow += 1
+                    else:
+                        white += 1
+                total = _SAMPLES * _SAMPLES if code >= 0 else 1
+                most = counts.argmax()
+                if counts[most] == 0:
+                    # All paint: the surface below, which a wider texel may show again.
+                    most = int(programs[code]) if code >= 0 else _ROAD
+                    most = most if most < N_SURFACES else _ROAD
+                surface[row, column] = most
+                paint[0, row, column] = white / total
+                paint[1, row, column] = yellow / total
+        at, n = 0, 128
+        for level in range(N_LEVELS):
+            if level > 0:
+                _halve(surface, paint, n)
+            for row in range(n):
+                for column in range(n):
+                    texels[tile, at] = _texel(
+                        surface[row, column], paint[0, row, column], paint[1, row, column]
+                    )
+                    at += 1
+            n //= 2
+
+
+@kernels.device
+def _halve(surface: Ints, paint: Floats, n: int) -> None:
+    """Merges 2 x 2 texels in place, to n x n; the surface seen most wins."""
+    for row in range(n):
+        for column in range(n):
+            most, votes = 0, 0
+            for k in range(4):
+                mine = surface[2 * row + k // 2, 2 * column + k % 2]
+                same = 0
+                for m in range(4):
+                    same += surface[2 * row + m // 2, 2 * column + m % 2] == mine
+                if same > votes:
+                    most, votes = mine, same
+            for color in range(2):
+                total = np.float32(0.0)
+                for k in range(4):
+                    total += paint[color, 2 * row + k // 2, 2 * column + k % 2]
+                paint[color, row, column] = total / np.float32(4.0)
+            surface[row, column] = most
+
+
+def _half_planes(quads: Floats) -> Floats:
+    """Returns nx, ny, offset of each side, positive inside, (N, 4, 3)."""
+    edges = np.roll(quads, -1, axis=1) - quads
+    length = np.linalg.norm(edges, axis=2)
+    safe = np.maximum(length, 1e-9)
+    nx, ny = -edges[..., 1] / safe, edges[..., 0] / safe
+    offset = -(nx * quads[..., 0] + ny * quads[..., 1])
+    planes = np.stack((nx, ny, offset), axis=-1)
+    planes[length < 1e-6] = (0.0, 0.0, 1e3)
+    return planes
+
+
+def _by_tile(boxes: Floats, origin: Floats, columns: int, rows: int) -> tuple[Ints, Ints, Ints]:
+    """Lists the quads that touch each tile: (tiles touched, first entry, quads)."""
+    low = np.floor((boxes[:, :2] - _REACH - origin) / TILE).astype(np.int64)
+    high = np.floor((boxes[:, 2:] + _REACH - origin) / TILE).astype(np.int64)
+    high = np.minimum(high, (columns - 1, rows - 1))
+    tiles, quads = [], []
+    span = high - low + 1
+    for dy in range(int(span[:, 1].max())):
+        for dx in range(int(span[:, 0].max())):
+            inside = np.flatnonzero((dx < span[:, 0]) & (dy < span[:, 1]))
+            tiles.append((low[inside, 1] + dy) * columns + low[inside, 0] + dx)
+            quads.append(inside)
+    tile, quad = np.concatenate(tiles), np.concatenate(quads)
+    order = np.lexsort((quad, tile))
+    tile, quad = tile[order], quad[order]
+    touched, first = np.unique(tile, return_index=True)
+    return touched, np.append(first, len(tile)), np.ascontiguousarray(quad)
+
+
+def build(network: RoadNetwork) -> GroundMap:
+    """Builds the ground of a map; `ground_map` remembers and caches it."""
+    quads, classes = painted(network)
+    if not len(quads):
+        return GroundMap(
+            np.zeros(2),
+            np.zeros(2, np.int64),
+            *(np.zeros(0, np.int32), np.zeros(0, np.int32)),
+            np.zeros(0, np.float32),
+            np.zeros(0, np.uint8),
+        )
+    boxes = np.concatenate((quads.min(axis=1), quads.max(axis=1)), axis=1)
+    origin = np.floor(boxes[:, :2].min(axis=0) / TILE) * TILE - TILE
+    columns, rows = (int(n) for n in (boxes[:, 2:].max(axis=0) - origin) // TILE + 2)
+    touched, first, listed = _by_tile(boxes, origin, columns, rows)
+    tiles = np.full(rows * columns, -1, np.int32)
+    tiles[touched] = np.arange(len(touched))
+    planes = _half_planes(quads)
+    cells = np.zeros((len(touched), N_CELLS * N_CELLS), np.int32)
+    scratch = np.zeros(_MAX_PROGRAM, np.float32)
+    programs, total = [], 0
+    for k, tile in enumerate(touched):
+        x0, y0 = origin[0] + tile % columns * TILE, origin[1] + tile // columns * TILE
+        mine = listed[first[k] : first[k + 1]]
+        length = _build_cells(x0, y0, mine, planes, boxes, classes, cells[k], scratch)
+        cells[k][cells[k] >= 0] += total
+        programs.append(scratch[:length].copy())
+        total += length
+    program = np.concatenate(programs)
+    texels = np.zeros((len(touched), TILE_TEXELS), np.uint8)
+    kernels.run(_build_texels, len(touched), cells, program, texels, min_rows=4)
+    size = np.array((columns, rows), np.int64)
+    return GroundMap(origin, size, tiles, cells.ravel(), program, texels.ravel())
+
+
+def _cache_file(network: RoadNetwork) -> Path:
+    digest = hashlib.sha256(f"{_VERSION} {network.hash}".encode())
+    for array in (network.lanes, network.points, network.stop_lines, network.crosswalks):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return kernels.cache_folder() / "ground" / f"{digest.hexdigest()[:24]}.npz"
+
+
+def _load(path: Path) -> GroundMap | None:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return GroundMap(*(stored[name] for name in GroundMap._fields))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, EOFError):
+        return None  # cut short by a full disk: build it again
+
+
+def _save(ground: GroundMap, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".npz")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, **ground._asdict())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+class _Same:
+    """A network as a cache key: equal only to itself."""
+
+    def __init__(self, network: RoadNetwork) -> None:
+        self.network = network
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.network is self.network
+
+    def __hash__(self) -> int:
+        return id(self.network)
+
+
+def ground_map(network: RoadNetwork) -> GroundMap:
+    """Returns the ground of a map: from memory, from the cache folder, or built now."""
+    return _ground_map(_Same(network))
+
+
+@lru_cache(maxsize=8)
+def _ground_map(key: _Same) -> GroundMap:
+    path = _cache_file(key.network)
+    ground = _load(path)
+    if ground is None:
+        ground = build(key.network)
+        _save(ground, path)
+    return ground

@@ -1,0 +1,345 @@
+"""What the weather does to a picture: colours of ground and sky, haze, fog, night, sun.
+
+All of it is looked up: one `LIGHT` record and a few tables per weather. A colour is one
+int64 with red, green and blue in fields of 20 bits (8 of them used), so that mixing two
+colours is one multiplication for all three. The sun's azimuth is CARLA's and runs clockwise.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import types as nt
+
+from drive_il import kernels
+from drive_il.datatypes import WEATHER, Floats, Ints, Records
+from drive_il.sensors.surfaces import N_SURFACES, Ground
+
+MASK = (0xFF << 40) | (0xFF << 20) | 0xFF
+"""the 8 bits in use of every field"""
+_WHITE, _YELLOW = int(Ground.WHITE), int(Ground.YELLOW)
+TAG_SKY = 11
+FAR = 1000.0
+"""depth of the sky [m]"""
+N_CLASSES = 13
+N_SKY = 256
+SKY_SCALE = 96.0
+"""steps of the sky table per unit of tan(elevation)"""
+N_HAZE = 256
+HAZE_LENGTH = 32.0
+"""[m]: the haze table is even in t / (t + this)"""
+CLOUD_SIZE = 512
+NOISE_SIZE = 256
+
+LIGHT = np.dtype(
+    [
+        ("weather", WEATHER),  # what these tables are for
+        ("sun_x", "f8"),  # unit vector to the sun
+        ("sun_y", "f8"),
+        ("sun_z", "f8"),
+        ("ambient", "f8"),  # share of the light that comes from everywhere
+        ("glow", "f8"),  # strength of the sun's halo, 0 when hidden
+        ("sun_color", "i8"),  # packed
+        ("haze_color", "i8"),  # packed: what distance fades into
+        ("tint_r", "f8"),  # colour of daylight
+        ("tint_g", "f8"),
+        ("tint_b", "f8"),
+        ("wind", "f8"),  # where the clouds have drifted to, in texels
+    ]
+)
+"""The light of one weather."""
+
+# Albedo of each ground class, how it takes wetness, and how strong its grain is.
+_ALBEDO = np.array(
+    [
+        (92, 122, 62),  # grass
+        (88, 89, 93),  # road
+        (112, 108, 102),  # shoulder
+        (160, 156, 150),  # sidewalk
+        (80, 82, 90),  # parking
+        (104, 114, 70),  # verge
+        (122, 84, 76),  # biking
+        (196, 194, 188),  # kerb
+        (236, 236, 232),
+        (226, 178, 58),
+        (66, 96, 190),
+        (60, 150, 80),
+        (190, 60, 54),
+    ],
+    np.float64,
+)
+_DARKENS = np.array((0.2, 0.5, 0.45, 0.35, 0.5, 0.25, 0.4, 0.3, 0.25, 0.25, 0.3, 0.3, 0.3))
+_GRAIN = np.array((6, 2, 3, 2, 2, 6, 2, 1, 1, 1, 1, 1, 1), np.int64)
+GROUND_TAGS = np.array((10, 1, 1, 2, 1, 10, 1, 2, 24, 24, 24, 24, 24), np.uint8)
+"""CARLA's semantic tag of each ground class"""
+
+TABLES = nt.Tuple(
+    (
+        nt.int64[::1],  # colour of each ground class; bits 60 to 62: grain
+        nt.int64[::1],  # colour of each texel code of the coarser ground maps
+        nt.int64[::1],  # colour of the sky by tan(elevation)
+        nt.float64[:, ::1],  # by distance: share of light that arrives, share of haze
+        nt.int64[::1],  # cover of each cloud value, 0 to 256
+        nt.int64[::1],  # colour of a cloud by tan(elevation)
+    )
+)
+
+TEXTURES = nt.Tuple((nt.uint8[:, ::1], nt.int8[:, ::1], nt.float64[:, ::1], nt.float64[::1], nt.int64[::1]))
+"""Clouds, grain; of the ground classes: albedo, how wetness darkens them, their grain."""
+
+
+@cache
+def textures() -> tuple[Ints, Ints, Floats, Floats, Ints]:
+    """Returns the fixed textures: clouds (512, 512) uint8, grain (256, 256) int8, and albedo.
+
+    Both textures repeat without a seam. They are drawn from fixed seeds.
+    """
+    return _clouds(), _grain(), np.ascontiguousarray(_ALBEDO), _DARKENS, _GRAIN
+
+
+def _smooth_noise(rng: np.random.Generator, size: int, waves: int) -> Floats:
+    """Periodic noise with `waves` cells along each side, cubic between them, (size, size)."""
+    knots = rng.random((waves, waves))
+    at = np.arange(size) * waves / size
+    low = at.astype(np.int64)
+    u = at - low
+    u = u * u * (3 - 2 * u)
+    high = (low + 1) % waves
+    rows = knots[low] * (1 - u)[:, None] + knots[high] * u[:, None]
+    return rows[:, low] * (1 - u) + rows[:, high] * u
+
+
+def _clouds() -> Ints:
+    rng = np.random.default_rng(11)
+    total = np.zeros((CLOUD_SIZE, CLOUD_SIZE))
+    for octave in range(6):
+        total += _smooth_noise(rng, CLOUD_SIZE, 6 * 2**octave) * 0.55**octave
+    ranks = total.ravel().argsort().argsort().reshape(total.shape)
+    return (ranks * 256 // total.size).astype(np.uint8)
+
+
+def _grain() -> Ints:
+    rng = np.random.default_rng(12)
+    fine = rng.random((NOISE_SIZE, NOISE_SIZE)) - 0.5
+    coarse = _smooth_noise(rng, NOISE_SIZE, 32) + _smooth_noise(rng, NOISE_SIZE, 64) - 1.0
+    return np.clip(np.round((0.6 * fine + 0.6 * coarse) * 127), -127, 127).astype(np.int8)
+
+
+@kernels.device
+def pack(r: float, g: float, b: float) -> int:
+    """Returns one colour as an int64; r, g, b in [0, 255], brought into range."""
+    red = int(min(max(r, 0.0), 255.0) + 0.5)
+    green = int(min(max(g, 0.0), 255.0) + 0.5)
+    return (red << 40) | (green << 20) | int(min(max(b, 0.0), 255.0) + 0.5)
+
+
+@kernels.device
+def mix(a: int, b: int, part: int) -> int:
+    """Returns colour a with `part` of 256 of colour b; a's grain is kept."""
+    mixed = ((a & MASK) * (256 - part) + (b & MASK) * part) >> 8
+    return (mixed & MASK) | (a & ~0xFFFFFFFFFFFFFFF)
+
+
+@kernels.device
+def scale(color: int, part: int) -> int:
+    """Returns a colour times part / 256; part in [0, 4095], saturating at white."""
+    c = color & MASK
+    red = min(((c >> 40) * part) >> 8, 255)
+    green = min((((c >> 20) & 0xFF) * part) >> 8, 255)
+    return (red << 40) | (green << 20) | min(((c & 0xFF) * part) >> 8, 255)
+
+
+@kernels.device
+def through_air(color: int, haze_color: int, arrives: float, haze: float) -> int:
+    """Returns a colour as seen through air: shares in [0, 1] of its light and of haze."""
+    a, h = int(arrives * 256.0 + 0.5), int(haze * 256.0 + 0.5)
+    return (((color & MASK) * a + haze_color * h) >> 8) & MASK
+
+
+@kernels.device
+def air(haze: Floats, t: float) -> tuple[float, float]:
+    """Returns which share of light arrives from a distance t [m], and the share of haze."""
+    at = t / (t + HAZE_LENGTH) * (N_HAZE - 1)
+    k = int(at)
+    u = at - k
+    return (
+        haze[0, k] + u * (haze[0, k + 1] - haze[0, k]),
+        haze[1, k] + u * (haze[1, k + 1] - haze[1, k]),
+    )
+
+
+@kernels.device
+def _ramp(low: float, high: float, x: float) -> float:
+    u = min(max((x - low) / (high - low), 0.0), 1.0)
+    return u * u * (3.0 - 2.0 * u)
+
+
+@kernels.device
+def _sky_colors(light: Any, tables: Any, day: float, dusk: float) -> None:
+    """Fills the sky table (blue above, pale at the horizon) and the colour of clouds."""
+    weather = light.weather
+    sky, cloud = tables[2], tables[5]
+    grey = _ramp(30.0, 100.0, weather.cloudiness)
+    wet = min(weather.precipitation / 100.0, 1.0)
+    fog = min(weather.fog_density / 100.0, 1.0)
+    cover = max(0.75 * grey, 0.6 * wet)
+    bright = (1.0 - 0.3 * cover) * (0.06 + 0.94 * day)
+    for k in range(N_SKY):
+        up = 1.0 - math.exp(-2.6 * k / SKY_SCALE)
+        red = 205.0 - 125.0 * up + 45.0 * dusk * (1.0 - up)
+        green = 220.0 - 85.0 * up - 25.0 * dusk * (1.0 - up)
+        blue = 232.0 - 27.0 * up - 75.0 * dusk * (1.0 - up)
+        red += cover * (188.0 - red)
+        green += cover * (191.0 - green)
+        blue += cover * (196.0 - blue)
+        veil = fog * math.exp(-1.2 * k / SKY_SCALE * (1.1 - fog))
+        red += veil * (200.0 - red)
+        green += veil * (204.0 - green)
+        blue += veil * (208.0 - blue)
+        night_blue = 14.0 * (1.0 - day)
+        sky[k] = pack(red * bright, green * bright, blue * bright + night_blue)
+        white = bright * (1.0 - 0.22 * cover - 0.25 * wet)
+        plain = pack(
+            246.0 * white + 10.0 * dusk,
+            (246.0 - 50.0 * dusk) * white,
+            (248.0 - 90.0 * dusk) * white + night_blue,
+        )
+        # Clouds dissolve into the haze just above the horizon and into fog.
+        cloud[k] = mix(sky[k], plain, int(256.0 * (1.0 - math.exp(-k / 9.0)) * (1.0 - fog)))
+    light.haze_color = sky[0] & MASK
+
+
+@kernels.device
+def _ground_colors(light: Any, tables: Any, fixed: Any) -> None:
+    classes, texels, sky = tables[0], tables[1], tables[2]
+    albedo, darkens, grain = fixed[2], fixed[3], fixed[4]
+    weather = light.weather
+    wet = min(max(weather.wetness, weather.precipitation_deposits) / 100.0, 1.0)
+    for k in range(N_CLASSES):
+        keep = 1.0 - darkens[k] * wet
+        plain = pack(
+            albedo[k, 0] * keep * light.tint_r,
+            albedo[k, 1] * keep * light.tint_g,
+            albedo[k, 2] * keep * light.tint_b,
+        )
+        # A wet surface mirrors a little of the sky.
+        plain = mix(plain, sky[20], int(70.0 * wet * darkens[k]))
+        classes[k] = plain | (grain[k] << 60)
+    for code in range(256):
+        level = (code >> 4) / 15.0
+        paint = classes[_YELLOW if code & 8 else _WHITE]
+        texels[code] = mix(classes[code & (N_SURFACES - 1)], paint, int(256.0 * level * level))
+
+
+@kernels.device
+def _haze(light: Any, haze: Floats, day: float) -> None:
+    """Fills the haze table: fog begins at fog_distance, headlights reach some 40 m at night."""
+    weather = light.weather
+    density = min(weather.fog_density / 100.0, 1.0)
+    thick = 0.12 * density * density + 0.004 * min(weather.precipitation / 100.0, 1.0)
+    for k in range(N_HAZE + 1):
+        part = min(k / (N_HAZE - 1), 0.999999)
+        t = HAZE_LENGTH * part / (1.0 - part)
+        clear = math.exp(-t / 450.0 - thick * max(t - weather.fog_distance, 0.0))
+        lamps = (1.0 - day) * 0.62 / (1.0 + (t / 16.0) ** 2)
+        haze[0, k] = clear * min(0.1 + 0.9 * day + lamps, 1.0)
+        haze[1, k] = 1.0 - clear
+
+
+@kernels.device
+def set_light(light: Any, tables: Any, weather: Any, fixed: Any) -> None:
+    """Fills a LIGHT record and its tables for one weather.
+
+    Args:
+        light: LIGHT record, overwritten.
+        tables: see TABLES, overwritten.
+        weather: WEATHER record.
+        fixed: see TEXTURES.
+    """
+    light.weather = weather
+    altitude = math.radians(weather.sun_altitude_angle)
+    azimuth = -math.radians(weather.sun_azimuth_angle)
+    light.sun_x = math.cos(altitude) * math.cos(azimuth)
+    light.sun_y = math.cos(altitude) * math.sin(azimuth)
+    light.sun_z = math.sin(altitude)
+    day = _ramp(-8.0, 12.0, weather.sun_altitude_angle)
+    dusk = day * (1.0 - _ramp(4.0, 28.0, weather.sun_altitude_angle))
+    hidden = max(_ramp(40.0, 95.0, weather.cloudiness), min(weather.fog_density / 60.0, 1.0))
+    hidden = max(hidden, min(weather.precipitation / 60.0, 1.0))
+    light.glow = (1.0 - hidden) * _ramp(-4.0, 2.0, weather.sun_altitude_angle)
+    light.ambient = 0.55 + 0.35 * max(hidden, 1.0 - day)
+    light.sun_color = pack(255.0, 246.0 - 60.0 * dusk, 222.0 - 120.0 * dusk)
+    dim = 1.0 - 0.18 * hidden
+    light.tint_r = dim * (1.0 + 0.06 * dusk)
+    light.tint_g = dim * (1.0 - 0.08 * dusk)
+    light.tint_b = dim * (1.0 - 0.2 * dusk)
+    light.wind = weather.wind_intensity * 1.7
+    cover = tables[4]
+    threshold = 256.0 * (1.0 - 0.95 * min(weather.cloudiness / 100.0, 1.0))
+    for value in range(256):
+        cover[value] = int(min(max((value - threshold) * 5.0, 0.0), 235.0))
+    _sky_colors(light, tables, day, dusk)
+    _ground_colors(light, tables, fixed)
+    _haze(light, tables[3], day)
+
+
+@kernels.device
+def same_weather(a: Any, b: Any) -> bool:
+    """Whether two WEATHER records are equal."""
+    return (
+        a.cloudiness == b.cloudiness
+        and a.precipitation == b.precipitation
+        and a.precipitation_deposits == b.precipitation_deposits
+        and a.wind_intensity == b.wind_intensity
+        and a.sun_azimuth_angle == b.sun_azimuth_angle
+        and a.sun_altitude_angle == b.sun_altitude_angle
+        and a.fog_density == b.fog_density
+        and a.fog_distance == b.fog_distance
+        and a.wetness == b.wetness
+    )
+
+
+@kernels.device
+def sky_color(
+    light: Any, tables: Any, clouds: Ints, x: float, y: float, z: float, level: float
+) -> int:
+    """Returns the colour of the sky in a direction.
+
+    Args:
+        light: LIGHT record.
+        tables: see TABLES.
+        clouds: cloud texture.
+        x: world components of the direction, any length, z >= 0.
+        y: likewise.
+        z: likewise.
+        level: 1 / its horizontal length.
+    """
+    step = int(min(z * level * SKY_SCALE, N_SKY - 1.0))
+    color = tables[2][step]
+    # Clouds lie in a plane far above; the offset keeps the horizon finite.
+    far = 150.0 / (z + 0.06)
+    u = int(x * far + light.wind + 65536.0) & (CLOUD_SIZE - 1)
+    v = int(y * far + 65536.0) & (CLOUD_SIZE - 1)
+    part = tables[4][clouds[v, u]]
+    if part > 0:
+        color = mix(color, tables[5][step], part)
+    if light.glow > 0.0:
+        toward = x * light.sun_x + y * light.sun_y + z * light.sun_z
+        if toward > 0.0:
+            cosine = toward / math.sqrt(x * x + y * y + z * z)
+            if cosine > 0.9:
+                halo = light.glow * max((cosine - 0.9) * 10.0, 0.0) ** 6 * 0.75
+                if cosine > 0.9993:
+                    halo = light.glow
+                color = mix(color, light.sun_color, int(256.0 * halo))
+    return color
+
+
+def new_light() -> Records:
+    """Returns one LIGHT record whose weather equals none."""
+    light = np.zeros(1, LIGHT)
+    light["weather"]["cloudiness"] = np.nan
+    return light

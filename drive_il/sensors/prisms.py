@@ -1,0 +1,327 @@
+"""Boxes and ellipsoids that stand on the ground, met by the rays of a camera.
+
+Seen by a level camera, all pixels of one image column look into one vertical plane: each
+column meets a box once, in plan view, and the rows follow. Seen by any other camera every
+pixel meets the box on its own. Both use the same expressions in the same order, so that
+they agree to the last bit where both apply.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import types as nt
+
+from drive_il import kernels
+from drive_il.datatypes import Floats, Ints, Records
+from drive_il.maps.scenery import PrismKind
+from drive_il.sensors.light import NOISE_SIZE, air, pack, scale, through_air
+
+NEAR = 0.05
+"""nothing is seen closer than this [m]"""
+GRID_CELL = 40.0
+"""[m]"""
+WINDOW_PIXEL = 0.45
+"""windows are drawn while a pixel is smaller than this [m]"""
+_HOUSE, _CROWN = int(PrismKind.HOUSE), int(PrismKind.CROWN)
+_WINDOW_COLOR = (58.0, 70.0, 88.0)
+_LIT_WINDOW = (228.0, 186.0, 112.0)
+_TAG_OF_KIND = {
+    PrismKind.HOUSE: 3,
+    PrismKind.ROOF: 3,
+    PrismKind.POLE: 6,
+    PrismKind.TRUNK: 9,
+    PrismKind.CROWN: 9,
+}
+
+SOLID = np.dtype(
+    [
+        ("x", "f8"),  # [m] centre, world frame
+        ("y", "f8"),
+        ("low", "f8"),  # [m] underside above the road
+        ("high", "f8"),  # [m] top above the road
+        ("cos", "f8"),  # of the heading
+        ("sin", "f8"),
+        ("half_length", "f8"),  # [m]
+        ("half_width", "f8"),  # [m]
+        ("radius", "f8"),  # [m] of the circle around it in plan view
+        ("kind", "i4"),  # PrismKind
+        ("tag", "i4"),  # CARLA's semantic tag
+        ("r", "f8"),
+        ("g", "f8"),
+        ("b", "f8"),
+    ]
+)
+"""One prism, as the kernels take it."""
+
+
+class Solids(NamedTuple):
+    """All prisms of a map in a coarse grid.
+
+    Attributes:
+        items: (N,) SOLID, cell after cell.
+        origin: south-west corner of the grid, (2,) [m].
+        size: cells along x and y, (2,) int64.
+        first: first item of each cell, then N, (rows * columns + 1,) int64.
+        reach: largest radius [m], (1,).
+    """
+
+    items: Records
+    origin: Floats
+    size: Ints
+    first: Ints
+    reach: Floats
+
+
+SOLIDS = nt.NamedTuple(
+    (kernels.record(SOLID)[::1], nt.float64[::1], nt.int64[::1], nt.int64[::1], nt.float64[::1]),
+    Solids,
+)
+"""Numba type of Solids."""
+
+
+def solids(prisms: Records) -> Solids:
+    """Prepares prisms for the kernels.
+
+    Args:
+        prisms: (N,) PRISM.
+
+    Returns:
+        The same prisms in a grid.
+    """
+    items = np.zeros(len(prisms), SOLID)
+    items["x"], items["y"] = prisms["x"], prisms["y"]
+    items["low"] = prisms["z"]
+    items["high"] = prisms["z"] + prisms["height"]
+    items["cos"], items["sin"] = np.cos(prisms["heading"]), np.sin(prisms["heading"])
+    items["half_length"], items["half_width"] = prisms["length"] / 2, prisms["width"] / 2
+    items["radius"] = np.hypot(items["half_length"], items["half_width"])
+    items["kind"] = prisms["kind"]
+    for name in ("r", "g", "b"):
+        items[name] = prisms[name]
+    for kind, tag in _TAG_OF_KIND.items():
+        items["tag"][prisms["kind"] == kind] = tag
+    if not len(items):
+        zero = np.zeros(2, np.int64)
+        return Solids(items, np.zeros(2), zero, np.zeros(1, np.int64), np.zeros(1))
+    xy = np.stack((items["x"], items["y"]), axis=1)
+    origin = np.floor(xy.min(axis=0))
+    cell = ((xy - origin) // GRID_CELL).astype(np.int64)
+    size = cell.max(axis=0) + 1
+    number = cell[:, 1] * size[0] + cell[:, 0]
+    order = np.argsort(number, kind="stable")
+    first = np.searchsorted(number[order], np.arange(int(size.prod()) + 1))
+    return Solids(items[order], origin, size, first.astype(np.int64), items["radius"].max(keepdims=True))
+
+
+@kernels.device
+def visible(
+    solids: Any, x: float, y: float, fx: float, fy: float, tangent: float, far: float, found: Ints
+) -> int:
+    """Lists the prisms a camera may see.
+
+    Args:
+        solids: see Solids.
+        x: of the camera [m].
+        y: likewise [m].
+        fx: horizontal direction it looks in, unit vector; (0, 0) for all around.
+        fy: likewise.
+        tangent: of half its horizontal field of view.
+        far: how far it sees [m].
+        found: indices of the prisms, overwritten; what does not fit is left out.
+
+    Returns:
+        How many there are.
+    """
+    columns, rows = solids.size[0], solids.size[1]
+    reach = far + solids.reach[0]
+    c0 = max(int(math.floor((x - reach - solids.origin[0]) / GRID_CELL)), 0)
+    c1 = min(int(math.floor((x + reach - solids.origin[0]) / GRID_CELL)), columns - 1)
+    r0 = max(int(math.floor((y - reach - solids.origin[1]) / GRID_CELL)), 0)
+    r1 = min(int(math.floor((y + reach - solids.origin[1]) / GRID_CELL)), rows - 1)
+    slant = math.sqrt(1.0 + tangent * tangent)
+    cell_radius = 0.7072 * GRID_CELL + solids.reach[0]
+    count = 0
+    for row in range(r0, r1 + 1):
+        for column in range(c0, c1 + 1):
+            first = solids.first[row * columns + column]
+            last = solids.first[row * columns + column + 1]
+            if first == last:
+                continue
+            dx = solids.origin[0] + (column + 0.5) * GRID_CELL - x
+            dy = solids.origin[1] + (row + 0.5) * GRID_CELL - y
+            if not _in_view(dx, dy, fx, fy, tangent, slant, far, cell_radius):
+                continue
+            for k in range(first, last):
+                item = solids.items[k]
+                if _in_view(item.x - x, item.y - y, fx, fy, tangent, slant, far, item.radius):
+                    if count < len(found):
+                        found[count] = k
+                        count += 1
+    return count
+
+
+@kernels.device
+def _in_view(
+    dx: float,
+    dy: float,
+    fx: float,
+    fy: float,
+    tangent: float,
+    slant: float,
+    far: float,
+    radius: float,
+) -> bool:
+    if dx * dx + dy * dy > (far + radius) * (far + radius):
+        return False
+    ahead = dx * fx + dy * fy
+    if ahead < -radius:
+        return False
+    if fx == 0.0 and fy == 0.0:
+        return True
+    return abs(dx * fy - dy * fx) <= ahead * tangent + radius * slant
+
+
+@kernels.device
+def meet_plan(
+    ox: float, oy: float, dx: float, dy: float, half_length: float, half_width: float
+) -> tuple[float, float, bool]:
+    """Meets a ray with a box in plan view, in the box's own frame.
+
+    Returns:
+        Where the ray enters and leaves, in lengths of (dx, dy), and whether it enters
+        through the front or rear (else through a side). It misses when it leaves first.
+    """
+    inverse_x, inverse_y = 1.0 / dx, 1.0 / dy
+    a, b = (-half_length - ox) * inverse_x, (half_length - ox) * inverse_x
+    c, d = (-half_width - oy) * inverse_y, (half_width - oy) * inverse_y
+    enter_x, enter_y = min(a, b), min(c, d)
+    leave = min(max(a, b), max(c, d))
+    return max(enter_x, enter_y), leave, enter_x >= enter_y
+
+
+@kernels.device
+def meet_height(
+    enter: float, leave: float, height: float, low: float, high: float, inverse_drop: float
+) -> tuple[float, int]:
+    """Meets a ray with a box whose plan it crosses.
+
+    Args:
+        enter: where it enters the plan.
+        leave: where it leaves it.
+        height: of the camera [m].
+        low: underside of the box [m].
+        high: its top [m].
+        inverse_drop: 1 / (metres the ray falls per unit).
+
+    Returns:
+        Where it meets the box, and what: 0 a wall, 1 the top, 2 the underside, -1 nothing.
+    """
+    a, b = (height - low) * inverse_drop, (height - high) * inverse_drop
+    begin, end = min(a, b), max(a, b)
+    t = max(enter, begin)
+    if t > min(leave, end):
+        return t, -1
+    if begin <= enter:
+        return t, 0
+    return t, 1 if inverse_drop > 0.0 else 2
+
+
+@kernels.device
+def meet_ellipsoid(
+    ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
+) -> float:
+    """Meets a ray with the unit sphere; returns where, or -1."""
+    a = dx * dx + dy * dy + dz * dz
+    b = ox * dx + oy * dy + oz * dz
+    c = ox * ox + oy * oy + oz * oz - 1.0
+    root = b * b - a * c
+    return (-b - math.sqrt(root)) / a if root >= 0.0 and c > 0.0 else -1.0
+
+
+@kernels.device
+def face_colors(item: Any, light: Any, ox: float, oy: float, colors: Ints) -> None:
+    """Colours of the faces a camera at (ox, oy) in the box's frame can see.
+
+    Args:
+        item: SOLID record.
+        light: LIGHT record.
+        ox: of the camera [m].
+        oy: likewise [m].
+        colors: front or rear, side, top, underside, window; overwritten, (5,).
+    """
+    sun_x = item.cos * light.sun_x + item.sin * light.sun_y
+    sun_y = -item.sin * light.sun_x + item.cos * light.sun_y
+    direct = 1.0 - light.ambient
+    front = light.ambient + direct * max(sun_x if ox > 0.0 else -sun_x, 0.0) * 1.2
+    side = light.ambient + direct * max(sun_y if oy > 0.0 else -sun_y, 0.0) * 1.2
+    top = light.ambient + direct * max(light.sun_z, 0.0) * 1.2
+    r, g, b = item.r * light.tint_r, item.g * light.tint_g, item.b * light.tint_b
+    # Faces turned away from each other differ a little even without sun.
+    colors[0] = pack(r * front, g * front, b * front)
+    colors[1] = pack(r * side * 0.93, g * side * 0.93, b * side * 0.93)
+    colors[2] = pack(r * top, g * top, b * top)
+    colors[3] = pack(r * 0.4, g * 0.4, b * 0.4)
+    colors[4] = pack(_WINDOW_COLOR[0], _WINDOW_COLOR[1], _WINDOW_COLOR[2])
+    if light.sun_z < -0.03:
+        colors[4] = pack(_LIT_WINDOW[0], _LIT_WINDOW[1], _LIT_WINDOW[2])
+
+
+@kernels.device
+def between_windows(along: float) -> bool:
+    """Whether no window can be at this place along a wall [m]."""
+    u = along / 2.7 + 1000.5
+    u -= math.floor(u)
+    return u < 0.29 or u > 0.71
+
+
+@kernels.device
+def at_window_height(z: float, high: float) -> bool:
+    """Whether a height above the road is that of a row of windows [m]."""
+    v = z / 2.8
+    v -= math.floor(v)
+    return 0.34 < v < 0.8 and z < high - 0.5
+
+
+@kernels.device
+def crown_color(
+    item: Any, light: Any, grain: Ints, nx: float, ny: float, nz: float
+) -> int:
+    """Colour of a tree's crown.
+
+    Args:
+        item: SOLID record.
+        light: LIGHT record.
+        grain: noise texture.
+        nx: the point on the unit sphere.
+        ny: likewise.
+        nz: likewise.
+    """
+    sun_x = item.cos * light.sun_x + item.sin * light.sun_y
+    sun_y = -item.sin * light.sun_x + item.cos * light.sun_y
+    lit = max(nx * sun_x + ny * sun_y + nz * light.sun_z, 0.0)
+    bright = (light.ambient + (1.0 - light.ambient) * 1.3 * lit) * (0.8 + 0.2 * nz)
+    u = int((nx - ny) * 14.0 + item.x * 3.0 + 65536.0) & (NOISE_SIZE - 1)
+    v = int(nz * 16.0 + item.y * 3.0 + 65536.0) & (NOISE_SIZE - 1)
+    part = int(bright * (256.0 + 0.55 * grain[v, u]))
+    plain = pack(item.r * light.tint_r, item.g * light.tint_g, item.b * light.tint_b)
+    return scale(plain, max(part, 0))
+
+
+@kernels.device
+def wall_color(colors: Ints, face: int, front: bool, window: bool) -> int:
+    """Picks the colour of what a ray met."""
+    if face > 0:
+        return colors[1 + face]
+    if window:
+        return colors[4]
+    return colors[0] if front else colors[1]
+
+
+@kernels.device
+def seen(color: int, light: Any, haze: Floats, t: float) -> int:
+    """Returns a colour as it looks from a distance t [m]."""
+    arrives, veil = air(haze, t)
+    return through_air(color, light.haze_color, arrives, veil)

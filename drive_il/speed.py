@@ -1,0 +1,271 @@
+"""What this machine does: the cases behind `drive-il speed`.
+
+Each case repeats one piece of work for a fixed time and counts; `per_core` runs it on one
+thread, `all_cores` on all that this process may use (None where the work is one call of one
+thread). The figures are of this machine at this moment; ratios in one run are in benchmarks/.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from drive_il import kernels
+from drive_il.datatypes import (
+    CONTROL,
+    CameraSpec,
+    EpisodeSpec,
+    Ints,
+    ObservationSpec,
+    Records,
+    Route,
+    Start,
+)
+from drive_il.experts.planner import Planner
+from drive_il.maps import library
+from drive_il.maps.network import RoadNetwork
+from drive_il.maps.planning import RoutePlanner
+from drive_il.maps.suites import make_suite
+from drive_il.sensors.observer import SceneObserver
+from drive_il.sim.world import World
+
+Say = Callable[[str], Any]
+_TOWN = "alder"
+_ROWS = 256
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to time.
+
+    Attributes:
+        work: does `count` units once.
+        count: units of one call.
+        unit: of the rate, e.g. "frames/s".
+        batched: whether more threads can help.
+    """
+
+    work: Callable[[], Any]
+    count: float
+    unit: str
+    batched: bool = True
+
+
+class _Bench:
+    """One town, one batch of cars under way, and what to do with them."""
+
+    @cached_property
+    def network(self) -> RoadNetwork:
+        return library.load(_TOWN)
+
+    @cached_property
+    def planner(self) -> RoutePlanner:
+        return RoutePlanner(self.network)
+
+    @cached_property
+    def route(self) -> Route:
+        """A route of about 1 km."""
+        records = make_suite(self.network, n_short=0, n_long=8, seed=1)
+        routes = [self._plan(record.keypoints) for record in records]
+        return min(routes, key=lambda route: abs(route.length - 1000.0))
+
+    def _plan(self, keypoints: Any) -> Route:
+        return self.planner.plan(keypoints)
+
+    def world(self, n_rows: int) -> World:
+        """Cars spread along the route, already rolling."""
+        world = World(self.network, n_rows, [self.route])
+        reach = self.route.length - 400.0
+        specs = [
+            EpisodeSpec(self.route, seed=row, start=Start(s=reach * row / n_rows, speed=5.0))
+            for row in range(n_rows)
+        ]
+        world.reset(np.arange(n_rows), specs)
+        return world
+
+    def cases(self) -> dict[str, Case]:
+        """All cases by name."""
+        return {
+            **self._world_cases(),
+            **self._camera_cases(),
+            **self._single_cases(),
+            "plan_1km": Case(
+                lambda: self.planner.plan(self.route.keypoints), 1, "routes/s", batched=False
+            ),
+        }
+
+    def _world_cases(self) -> dict[str, Case]:
+        world, expert = self.world(_ROWS), Planner()
+        rows = np.arange(_ROWS)
+        start = world.snapshot(rows)
+        control = expert.control(world.scene)
+        return {
+            "world_step": Case(_steps(world, start, control), _ROWS * 200, "steps/s"),
+            "expert_label": Case(lambda: expert.control(world.scene), _ROWS, "labels/s"),
+        }
+
+    def _camera_cases(self) -> dict[str, Case]:
+        cases = {}
+        for width, height, n_rows in ((96, 64, _ROWS), (1280, 720, 2)):
+            world = self.world(n_rows)
+            camera = CameraSpec(width=width, height=height)
+            observer = SceneObserver(self.network, ObservationSpec(cameras=(camera,)))
+            rows = np.arange(n_rows)
+            drive = _driving(world, rows, observer)
+            cases[f"step_and_rgb_{width}x{height}"] = Case(drive, n_rows, "frames/s")
+        return cases
+
+    def _single_cases(self) -> dict[str, Case]:
+        world, row = self.world(1), np.zeros(1, np.int64)
+        spec = EpisodeSpec(self.route)
+        bare = World(self.network, 1, [self.route])
+        observer = SceneObserver(self.network, ObservationSpec())
+        return {
+            "single_step_with_camera": Case(
+                _driving(world, row, observer), 1, "steps/s", batched=False
+            ),
+            "reset": Case(lambda: bare.reset(row, [spec]), 1, "resets/s", batched=False),
+        }
+
+
+def _steps(world: World, start: Any, control: Records) -> Callable[[], None]:
+    """200 steps from one snapshot, so that no car ever leaves its street."""
+    rows = np.arange(world.n_rows)
+
+    def work() -> None:
+        world.restore(start, rows)
+        for _ in range(200):
+            world.step(control)
+
+    return work
+
+
+def _driving(world: World, rows: Ints, observer: SceneObserver) -> Callable[[], None]:
+    """One step and one picture; every so often back to the start."""
+    expert = Planner()
+    start = world.snapshot(rows)
+    control = np.zeros(len(rows), CONTROL)
+    count = 0
+
+    def work() -> None:
+        nonlocal count, control
+        if count % 100 == 0:
+            world.restore(start, rows)
+            control = expert.control(world.scene)
+        count += 1
+        world.step(control)
+        observer.observe(world.scene, rows)
+
+    return work
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    before = os.environ.get("DRIVE_IL_THREADS")
+    os.environ["DRIVE_IL_THREADS"] = str(n)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["DRIVE_IL_THREADS"]
+        else:
+            os.environ["DRIVE_IL_THREADS"] = before
+
+
+def _rate(case: Case, seconds: float) -> float:
+    """Units per second: the best of five parts, as other programs only ever slow it down."""
+    best = 0.0
+    case.work()
+    for _ in range(5):
+        done, start = 0, time.perf_counter()
+        while (elapsed := time.perf_counter() - start) < seconds / 5.0 or done == 0:
+            case.work()
+            done += 1
+        best = max(best, done * case.count / elapsed)
+    return best
+
+
+def _first_step_seconds() -> float:
+    """Import, load a town, and take one step with a picture, in a new process [s]."""
+    code = (
+        "import numpy as np; from drive_il.datatypes import *; from drive_il.maps import library, routes;"
+        "from drive_il.sensors.observer import SceneObserver; from drive_il.sim.world import World;"
+        f"net = library.load('{_TOWN}'); lane = net.lanes[net.lanes['type'] == 1][0];"
+        "p = net.points[lane['first'] : lane['first'] + lane['count']];"
+        "route = routes.plan(net, np.stack([p['x'], p['y'], p['z']], 1)[[0, -1]]);"
+        "world = World(net, 1); world.reset(np.zeros(1, int), [EpisodeSpec(route)]);"
+        "world.step(np.zeros(1, CONTROL));"
+        "SceneObserver(net, ObservationSpec()).observe(world.scene, np.zeros(1, int))"
+    )
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return time.perf_counter() - start
+
+
+def measure(seconds: float, say: Say | None = None) -> dict[str, Any]:
+    """Times every case.
+
+    Args:
+        seconds: length of each measurement [s].
+        say: told what is being measured.
+
+    Returns:
+        machine, threads, and `cases.<name>.{per_core, all_cores, unit}`.
+    """
+    report: dict[str, dict[str, Any]] = {}
+    threads = kernels.n_threads()
+    warm_up(say)
+    for name, case in _Bench().cases().items():
+        if say is not None:
+            say(f"measuring {name} ...")
+        with _threads(1):
+            per_core = _rate(case, seconds)
+        everywhere = _rate(case, seconds) if case.batched and threads > 1 else None
+        if case.batched and threads == 1:
+            everywhere = per_core
+        report[name] = {"per_core": per_core, "all_cores": everywhere, "unit": case.unit}
+    report["import_to_first_step"] = {
+        "per_core": _first_step_seconds(),
+        "all_cores": None,
+        "unit": "s",
+    }
+    machine = f"{_processor()}, {threads} threads, Python {platform.python_version()}"
+    return {"machine": machine, "threads": threads, "cases": report}
+
+
+def warm_up(say: Say | None = None) -> None:
+    """Compiles every kernel and prepares the shipped towns' caches."""
+    for name in library.shipped():
+        if say is not None:
+            say(f"preparing {name} ...")
+        network = library.load(name)
+        observer = SceneObserver(
+            network, ObservationSpec(cameras=(CameraSpec(),), range_finder=True, birdview=True, state=True)
+        )
+        route = RoutePlanner(network).plan(make_suite(network, 1, 0, seed=0)[0].keypoints)
+        world = World(network, 1, [route])
+        world.reset(np.zeros(1, np.int64), [EpisodeSpec(route)])
+        world.step(Planner().control(world.scene))
+        observer.observe(world.scene, np.zeros(1, np.int64))
+
+
+def _processor() -> str:
+    """The processor's name, as well as the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as info:
+            for line in info:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,162 @@
+"""DAgger: schedules, budget, and driving on a ring with a toy camera."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from drive_il.datatypes import (
+    CameraSpec,
+    Episode,
+    EpisodeSpec,
+    Floats,
+    Ints,
+    Observation,
+    ObservationSpec,
+    Policy,
+    Scene,
+    Start,
+    Who,
+)
+from drive_il.experts.planner import Planner
+from drive_il.fit import FitConfig, Progress
+from drive_il.gates import ExpertDrives
+from drive_il.learners import dagger
+from drive_il.maps.routes import plan
+from drive_il.networks import DrivingPolicy, NetworkConfig, driving_network
+from drive_il.rollout import drive
+from drive_il.sim.world import World
+from tests.roads import ring_road
+from tests.toy_drives import road_pictures
+
+RADIUS = 30.0
+SMALL = NetworkConfig(channels=(8, 12), hidden=24, branch_hidden=8)
+FIT = FitConfig(n_steps=150, batch_size=32, learning_rate=3e-3, n_threads=1)
+CONFIG = dagger.Config(
+    n_rounds=4,
+    label_budget=900,
+    steps_per_episode=60,
+    n_validation=4,
+    validation_steps=150,
+    network=SMALL,
+    fit=FIT,
+)
+
+
+class ToyCamera:
+    """Paints a bright road; it lies to the left when the ego should steer left."""
+
+    spec = ObservationSpec(cameras=(CameraSpec(width=32, height=24),))
+
+    def observe(self, scene: Scene, rows: Ints) -> Observation:
+        at = scene.progress[rows]
+        to_the_left = -0.3 * at["lateral_error"] - 1.0 * at["heading_error"]
+        return {
+            "rgb": np.concatenate(
+                [road_pictures(row[None], 24, 32, seed=0) for row in np.clip(to_the_left, -1, 1)]
+            ),
+            "speed": scene.ego["speed"][rows].astype(np.float32),
+            "command": at["command"].astype(np.int64),
+        }
+
+
+def ring(angle: Floats) -> Floats:
+    """Points on the ring's counter-clockwise lane, (N, 3)."""
+    radius = RADIUS + 1.75
+    return np.stack((radius * np.cos(angle), radius * np.sin(angle), 0 * angle), 1)
+
+
+@pytest.fixture(scope="module")
+def drives() -> tuple[World, list[EpisodeSpec], list[Episode]]:
+    network = ring_road(RADIUS, speed_limit=8.0)
+    routes = [plan(network, ring(a + np.linspace(0.0, 4.0, 5)), id=str(a)) for a in (0.3, 1.5)]
+    world = World(network, 8, routes, 0.05)
+    specs = [
+        EpisodeSpec(routes[i % 2], seed=i, max_steps=150, start=Start(s=1.0 + i, speed=5.0))
+        for i in range(8)
+    ]
+    data = drive(world, ToyCamera(), None, specs[:3], expert=Planner(), gate=ExpertDrives())
+    return world, specs, data
+
+
+def driven(world: World, policy: Policy, specs: list[EpisodeSpec]) -> float:
+    """Mean distance driven before |lateral_error| exceeds half a lane [m]."""
+    distances = []
+    for episode in drive(world, ToyCamera(), policy, specs, keep_observations=False):
+        at = episode.progress
+        out = np.append(np.abs(at["lateral_error"]) > at["lane_width"] / 2, True)
+        distances.append(at["s"][max(out.argmax() - 1, 0)] - at["s"][0])
+    return float(np.mean(distances))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "closed_form"),
+    [
+        ("first", lambda i: float(i == 1)),
+        ("exponential", lambda i: 0.5 ** (i - 1)),
+        ("linear", lambda i: 1 - (i - 1) / 5),
+    ],
+)
+def test_beta_has_its_closed_form(schedule: str, closed_form: Callable[[int], float]) -> None:
+    config = dagger.Config(n_rounds=6, schedule=schedule, beta0=0.5)
+    assert [dagger.beta(config, i) for i in range(1, 7)] == pytest.approx(
+        [closed_form(i) for i in range(1, 7)]
+    )
+    assert dagger.beta(config, 1) == 1.0
+
+
+def test_it_drives_a_ring_better_than_an_untrained_policy(
+    drives: tuple[World, list[EpisodeSpec], list[Episode]],
+) -> None:
+    world, specs, data = drives
+    reports: list[Progress] = []
+    policy = dagger.train(
+        world, ToyCamera(), Planner(), specs, data, CONFIG, seed=0, progress=reports.append
+    )
+    assert policy.card["labels"] == CONFIG.label_budget
+    assert len(policy.card["validation_scores"]) == CONFIG.n_rounds
+    best = policy.card["validation_scores"][policy.card["best_round"] - 1]
+    assert best == max(policy.card["validation_scores"])
+    network = driving_network(SMALL, ToyCamera.spec.cameras[0], 5)
+    untrained = DrivingPolicy(network, SMALL, ToyCamera.spec)
+    assert driven(world, policy, specs) > 2 * driven(world, untrained, specs) > 0
+    assert [r.done for r in reports if r.stage == "DAgger rounds"] == [1, 2, 3, 4]
+
+
+def test_the_same_seed_gives_the_same_bits_for_any_number_of_rows(
+    drives: tuple[World, list[EpisodeSpec], list[Episode]],
+) -> None:
+    world, specs, data = drives
+    config = replace(CONFIG, n_rounds=2, label_budget=700, fit=replace(FIT, n_steps=20))
+    other = World(ring_road(RADIUS, speed_limit=8.0), 3, [spec.route for spec in specs[:2]], 0.05)
+    weights = []
+    for place in (world, other):
+        network = dagger.train(place, ToyCamera(), Planner(), specs, data, config, 1).network
+        weights.append([value.numpy().tobytes() for value in network.state_dict().values()])
+    assert weights[0] == weights[1]
+
+
+def test_without_demonstrations_the_expert_drives_round_one(
+    drives: tuple[World, list[EpisodeSpec], list[Episode]],
+) -> None:
+    world, specs, _ = drives
+    run = dagger._Run(world, ToyCamera(), Planner(), specs, CONFIG, 0)
+    episodes = run.collect(None, 1, [])
+    assert sum(episode.labels for episode in episodes) == CONFIG.label_budget // CONFIG.n_rounds
+    assert all((episode.who == Who.EXPERT).all() for episode in episodes)
+
+
+def test_errors_say_what_to_do(
+    drives: tuple[World, list[EpisodeSpec], list[Episode]],
+) -> None:
+    world, specs, data = drives
+    with pytest.raises(ValueError, match="more specs than the 4 it validates on, got 3"):
+        dagger.train(world, ToyCamera(), Planner(), specs[:3], data, CONFIG, 0)
+    config = replace(CONFIG, label_budget=100)
+    with pytest.raises(ValueError, match="hold 450 labels, more than label_budget 100"):
+        dagger.train(world, ToyCamera(), Planner(), specs, data, config, 0)
+    with pytest.raises(ValueError, match="schedule must be one of"):
+        dagger.Config(schedule="cosine")
+    with pytest.raises(ValueError, match="beta0 is a probability"):
+        dagger.Config(beta0=1.5)

@@ -1,0 +1,129 @@
+"""The shared camera network and its fixed batch shape."""
+
+import numpy as np
+import pytest
+import torch
+
+from drive_il.datatypes import CONTROL, Array, CameraSpec, Command, ObservationSpec, check_control
+from drive_il.networks import (
+    DrivingPolicy,
+    NetworkConfig,
+    driving_camera,
+    driving_frames,
+    driving_network,
+    in_fixed_batches,
+)
+
+SMALL = NetworkConfig(channels=(8, 12, 16), hidden=32, branch_hidden=8)
+
+
+def observation(n_rows: int, seed: int = 0) -> dict[str, Array]:
+    rng = np.random.default_rng(seed)
+    return {
+        "rgb": rng.integers(0, 256, (n_rows, 64, 96, 3), dtype=np.uint8),
+        "speed": rng.uniform(0, 15, n_rows).astype(np.float32),
+        "command": rng.integers(1, 7, n_rows),
+    }
+
+
+def policy(config: NetworkConfig = SMALL, seed: int = 3) -> DrivingPolicy:
+    return DrivingPolicy(driving_network(config, CameraSpec(), seed), config, ObservationSpec())
+
+
+@pytest.mark.parametrize("config", [NetworkConfig(), SMALL], ids=["default", "small"])
+def test_a_row_does_not_depend_on_position_or_other_rows(config: NetworkConfig) -> None:
+    driver, seen = policy(config), observation(50)
+    together, _, _ = driver.act(seen, {})
+    order = np.random.default_rng(1).permutation(50)
+    shuffled, _, _ = driver.act({name: value[order] for name, value in seen.items()}, {})
+    alone = [
+        driver.act({name: value[i : i + 1] for name, value in seen.items()}, {})[0][0]
+        for i in range(50)
+    ]
+    assert together[order].tobytes() == shuffled.tobytes()
+    assert together.tobytes() == np.array(alone, CONTROL).tobytes()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_policy_does_not_depend_on_the_callers_threads(threads: int) -> None:
+    before = torch.get_num_threads()
+    expected, _, _ = policy().act(observation(20), {})
+    try:
+        torch.set_num_threads(threads)
+        control, _, _ = policy().act(observation(20), {})
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert control.tobytes() == expected.tobytes()
+
+
+def test_weights_are_a_function_of_the_seed_alone() -> None:
+    torch.manual_seed(1)
+    one = driving_network(SMALL, CameraSpec(), 5).state_dict()
+    torch.manual_seed(2)
+    two = driving_network(SMALL, CameraSpec(), 5).state_dict()
+    other = driving_network(SMALL, CameraSpec(), 6).state_dict()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert not torch.equal(one["trunk.weight"], other["trunk.weight"])
+
+
+def test_only_the_branch_in_force_gets_a_gradient() -> None:
+    network = driving_network(SMALL, CameraSpec(), 0)
+    seen = observation(12)
+    commands = torch.tensor([Command.LEFT, Command.LANEFOLLOW] * 6)
+    outputs = network(torch.from_numpy(seen["rgb"]), torch.from_numpy(seen["speed"]), commands)
+    outputs.abs().sum().backward()
+    for parameter in (network.head_weight, network.head_bias, network.branch_weight):
+        assert parameter.grad is not None
+        touched = parameter.grad.flatten(1).abs().sum(1) > 0
+        assert touched.tolist() == [True, False, False, True, False, False]
+
+
+def test_void_drives_as_lane_following() -> None:
+    seen = observation(4)
+    void = seen | {"command": np.full(4, int(Command.VOID))}
+    follow = seen | {"command": np.full(4, int(Command.LANEFOLLOW))}
+    left = seen | {"command": np.full(4, int(Command.LEFT))}
+    assert policy().act(void, {})[0].tobytes() == policy().act(follow, {})[0].tobytes()
+    assert policy().act(void, {})[0].tobytes() != policy().act(left, {})[0].tobytes()
+
+
+def test_controls_can_be_executed_and_never_press_both_pedals() -> None:
+    control, state, info = policy().act(observation(33), {})
+    check_control(control, 33)
+    assert not np.any((control["throttle"] > 0) & (control["brake"] > 0))
+    assert (state, info) == ({}, {})
+
+
+def test_the_speed_can_be_hidden() -> None:
+    blind = policy(NetworkConfig(channels=(8,), hidden=8, branch_hidden=4, use_speed=False))
+    seen = observation(3)
+    fast = seen | {"speed": seen["speed"] + 10}
+    assert blind.act(seen, {})[0].tobytes() == blind.act(fast, {})[0].tobytes()
+
+
+def test_padding_is_cut_off_again() -> None:
+    rows = np.arange(37, dtype=np.float32)[:, None]
+    doubled = in_fixed_batches(lambda x: 2 * x, rows)
+    np.testing.assert_array_equal(doubled, 2 * rows)
+
+
+def test_labels_become_steer_and_acceleration() -> None:
+    control = np.zeros(2, CONTROL)
+    control["steer"], control["throttle"], control["brake"] = [0.5, -1], [0.75, 0], [0, 0.25]
+    frames = driving_frames(observation(2) | {"control": control}, CameraSpec())
+    assert frames["target"].tolist() == [[0.5, 0.75], [-1.0, -0.25]]
+
+
+def test_errors_say_what_was_expected() -> None:
+    with pytest.raises(ValueError, match=r"got \(2, 32, 48, 3\) uint8; observe with"):
+        policy().act(observation(2) | {"rgb": np.zeros((2, 32, 48, 3), np.uint8)}, {})
+    with pytest.raises(ValueError, match="exactly one rgb camera"):
+        driving_camera(ObservationSpec(cameras=()))
+    with pytest.raises(ValueError, match="channels must be"):
+        NetworkConfig(channels=())
+    frames = observation(1) | {"control": np.full(1, np.nan, "f8").astype(CONTROL)}
+    with pytest.raises(ValueError, match="no expert control"):
+        driving_frames(frames, CameraSpec())
+    with pytest.raises(ValueError, match="96x64 pictures of the camera 'rgb', got none"):
+        driving_frames({}, CameraSpec())
