@@ -345,7 +345,9 @@ class _Run:
             )
         if proposed.dtype != CONTROL or proposed.shape != active.shape:
             check_control(proposed, len(active))
-        control = np.where(who == Who.EXPERT, meter.labels, proposed).astype(CONTROL)
+        control = proposed.copy()
+        by_expert = active & ~by_policy
+        control[by_expert] = meter.labels[by_expert]
         control[~active] = (0.0, 1.0, 0.0)
         check_control(control, len(active), world.scene.step)
         return control

@@ -43,16 +43,15 @@ class Log:
         names = [name for number in numbers for name in self._blocks[number]]
         whole = {}
         for name in dict.fromkeys(names):
-            parts = []
+            like = next(self._blocks[n][name] for n in numbers if name in self._blocks[n])
+            # Filled piece by piece: joining records field by field is slow.
+            whole[name] = np.zeros((last - first + 1, *like.shape[2:]), like.dtype)
             for number in numbers:
-                low = max(first - number * _BLOCK, 0)
-                high = min(last - number * _BLOCK, _BLOCK - 1) + 1
-                if name in self._blocks[number]:
-                    parts.append(self._blocks[number][name][low:high, row])
-                else:  # not written in this block, e.g. the last tick has no control
-                    other = next(self._blocks[n][name] for n in numbers if name in self._blocks[n])
-                    parts.append(np.zeros((high - low, *other.shape[2:]), other.dtype))
-            whole[name] = np.concatenate(parts)
+                if name in self._blocks[number]:  # the last tick has no control
+                    low = max(first - number * _BLOCK, 0)
+                    high = min(last - number * _BLOCK, _BLOCK - 1) + 1
+                    at = number * _BLOCK + low - first
+                    whole[name][at : at + high - low] = self._blocks[number][name][low:high, row]
         return whole
 
     def forget(self, before: int) -> None:

@@ -76,11 +76,8 @@ class _Bench:
     def route(self) -> Route:
         """A route of about 1 km."""
         records = make_suite(self.network, n_short=0, n_long=8, seed=1)
-        routes = [self._plan(record.keypoints) for record in records]
+        routes = [self.planner.plan(record.keypoints) for record in records]
         return min(routes, key=lambda route: abs(route.length - 1000.0))
-
-    def _plan(self, keypoints: Any) -> Route:
-        return self.planner.plan(keypoints)
 
     def world(self, n_rows: int) -> World:
         """Cars spread along the route, already rolling."""
@@ -198,8 +195,10 @@ def _rate(case: Case, seconds: float) -> float:
 def _first_step_seconds() -> float:
     """Import, load a town, and take one step with a picture, in a new process [s]."""
     code = (
-        "import numpy as np; from drive_il.datatypes import *; from drive_il.maps import library, routes;"
-        "from drive_il.sensors.observer import SceneObserver; from drive_il.sim.world import World;"
+        "import numpy as np; from drive_il.datatypes import *;"
+        "from drive_il.maps import library, routes;"
+        "from drive_il.sensors.observer import SceneObserver;"
+        "from drive_il.sim.world import World;"
         f"net = library.load('{_TOWN}'); lane = net.lanes[net.lanes['type'] == 1][0];"
         "p = net.points[lane['first'] : lane['first'] + lane['count']];"
         "route = routes.plan(net, np.stack([p['x'], p['y'], p['z']], 1)[[0, -1]]);"
@@ -245,13 +244,12 @@ def measure(seconds: float, say: Say | None = None) -> dict[str, Any]:
 
 def warm_up(say: Say | None = None) -> None:
     """Compiles every kernel and prepares the shipped towns' caches."""
+    everything = ObservationSpec(range_finder=True, birdview=True, state=True)
     for name in library.shipped():
         if say is not None:
             say(f"preparing {name} ...")
         network = library.load(name)
-        observer = SceneObserver(
-            network, ObservationSpec(cameras=(CameraSpec(),), range_finder=True, birdview=True, state=True)
-        )
+        observer = SceneObserver(network, everything)
         route = RoutePlanner(network).plan(make_suite(network, 1, 0, seed=0)[0].keypoints)
         world = World(network, 1, [route])
         world.reset(np.zeros(1, np.int64), [EpisodeSpec(route)])

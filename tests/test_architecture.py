@@ -103,13 +103,16 @@ def test_carla_and_pygame_stay_in_their_rooms() -> None:
             assert "pygame" not in top, path
 
 
-@pytest.mark.parametrize("module", ["drive_il.sim", "drive_il.rollout", "drive_il.sensors.observer"])
+@pytest.mark.parametrize(
+    "module", ["drive_il.sim", "drive_il.rollout", "drive_il.sensors.observer"]
+)
 def test_the_world_loads_neither_torch_nor_pygame_nor_carla(module: str) -> None:
     code = (
         f"import sys, {module}; "
         "print([name for name in ('torch', 'pygame', 'carla') if name in sys.modules])"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 
 

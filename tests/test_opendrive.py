@@ -49,7 +49,9 @@ def test_every_driving_lane_goes_on_without_gap_or_kink(network: RoadNetwork) ->
 
 
 def test_predecessors_are_the_inverse_of_successors(network: RoadNetwork) -> None:
-    forward = {(row, after) for row in range(len(network.lanes)) for after in successors(network, row)}
+    forward = {
+        (row, after) for row in range(len(network.lanes)) for after in successors(network, row)
+    }
     backward = set()
     for row, lane in enumerate(network.lanes):
         first = lane["predecessor_first"]
@@ -92,14 +94,32 @@ def test_neighbours_lie_side_by_side(network: RoadNetwork) -> None:
             assert network.lanes[lane["left"]]["right"] == row
 
 
-def test_stop_lines_lie_where_a_junction_begins(network: RoadNetwork) -> None:
+def test_stop_lines_lie_where_a_junction_or_its_crosswalk_begins(network: RoadNetwork) -> None:
     for line in network.stop_lines:
         assert network.lanes[line["lane"]]["junction"] == -1
         after = successors(network, line["lane"])
         assert any(network.lanes[other]["junction"] >= 0 for other in after)
         width = math.hypot(line["x1"] - line["x0"], line["y1"] - line["y0"])
         _, end = ends(network, line["lane"])
-        assert width == pytest.approx(end["width"], abs=1e-3)
+        assert width == pytest.approx(end["width"], abs=0.02)
+        assert end["s"] - 13.5 < line["s"] <= end["s"]
+
+
+def test_stop_lines_lie_before_the_crosswalk() -> None:
+    network = library.load("alder")
+    first = network.crosswalk_first
+    before = 0
+    for line in network.stop_lines:
+        middle = np.array([line["x0"] + line["x1"], line["y0"] + line["y1"]]) / 2
+        lane = network.lanes[line["lane"]]
+        for a, b in zip(first[:-1], first[1:], strict=True):
+            walk = network.crosswalks[a:b, :2].mean(0)
+            if math.dist(walk, middle) < 6.0:
+                _, end = ends(network, line["lane"])
+                ahead = (walk - middle) @ (math.cos(end["heading"]), math.sin(end["heading"]))
+                assert ahead > 1.0, lane
+                before += 1
+    assert before > 10
 
 
 def test_lights_and_stop_signs_stop_somebody(network: RoadNetwork) -> None:
@@ -124,7 +144,15 @@ def test_store_gives_back_the_same_bits(network: RoadNetwork, tmp_path: Path) ->
     store.save(network, path)
     assert path.stat().st_size < 1_000_000
     again = store.load(path)
-    for name in ("lanes", "points", "conflicts", "signals", "stop_lines", "successors", "crosswalks"):
+    for name in (
+        "lanes",
+        "points",
+        "conflicts",
+        "signals",
+        "stop_lines",
+        "successors",
+        "crosswalks",
+    ):
         assert getattr(network, name).tobytes() == getattr(again, name).tobytes(), name
     assert not again.points.flags.writeable
 
@@ -149,7 +177,9 @@ def test_carlas_waypoints_lie_on_our_lane_centres(town: str, shared_maps: Path) 
         y = handedness.y_from_carla(place.y)
         near = np.hypot(points["x"] - place.x, points["y"] - y)
         at = points[near.argmin()]
-        across = -np.sin(at["heading"]) * (place.x - at["x"]) + np.cos(at["heading"]) * (y - at["y"])
+        across = -np.sin(at["heading"]) * (place.x - at["x"]) + np.cos(at["heading"]) * (
+            y - at["y"]
+        )
         assert near.min() < 0.26
         assert abs(across) < 0.02
         assert at["width"] == pytest.approx(waypoint.lane_width, abs=0.05)

@@ -38,4 +38,5 @@ def warmup() -> None:
 
     start = time.perf_counter()
     speeds.warm_up(say=Console().print)
-    print(f"ready after {time.perf_counter() - start:.1f} s; compiled code is in {folders.cache_folder()}")
+    took = time.perf_counter() - start
+    print(f"ready after {took:.1f} s; compiled code is in {folders.cache_folder()}")

@@ -32,10 +32,10 @@ from drive_il.maps.network import (
 )
 from drive_il.maps.opendrive_xml import Mark, OpenDrive, Road, RoadEnd, Section, parse, text_of
 
-FORMAT = 1
+FORMAT = 3
 """raised whenever the same file would give other arrays"""
 _SPACING = 0.5  # [m] at most, between points of a lane
-_INSET = 1e-5  # [m] sections are half-open: their last point lies this much before the end
+_INSET = 1e-4  # [m] CARLA finds sections in single precision: keep off their very ends
 _JOINT = 1.0  # [m] links between lanes whose ends lie further apart are errors of the file
 _SAME_LEVEL = 3.0  # [m] lanes further apart in height do not conflict
 
@@ -81,10 +81,11 @@ def build(text: str, name: str, where: str) -> RoadNetwork:
     lanes, points = sampled.arrays()
     successors, predecessors = _link(drive, sampled, lanes, points)
     conflicts = _conflicts(lanes, points, predecessors)
-    signals, stop_lines = opendrive_signals.place(
-        drive, world_map, lanes, points, predecessors, successors
-    )
     corners, first = _crosswalks(world_map)
+    crosswalks = [corners[a:b] for a, b in zip(first[:-1], first[1:], strict=True)]
+    signals, stop_lines = opendrive_signals.place(
+        drive, world_map, lanes, points, (predecessors, successors), crosswalks
+    )
     return RoadNetwork(
         name=name,
         hash=hashlib.sha256(text.encode()).hexdigest(),
@@ -146,7 +147,7 @@ def _sample(drive: OpenDrive, world_map: Any, where: str) -> _Sampled:
     sampled = _Sampled([], [], {})
     for road in drive.roads.values():
         for number, section in enumerate(road.sections):
-            if section.end - section.begin < 10 * _INSET:
+            if section.end - section.begin < 100 * _INSET:
                 continue
             for lane in section.lanes.values():
                 if lane.type is None:
@@ -160,7 +161,8 @@ def _sample(drive: OpenDrive, world_map: Any, where: str) -> _Sampled:
 
 def _lane_points(road: Road, section: Section, lane: int, world_map: Any, where: str) -> Records:
     """Points of one lane in its direction of travel."""
-    begin, end = section.begin + _INSET, section.end - _INSET
+    inset = max(_INSET, 4.0 * float(np.spacing(np.float32(section.end))))
+    begin, end = section.begin + inset, section.end - inset
     count = max(2, math.ceil((end - begin) / _SPACING) + 1)
     for _ in range(4):  # an outer lane is longer than the reference line
         s = np.linspace(begin, end, count)
@@ -234,7 +236,8 @@ def quantise(records: Records) -> Records:
     for field in records.dtype.names or ():
         if records.dtype[field] == np.float64:
             scale = store.scale_of(field)
-            records[field] = np.round(records[field] * scale) / scale
+            # Adding zero turns -0.0, which integers do not know, into 0.0.
+            records[field] = np.round(records[field] * scale) / scale + 0.0
     return records
 
 
@@ -356,5 +359,5 @@ def _crosswalks(world_map: Any) -> tuple[Floats, Ints]:
             continue
         corners.append(here)
     xyz = np.array(corners[: first[-1]], float).reshape(-1, 3)
-    rounded = np.round(handedness.vectors_from_carla(xyz) * 1e4) / 1e4
+    rounded = np.round(handedness.vectors_from_carla(xyz) * 1e4) / 1e4 + 0.0
     return rounded, np.array(first, np.int32)

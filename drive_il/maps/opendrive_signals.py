@@ -3,7 +3,7 @@
 A signal addresses the lanes of its validity, or those of its orientation. Lights of
 CARLA's towns have the validity 0..0, no lane at all: the lanes come from references on the
 roads inside the junction. In either case the stop line lies where the approaching lane
-enters the junction.
+enters the junction, or a metre before the crosswalk that it crosses there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from drive_il import handedness
-from drive_il.datatypes import Ints, Records
+from drive_il.datatypes import Bools, Floats, Ints, Records
 from drive_il.maps.network import SIGNAL, STOP_LINE, LaneType, SignalKind
 from drive_il.maps.opendrive_xml import OpenDrive, SignalUse, XmlSignal
 
@@ -25,6 +25,8 @@ _KINDS = {
     "205": SignalKind.YIELD,
     "274": SignalKind.SPEED,
 }
+_CROSSWALK_REACH = 12.0  # [m] before the junction within which a crosswalk belongs to it
+_BEFORE_CROSSWALK = 1.0  # [m]
 _UNITS = {"mph": 0.44704, "km/h": 1.0 / 3.6, "m/s": 1.0}
 
 
@@ -33,8 +35,8 @@ def place(
     world_map: Any,
     lanes: Records,
     points: Records,
-    predecessors: Ints,
-    successors: Ints,
+    links: tuple[Ints, Ints],
+    crosswalks: list[Floats],
 ) -> tuple[Records, Records]:
     """Returns (N,) SIGNAL and (M,) STOP_LINE.
 
@@ -43,10 +45,10 @@ def place(
         world_map: the same file as carla.Map.
         lanes: (L,) LANE with links.
         points: (P,) LANE_POINT.
-        predecessors: of all lanes.
-        successors: of all lanes.
+        links: predecessors and successors of all lanes.
+        crosswalks: their corners, each (C, 3) [m].
     """
-    graph = _Graph(lanes, points, predecessors, successors)
+    graph = _Graph(lanes, points, links, crosswalks)
     signals = np.zeros(len(drive.signals), SIGNAL)
     stop_lines: list[tuple[int, int, float, float, float, float, float]] = []
     poses = {mark.id: mark.transform for mark in world_map.get_all_landmarks()}
@@ -91,14 +93,31 @@ def _facing(pose: Any) -> float:
     return float(handedness.heading_from_carla(pose.rotation.yaw + 90.0))
 
 
+def _inside(places: Floats, corners: Floats) -> Bools:
+    """Which places lie in a polygon: an odd number of its edges lies to their right."""
+    x, y = places[:, :1], places[:, 1:]
+    x0, y0 = corners[:, 0], corners[:, 1]
+    x1, y1 = np.roll(x0, -1), np.roll(y0, -1)
+    spans = (y0 > y) != (y1 > y)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        at = x0 + (y - y0) / (y1 - y0) * (x1 - x0)
+    odd: Bools = ((spans & (at > x)).sum(1) % 2).astype(bool)
+    return odd
+
+
 class _Graph:
     """Driving lanes by road, and what lies before and after them."""
 
     def __init__(
-        self, lanes: Records, points: Records, predecessors: Ints, successors: Ints
+        self,
+        lanes: Records,
+        points: Records,
+        links: tuple[Ints, Ints],
+        crosswalks: list[Floats],
     ) -> None:
         self.lanes, self.points = lanes, points
-        self._before, self._after = predecessors, successors
+        self._before, self._after = links
+        self._crosswalks = crosswalks
         self._by_road: dict[int, list[int]] = {}
         for row in np.flatnonzero(lanes["type"] == LaneType.DRIVING):
             self._by_road.setdefault(int(lanes["road"][row]), []).append(int(row))
@@ -150,13 +169,26 @@ class _Graph:
     def _end(self, row: int) -> Any:
         return self.points[self.lanes["first"][row] + self.lanes["count"][row] - 1]
 
+    def _stop_index(self, points: Records) -> int:
+        """Which point of a lane carries the stop line."""
+        last = len(points) - 1
+        near = np.flatnonzero(points["s"] > points["s"][last] - _CROSSWALK_REACH)
+        places = np.stack((points["x"][near], points["y"][near]), 1)
+        crossing = [near[_inside(places, corners)] for corners in self._crosswalks]
+        begin = min((int(hit[0]) for hit in crossing if len(hit)), default=None)
+        if begin is None:
+            return last
+        back = points["s"][begin] - _BEFORE_CROSSWALK
+        return max(int(np.searchsorted(points["s"], back)), 1)
+
     def end_heading(self, row: int) -> float:
         """Direction of travel at the end of lane `row` [rad]."""
         return float(self._end(row)["heading"])
 
     def stop_line(self, row: int) -> tuple[float, float, float, float, float]:
-        """Arc length, left end and right end of the stop line at the end of lane `row`."""
-        end = self._end(row)
+        """Arc length, left end and right end of the stop line on lane `row`."""
+        first, count = self.lanes["first"][row], self.lanes["count"][row]
+        end = self.points[first + self._stop_index(self.points[first : first + count])]
         half = 0.5 * end["width"]
         across = -math.sin(end["heading"]) * half, math.cos(end["heading"]) * half
         left = end["x"] + across[0], end["y"] + across[1]

@@ -6,6 +6,7 @@ a driving, biking, parking or shoulder lane or a sidewalk, or closer than 1.5 m 
 
 from __future__ import annotations
 
+import zlib
 from enum import IntEnum
 
 import numpy as np
@@ -100,7 +101,9 @@ class _Land:
         column, row = self.cell(xy)
         rows, columns = self.built.shape
         return bool(
-            (column >= 0).all() and (row >= 0).all() and (column < columns).all()
+            (column >= 0).all()
+            and (row >= 0).all()
+            and (column < columns).all()
             and (row < rows).all()
         )
 
@@ -272,7 +275,7 @@ def scenery(network: RoadNetwork) -> Records:
     """
     if not np.isin(network.lanes["type"], _SURFACES).any():
         return np.zeros(0, PRISM)
-    rng = np.random.default_rng(int(network.hash[:12] or "0", 16) if network.hash else 0)
+    rng = np.random.default_rng(zlib.crc32(network.hash.encode()))
     land = _Land(network)
     prisms: list[Records] = [np.zeros(0, PRISM)]
     for spot in _spots(network, 19.0):

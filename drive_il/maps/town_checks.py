@@ -42,7 +42,9 @@ def check(town: Town) -> None:
             raise Misfit(f"roads {road.id} and {other} overlap at ({x:.0f}, {y:.0f})")
 
 
-def _meet(road: Road, plain: list[Road], owner: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def _meet(
+    road: Road, plain: list[Road], owner: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
     """Which points belong to roads that touch this one at an end."""
     ends = {(link.element, link.id) for link in (road.before, road.after) if link}
     touching = np.zeros(len(plain), dtype=bool)

@@ -105,7 +105,9 @@ def _connecting_road(
         _lane_curvature(target, out, False),
     )
     if path.sharpest > 1.0 / MIN_RADIUS:
-        raise Misfit(f"{town.name}: a turn of radius {1.0 / path.sharpest:.1f} m at {path.start[:2]}")
+        raise Misfit(
+            f"{town.name}: a turn of radius {1.0 / path.sharpest:.1f} m at {path.start[:2]}"
+        )
     right = [Strip("driving", lane.width, out.width)]
     left: list[Strip] = []
     links = {("start", -1): lane.id, ("end", -1): out.id}
@@ -183,9 +185,7 @@ def _sign(town: Town, arm: Arm, kind: str) -> int:
     return place_signal(town, arm, kind, back)
 
 
-def place_signal(
-    town: Town, arm: Arm, kind: str, back: float, value: float | None = None
-) -> int:
+def place_signal(town: Town, arm: Arm, kind: str, back: float, value: float | None = None) -> int:
     """Adds a signal for the traffic towards an arm's junction, `back` [m] before its end.
 
     Returns:
@@ -223,9 +223,7 @@ def add_crosswalk(town: Town, arm: Arm) -> None:
         for side in (section.left, section.right)
     ]
     s = arm.road.length - CROSSWALK_AT if arm.contact == "end" else CROSSWALK_AT
-    arm.road.crosswalks.append(
-        Crosswalk(town.object_id(), s, CROSSWALK_DEPTH, reach[0], reach[1])
-    )
+    arm.road.crosswalks.append(Crosswalk(town.object_id(), s, CROSSWALK_DEPTH, reach[0], reach[1]))
 
 
 def speed_signs(town: Town, road: Road, back: float = 25.0) -> None:

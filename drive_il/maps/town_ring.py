@@ -148,8 +148,12 @@ def _carriageway(town: Town, path: Path, bridges: Sequence[float]) -> list[_Ramp
         on = _ramp(town, mirrored.cut(0.0, ramp.length), (_BRIDGE, 0.0))
         entry_slip = mirrored.cut(ramp.length, mirrored.length)
         before, after = wide[i - 1], wide[i]
-        _gore(town, (before, narrow[i]), off, _around(path, s - _BEGIN, s - _BEGIN + gore), exit_slip)
-        _gore(town, (narrow[i], after), on, _around(path, s + _BEGIN - gore, s + _BEGIN), entry_slip)
+        _gore(
+            town, (before, narrow[i]), off, _around(path, s - _BEGIN, s - _BEGIN + gore), exit_slip
+        )
+        _gore(
+            town, (narrow[i], after), on, _around(path, s + _BEGIN - gore, s + _BEGIN), entry_slip
+        )
         ramps.append(_Ramps(off, on, path.at(s)))
     return ramps
 

@@ -116,7 +116,10 @@ class Terrain:
             return []
         count = max(1, math.ceil(path.length / step))
         return hermite(
-            [(float(s), *self.at(path.at(float(s)))) for s in np.linspace(0, path.length, count + 1)]
+            [
+                (float(s), *self.at(path.at(float(s))))
+                for s in np.linspace(0, path.length, count + 1)
+            ]
         )
 
 
@@ -239,9 +242,9 @@ def sections(street: Street, length: float) -> list[Section]:
     return made
 
 
-def _center(profile: Profile, begin: float, end: float, length: float) -> tuple[
-    tuple[float, Mark], ...
-]:
+def _center(
+    profile: Profile, begin: float, end: float, length: float
+) -> tuple[tuple[float, Mark], ...]:
     """Centre marks of one section: no overtaking near the junctions."""
     if length < 3.0 * _SOLID or profile.near == profile.center:
         changes = [(0.0, profile.near)]

@@ -95,7 +95,9 @@ def _web(rng: np.random.Generator, n_arms: int) -> tuple[dict[int, Point], list[
         middle = 0.5 * (angles[i] + angles[i + 1]) + float(rng.uniform(-0.08, 0.08))
         near, far = len(nodes), len(nodes) + 1
         nodes[near] = _polar(float(rng.uniform(128.0, 150.0)), middle)
-        nodes[far] = _polar(float(rng.uniform(255.0, 290.0)), middle + float(rng.uniform(-0.1, 0.1)))
+        nodes[far] = _polar(
+            float(rng.uniform(255.0, 290.0)), middle + float(rng.uniform(-0.1, 0.1))
+        )
         for (begin, end, profile), link in zip(rings, (near, far), strict=True):
             streets.append(_bowed(rng, begin, link, nodes, profile))
             streets.append(_bowed(rng, link, end, nodes, profile))

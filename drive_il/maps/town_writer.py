@@ -107,7 +107,11 @@ def _road(road: Road) -> Any:
         s = _number(s + length)
     planview.present_s = s
     made = xodr.Road(
-        road.id, planview, _lanes(road), road_type=road.junction, name=road.name or f"Road {road.id}"
+        road.id,
+        planview,
+        _lanes(road),
+        road_type=road.junction,
+        name=road.name or f"Road {road.id}",
     )
     _link(made.add_predecessor, road.before)
     _link(made.add_successor, road.after)

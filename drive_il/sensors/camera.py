@@ -1,8 +1,8 @@
 """The camera: RGB, depth and semantic pictures of any size, field of view and pose.
 
 A pinhole without distortion, the principal point in the middle of the picture, square
-pixels. The ground is flat in the camera's eyes: it lies at the height of the ego's own road,
-the ego's pitch and roads at other heights do not show.
+pixels. The ground is flat in the camera's eyes: it lies at the height of the ego's own
+road; the ego's pitch and roads at other heights do not show.
 
 A level camera (pitch and roll zero) draws row by row and column by column: a row of ground
 is an affine walk, a column meets each prism once. Any other camera traces every pixel, with
@@ -11,15 +11,99 @@ the same expressions in the same order, so that both draw the same picture where
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import numpy as np
 
 from drive_il import kernels
 from drive_il.datatypes import VEHICLE, WEATHER, Array, CameraSpec, Records
 from drive_il.maps.network import RoadNetwork
-from drive_il.maps.scenery import scenery
 from drive_il.sensors.ground import ground_map
-from drive_il.sensors.lens import LENS, RGB, KINDS
+from drive_il.sensors.lens import lens_of
+from drive_il.sensors.level_camera import render_level
 from drive_il.sensors.light import textures
-from drive_il.sensors.prisms import Solids, solids
+from drive_il.sensors.prisms import solids_of
+
+_DTYPES = {"rgb": np.uint8, "depth": np.float32, "semantic": np.uint8}
+_WORK = 200_000  # pixels that are worth a thread
+
+
+class Camera:
+    """One camera, on any ego of one map."""
+
+    def __init__(self, network: RoadNetwork, spec: CameraSpec, exact: bool = False) -> None:
+        """Builds or loads what the map's ground looks like.
+
+        Args:
+            network: the map.
+            spec: the camera.
+            exact: trace every pixel also where the fast path would do; for tests.
+        """
+        if spec.z <= 0.0:
+            raise ValueError(f"a camera must stand above the road, got z = {spec.z} m")
+        self.spec = spec
+        self._lens = lens_of(spec)
+        self._ground = ground_map(network)
+        self._solids = solids_of(network)
+        self._fixed = textures()
+        self._kernel = render_level
+        self._empty = (
+            np.zeros((1, 1, 1, 3), np.uint8),
+            np.zeros((1, 1, 1), np.float32),
+            np.zeros((1, 1, 1), np.uint8),
+        )
+
+    def shape(self, n_rows: int) -> tuple[int, ...]:
+        """Shape of n_rows pictures: (N, H, W, 3) for rgb, else (N, H, W)."""
+        pixels = (n_rows, self.spec.height, self.spec.width)
+        return (*pixels, 3) if self.spec.kind == "rgb" else pixels
+
+    def render(self, ego: Records, weather: Records, out: Array | None = None) -> Array:
+        """Draws what the camera sees from each ego.
+
+        A picture depends on the ego's x, y and heading, the weather and the map alone.
+
+        Args:
+            ego: (N,) VEHICLE; any poses, on the road or not.
+            weather: (N,) WEATHER.
+            out: array of the result's shape and dtype to draw into, C-contiguous.
+
+        Returns:
+            rgb: (N, H, W, 3) uint8; depth: (N, H, W) float32 along the optical axis [m],
+            1000 for the sky; semantic: (N, H, W) uint8, CARLA's tags.
+
+        Raises:
+            ValueError: for arrays of another dtype or shape.
+        """
+        ego, weather = np.ascontiguousarray(ego), np.ascontiguousarray(weather)
+        if ego.dtype != VEHICLE or ego.ndim != 1:
+            raise ValueError(f"ego must be (N,) VEHICLE, got {ego.shape} {ego.dtype}")
+        if weather.dtype != WEATHER or weather.shape != ego.shape:
+            raise ValueError(
+                f"weather must be {ego.shape} WEATHER, one per ego, got {weather.shape} "
+                f"{weather.dtype}"
+            )
+        shape, dtype = self.shape(len(ego)), np.dtype(_DTYPES[self.spec.kind])
+        if out is None:
+            out = np.empty(shape, dtype)
+        elif out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous:
+            raise ValueError(f"out must be a contiguous {shape} {dtype} array, got {out.shape} {out.dtype}")
+        self._draw(ego, weather, out)
+        return out
+
+    def _draw(self, ego: Records, weather: Records, out: Array) -> None:
+        targets: list[Any] = list(self._empty)
+        targets[("rgb", "depth", "semantic").index(self.spec.kind)] = out
+        pixels = self.spec.width * self.spec.height
+        kernels.run(
+            self._kernel,
+            len(ego),
+            self._ground,
+            self._solids,
+            self._fixed,
+            self._lens,
+            ego,
+            weather,
+            *targets,
+            min_rows=max(1, _WORK // pixels),
+        )

@@ -258,9 +258,7 @@ def classify(programs: Floats, at: int, x: float, y: float) -> int:
 
 @kernels.device
 def ground_class(ground: Any, x: float, y: float) -> int:
-    """Returns the class of the ground at a point of the world [m]."""
-    x -= ground.origin[0]
-    y -= ground.origin[1]
+    """Returns the class of the ground at a point, counted from the map's origin [m]."""
     columns, rows = ground.size[0], ground.size[1]
     if not (0.0 <= x < columns * TILE and 0.0 <= y < rows * TILE):
         return 0

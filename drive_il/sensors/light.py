@@ -15,7 +15,7 @@ import numpy as np
 from numba import types as nt
 
 from drive_il import kernels
-from drive_il.datatypes import WEATHER, Floats, Ints, Records
+from drive_il.datatypes import Floats, Ints
 from drive_il.sensors.surfaces import N_SURFACES, Ground
 
 MASK = (0xFF << 40) | (0xFF << 20) | 0xFF
@@ -36,7 +36,6 @@ NOISE_SIZE = 256
 
 LIGHT = np.dtype(
     [
-        ("weather", WEATHER),  # what these tables are for
         ("sun_x", "f8"),  # unit vector to the sun
         ("sun_y", "f8"),
         ("sun_z", "f8"),
@@ -87,17 +86,17 @@ TABLES = nt.Tuple(
     )
 )
 
-TEXTURES = nt.Tuple((nt.uint8[:, ::1], nt.int8[:, ::1], nt.float64[:, ::1], nt.float64[::1], nt.int64[::1]))
-"""Clouds, grain; of the ground classes: albedo, how wetness darkens them, their grain."""
+TEXTURES = nt.Tuple((nt.uint8[:, ::1], nt.int8[:, ::1], nt.float64[:, ::1], nt.float64[::1], nt.int64[::1], nt.uint8[::1]))
+"""Clouds, grain; of the ground classes: albedo, how wetness darkens them, grain, tag."""
 
 
 @cache
-def textures() -> tuple[Ints, Ints, Floats, Floats, Ints]:
+def textures() -> tuple[Ints, Ints, Floats, Floats, Ints, Ints]:
     """Returns the fixed textures: clouds (512, 512) uint8, grain (256, 256) int8, and albedo.
 
     Both textures repeat without a seam. They are drawn from fixed seeds.
     """
-    return _clouds(), _grain(), np.ascontiguousarray(_ALBEDO), _DARKENS, _GRAIN
+    return _clouds(), _grain(), np.ascontiguousarray(_ALBEDO), _DARKENS, _GRAIN, GROUND_TAGS
 
 
 def _smooth_noise(rng: np.random.Generator, size: int, waves: int) -> Floats:
@@ -178,9 +177,8 @@ def _ramp(low: float, high: float, x: float) -> float:
 
 
 @kernels.device
-def _sky_colors(light: Any, tables: Any, day: float, dusk: float) -> None:
+def _sky_colors(light: Any, tables: Any, weather: Any, day: float, dusk: float) -> None:
     """Fills the sky table (blue above, pale at the horizon) and the colour of clouds."""
-    weather = light.weather
     sky, cloud = tables[2], tables[5]
     grey = _ramp(30.0, 100.0, weather.cloudiness)
     wet = min(weather.precipitation / 100.0, 1.0)
@@ -213,10 +211,9 @@ def _sky_colors(light: Any, tables: Any, day: float, dusk: float) -> None:
 
 
 @kernels.device
-def _ground_colors(light: Any, tables: Any, fixed: Any) -> None:
+def _ground_colors(light: Any, tables: Any, weather: Any, fixed: Any) -> None:
     classes, texels, sky = tables[0], tables[1], tables[2]
     albedo, darkens, grain = fixed[2], fixed[3], fixed[4]
-    weather = light.weather
     wet = min(max(weather.wetness, weather.precipitation_deposits) / 100.0, 1.0)
     for k in range(N_CLASSES):
         keep = 1.0 - darkens[k] * wet
@@ -235,9 +232,8 @@ def _ground_colors(light: Any, tables: Any, fixed: Any) -> None:
 
 
 @kernels.device
-def _haze(light: Any, haze: Floats, day: float) -> None:
+def _haze(haze: Floats, weather: Any, day: float) -> None:
     """Fills the haze table: fog begins at fog_distance, headlights reach some 40 m at night."""
-    weather = light.weather
     density = min(weather.fog_density / 100.0, 1.0)
     thick = 0.12 * density * density + 0.004 * min(weather.precipitation / 100.0, 1.0)
     for k in range(N_HAZE + 1):
@@ -259,7 +255,6 @@ def set_light(light: Any, tables: Any, weather: Any, fixed: Any) -> None:
         weather: WEATHER record.
         fixed: see TEXTURES.
     """
-    light.weather = weather
     altitude = math.radians(weather.sun_altitude_angle)
     azimuth = -math.radians(weather.sun_azimuth_angle)
     light.sun_x = math.cos(altitude) * math.cos(azimuth)
@@ -281,9 +276,9 @@ def set_light(light: Any, tables: Any, weather: Any, fixed: Any) -> None:
     threshold = 256.0 * (1.0 - 0.95 * min(weather.cloudiness / 100.0, 1.0))
     for value in range(256):
         cover[value] = int(min(max((value - threshold) * 5.0, 0.0), 235.0))
-    _sky_colors(light, tables, day, dusk)
-    _ground_colors(light, tables, fixed)
-    _haze(light, tables[3], day)
+    _sky_colors(light, tables, weather, day, dusk)
+    _ground_colors(light, tables, weather, fixed)
+    _haze(tables[3], weather, day)
 
 
 @kernels.device
@@ -337,9 +332,3 @@ def sky_color(
                 color = mix(color, light.sun_color, int(256.0 * halo))
     return color
 
-
-def new_light() -> Records:
-    """Returns one LIGHT record whose weather equals none."""
-    light = np.zeros(1, LIGHT)
-    light["weather"]["cloudiness"] = np.nan
-    return light

@@ -9,6 +9,7 @@ they agree to the last bit where both apply.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,8 @@ from numba import types as nt
 
 from drive_il import kernels
 from drive_il.datatypes import Floats, Ints, Records
-from drive_il.maps.scenery import PrismKind
+from drive_il.maps.network import RoadNetwork
+from drive_il.maps.scenery import PrismKind, scenery
 from drive_il.sensors.light import NOISE_SIZE, air, pack, scale, through_air
 
 NEAR = 0.05
@@ -25,7 +27,7 @@ GRID_CELL = 40.0
 """[m]"""
 WINDOW_PIXEL = 0.45
 """windows are drawn while a pixel is smaller than this [m]"""
-_HOUSE, _CROWN = int(PrismKind.HOUSE), int(PrismKind.CROWN)
+HOUSE, CROWN = int(PrismKind.HOUSE), int(PrismKind.CROWN)
 _WINDOW_COLOR = (58.0, 70.0, 88.0)
 _LIT_WINDOW = (228.0, 186.0, 112.0)
 _TAG_OF_KIND = {
@@ -114,6 +116,29 @@ def solids(prisms: Records) -> Solids:
     order = np.argsort(number, kind="stable")
     first = np.searchsorted(number[order], np.arange(int(size.prod()) + 1))
     return Solids(items[order], origin, size, first.astype(np.int64), items["radius"].max(keepdims=True))
+
+
+class _Same:
+    """A network as a cache key: equal only to itself."""
+
+    def __init__(self, network: RoadNetwork) -> None:
+        self.network = network
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.network is self.network
+
+    def __hash__(self) -> int:
+        return id(self.network)
+
+
+def solids_of(network: RoadNetwork) -> Solids:
+    """Returns the scenery of a map for the kernels (remembered)."""
+    return _solids_of(_Same(network))
+
+
+@lru_cache(maxsize=8)
+def _solids_of(key: _Same) -> Solids:
+    return solids(scenery(key.network))
 
 
 @kernels.device

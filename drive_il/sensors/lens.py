@@ -1,0 +1,156 @@
+"""Where a camera stands and which ray each pixel looks along."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from drive_il import kernels
+from drive_il.datatypes import CameraSpec, Floats, Ints, Records
+
+RGB, DEPTH, SEMANTIC = 0, 1, 2
+KINDS = {"rgb": RGB, "depth": DEPTH, "semantic": SEMANTIC}
+
+LENS = np.dtype(
+    [
+        ("kind", "i8"),
+        ("width", "i8"),
+        ("height", "i8"),
+        ("focal", "f8"),  # [pixels]
+        ("x", "f8"),  # [m] on the ego, as CameraSpec
+        ("y", "f8"),
+        ("z", "f8"),
+        ("yaw", "f8"),  # [rad]
+        ("pitch", "f8"),
+        ("roll", "f8"),
+    ]
+)
+"""A CameraSpec for kernels."""
+
+FRAME = np.dtype(
+    [
+        ("x", "f8"),  # [m] where the camera is
+        ("y", "f8"),
+        ("z", "f8"),  # [m] above the road
+        ("forward_x", "f8"),  # unit vectors of its axes, world frame
+        ("forward_y", "f8"),
+        ("forward_z", "f8"),
+        ("right_x", "f8"),
+        ("right_y", "f8"),
+        ("right_z", "f8"),
+        ("up_x", "f8"),
+        ("up_y", "f8"),
+        ("up_z", "f8"),
+        ("inverse_focal", "f8"),
+    ]
+)
+"""The camera's pose in one picture."""
+
+
+def lens_of(spec: CameraSpec) -> Records:
+    """Returns one LENS record of a camera, (1,)."""
+    lens = np.zeros(1, LENS)
+    focal = spec.width / (2.0 * math.tan(math.radians(spec.fov) / 2.0))
+    lens[0] = (
+        KINDS[spec.kind],
+        spec.width,
+        spec.height,
+        focal,
+        spec.x,
+        spec.y,
+        spec.z,
+        spec.yaw,
+        spec.pitch,
+        spec.roll,
+    )
+    return lens
+
+
+@kernels.device
+def set_frame(frame: Any, lens: Any, ego: Any) -> None:
+    """Puts the camera on an ego: yaw about z, then pitch, then roll about the optical axis.
+
+    Args:
+        frame: FRAME record, overwritten.
+        lens: LENS record.
+        ego: VEHICLE record.
+    """
+    cos_ego, sin_ego = math.cos(ego.heading), math.sin(ego.heading)
+    frame.x = ego.x + cos_ego * lens.x - sin_ego * lens.y
+    frame.y = ego.y + sin_ego * lens.x + cos_ego * lens.y
+    frame.z = lens.z
+    frame.inverse_focal = 1.0 / lens.focal
+    heading = ego.heading + lens.yaw
+    cos, sin = math.cos(heading), math.sin(heading)
+    cos_pitch, sin_pitch = math.cos(lens.pitch), math.sin(lens.pitch)
+    cos_roll, sin_roll = math.cos(lens.roll), math.sin(lens.roll)
+    frame.forward_x, frame.forward_y, frame.forward_z = cos_pitch * cos, cos_pitch * sin, sin_pitch
+    up_x, up_y, up_z = -sin_pitch * cos, -sin_pitch * sin, cos_pitch
+    frame.right_x = cos_roll * sin - sin_roll * up_x
+    frame.right_y = -cos_roll * cos - sin_roll * up_y
+    frame.right_z = -sin_roll * up_z
+    frame.up_x = cos_roll * up_x + sin_roll * sin
+    frame.up_y = cos_roll * up_y - sin_roll * cos
+    frame.up_z = cos_roll * up_z
+
+
+@kernels.device
+def offset(pixel: int, n_pixels: int, inverse_focal: float) -> float:
+    """Where a pixel's middle is, from the picture's middle, on a plane at distance 1."""
+    return (pixel + 0.5 - 0.5 * n_pixels) * inverse_focal
+
+
+@kernels.device
+def corner_bounds(frame: Any, item: Any, level: bool, bounds: Floats) -> bool:
+    """Bounds what a prism can cover in the picture.
+
+    Args:
+        frame: FRAME record.
+        item: SOLID record.
+        level: whether only the horizontal bounds are wanted.
+        bounds: least and greatest offset to the right, then down; overwritten, (4,).
+
+    Returns:
+        Whether any of it is in front of the camera. Of a prism beside the camera, or
+        around it, nothing is known: the bounds are infinite.
+    """
+    bounds[0], bounds[1], bounds[2], bounds[3] = np.inf, -np.inf, np.inf, -np.inf
+    behind = 0
+    n_corners = 4 if level else 8
+    for k in range(n_corners):
+        u = item.half_length if k & 1 else -item.half_length
+        v = item.half_width if k & 2 else -item.half_width
+        dx = item.x + item.cos * u - item.sin * v - frame.x
+        dy = item.y + item.sin * u + item.cos * v - frame.y
+        dz = (item.high if k & 4 else item.low) - frame.z
+        if level:
+            dz = 0.0
+        ahead = frame.forward_x * dx + frame.forward_y * dy + frame.forward_z * dz
+        if ahead < 0.1:
+            behind += 1
+            continue
+        a = (frame.right_x * dx + frame.right_y * dy + frame.right_z * dz) / ahead
+        b = -(frame.up_x * dx + frame.up_y * dy + frame.up_z * dz) / ahead
+        bounds[0], bounds[1] = min(bounds[0], a), max(bounds[1], a)
+        bounds[2], bounds[3] = min(bounds[2], b), max(bounds[3], b)
+    if 0 < behind < n_corners:
+        bounds[0], bounds[1], bounds[2], bounds[3] = -np.inf, np.inf, -np.inf, np.inf
+    return behind < n_corners
+
+
+@kernels.device
+def pixel_range(low: float, high: float, focal: float, n_pixels: int) -> tuple[int, int]:
+    """Returns first and last + 1 of the pixels between two offsets, one more on each side."""
+    first = low * focal + 0.5 * n_pixels - 1.5
+    last = high * focal + 0.5 * n_pixels + 1.5
+    return int(min(max(first, 0.0), n_pixels)), int(min(max(last, 0.0), n_pixels))
+
+
+@kernels.device
+def put(rgb: Ints, i: int, j: int, color: int) -> None:
+    """Writes a packed colour (see light) into an (H, W, 3) picture."""
+    rgb[i, j, 0] = color >> 40
+    rgb[i, j, 1] = (color >> 20) & 0xFF
+    rgb[i, j, 2] = color & 0xFF
