@@ -1,6 +1,5 @@
 """How many frames of 96x64 RGB per second are written to and read from disk, on one core?"""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -66,12 +65,12 @@ def made_up(seed: int) -> Episode:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("episodes")
     writer = EpisodeWriter(folder)
     for seed in range(N_EPISODES):
         writer(made_up(seed))
-    yield folder
+    return folder
 
 
 def test_writing(benchmark: BenchmarkFixture, tmp_path: Path) -> None:

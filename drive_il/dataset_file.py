@@ -3,8 +3,9 @@
 One row per state (T + 1 of them); what belongs to steps is null in the last row. Columns:
 `ego.x`, `progress.s`, `weather.wetness`, `control.steer`, `policy.steer`, `expert.steer`,
 `who`, `asked`, `observation.rgb`, `info.<name>`. Arrays of more than one number per row are
-raw bytes of fixed size, whose dtype and shape the metadata give. The spec, with the dense
-route, stands in the metadata: a file alone is enough to drive its episode again.
+raw bytes of fixed size, whose dtype and shape the metadata give; `progress.route` is 0. The
+spec, with the dense route, stands in the metadata: a file alone is enough to drive its episode
+again.
 """
 
 from __future__ import annotations
@@ -132,6 +133,8 @@ def _columns(episode: Episode) -> tuple[dict[str, Any], dict[str, Any]]:
         records: Records = getattr(episode, prefix)
         for field in records.dtype.names or ():
             add(f"{prefix}.{field}", records[field])
+    # The number that the route happened to have in the recording world means nothing here.
+    add("progress.route", np.zeros(n_states, np.int32))
     for prefix, attribute in _CONTROLS.items():
         for field in CONTROL.names or ():
             add(f"{prefix}.{field}", getattr(episode, attribute)[field])

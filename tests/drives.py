@@ -1,14 +1,18 @@
 """Routes, observers and policies for tests of the loop, without map files or cameras."""
 
 import math
+from dataclasses import fields
 
 import numpy as np
 
 from drive_il.datatypes import (
     CONTROL,
+    PROGRESS,
     ROUTE_POINT,
+    VEHICLE,
     Array,
     CameraSpec,
+    Episode,
     EpisodeSpec,
     Ints,
     Observation,
@@ -16,8 +20,10 @@ from drive_il.datatypes import (
     Outcome,
     Records,
     Route,
+    RouteTable,
     Scene,
     State,
+    default_weather,
 )
 
 
@@ -82,5 +88,36 @@ def completed(scene: Scene) -> Array:
 
 
 def specs_on(routes: list[Route], n: int, max_steps: int = 60) -> list[EpisodeSpec]:
-    """n specs of different length on these routes."""
+    """N specs of different length on these routes."""
     return [EpisodeSpec(routes[i % len(routes)], i, max_steps + 7 * (i % 5)) for i in range(n)]
+
+
+def make_scene(n_rows: int, seed: Ints | int = 1, step: Ints | int = 0) -> Scene:
+    """A scene of vehicles at the origin."""
+    return Scene(
+        np.zeros(n_rows, VEHICLE),
+        np.zeros(n_rows, PROGRESS),
+        default_weather(n_rows),
+        np.broadcast_to(np.asarray(step, np.int64), n_rows),
+        np.broadcast_to(np.asarray(seed, np.uint64), n_rows),
+        RouteTable(np.zeros(2, ROUTE_POINT), np.zeros(1, np.int32), np.full(1, 2, np.int32)),
+        0.05,
+    )
+
+
+def assert_same(a: Episode, b: Episode) -> None:
+    """Fails unless two episodes of one spec are the same bits."""
+    assert a.spec is b.spec
+    assert a.outcome == b.outcome
+    for item in fields(Episode):
+        left, right = getattr(a, item.name), getattr(b, item.name)
+        if isinstance(left, np.ndarray):
+            left, right = left.copy(), right.copy()
+            if item.name == "progress":
+                left["route"] = right["route"] = 0  # counts within the world
+            assert left.tobytes() == right.tobytes(), item.name
+        elif isinstance(left, dict):
+            assert left.keys() == right.keys()
+            for name in left:
+                assert left[name].dtype == right[name].dtype
+                assert left[name].tobytes() == right[name].tobytes(), name

@@ -1,15 +1,17 @@
+"""When a drive is over."""
+
 import math
 
 import numpy as np
 import pytest
-from test_gates import scene
 
 from drive_il.datatypes import Outcome
 from drive_il.evaluation.criteria import route_ended
+from tests.drives import make_scene
 
 
 def test_a_route_ends_completed_left_or_blocked() -> None:
-    at = scene(7)
+    at = make_scene(7)
     at.progress["lateral_error"] = [0.0, -30.1, 29.9, 0.0, 0.0, math.nan, 40.0]
     at.progress["standing"] = [0.0, 0.0, 179.9, 180.0, 999.0, 0.0, 999.0]
     at.progress["completed"] = [0, 0, 0, 0, 1, 0, 0]
@@ -25,7 +27,7 @@ def test_a_route_ends_completed_left_or_blocked() -> None:
 
 
 def test_limits_may_be_infinite_but_not_absurd() -> None:
-    at = scene(2)
+    at = make_scene(2)
     at.progress["lateral_error"] = [1e6, 0.0]
     at.progress["standing"] = [0.0, 1e6]
     assert (route_ended(math.inf, math.inf)(at) == Outcome.RUNNING).all()

@@ -1,14 +1,13 @@
+"""Episodes on disk come back as they were, damage is found, batches are complete."""
+
 import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from drives import PoseObserver, Wobbly, completed, make_route, specs_on
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from roads import straight_road
-from test_rollout import assert_same
 
 from drive_il.dataset import Dataset, EpisodeWriter, stray_files
 from drive_il.dataset_file import EpisodeFile, episode_id
@@ -18,6 +17,8 @@ from drive_il.fit import Batches, labelled_frames
 from drive_il.gates import ExpertDrives, Mixture
 from drive_il.rollout import drive
 from drive_il.sim import World
+from tests.drives import PoseObserver, Wobbly, assert_same, completed, make_route, specs_on
+from tests.roads import straight_road
 
 ROUTES = [make_route([(150, 0)], id="a/../b"), make_route([(20, 0), (60, 0.02)], id="b")]
 SPECS = specs_on(ROUTES, 6, max_steps=300)

@@ -1,3 +1,5 @@
+"""Drives are scored as they went; the expert stays in its lane on every route."""
+
 import json
 import math
 from dataclasses import replace
@@ -5,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drives import PoseObserver, Wobbly, make_route
-from roads import straight_road
 
 from drive_il.datatypes import CONTROL, Observation, Records, Route, State
 from drive_il.evaluation.evaluator import Driving, EvaluationConfig, evaluate
@@ -16,6 +16,8 @@ from drive_il.maps import library
 from drive_il.maps.network import RoadNetwork
 from drive_il.maps.routes import load_routes
 from drive_il.sim import World
+from tests.drives import PoseObserver, Wobbly, make_route
+from tests.roads import straight_road
 
 ROUTES = [make_route([(150, 0)], id="a"), make_route([(40, 0), (60, 0.02)], id="b")]
 SUITES = sorted((Path(__file__).parents[1] / "routes").glob("*.xml"))

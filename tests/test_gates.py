@@ -1,33 +1,13 @@
+"""Who drives and who is asked."""
+
 import math
 
 import numpy as np
 import pytest
 
-from drive_il.datatypes import (
-    CONTROL,
-    PROGRESS,
-    ROUTE_POINT,
-    VEHICLE,
-    Ints,
-    Records,
-    RouteTable,
-    Scene,
-    Who,
-    default_weather,
-)
+from drive_il.datatypes import CONTROL, Ints, Records, Scene, Who
 from drive_il.gates import AskAlways, ExpertDrives, Mixture
-
-
-def scene(n_rows: int, seed: Ints | int = 1, step: Ints | int = 0) -> Scene:
-    return Scene(
-        np.zeros(n_rows, VEHICLE),
-        np.zeros(n_rows, PROGRESS),
-        default_weather(n_rows),
-        np.broadcast_to(np.asarray(step, np.int64), n_rows),
-        np.broadcast_to(np.asarray(seed, np.uint64), n_rows),
-        RouteTable(np.zeros(2, ROUTE_POINT), np.zeros(1, np.int32), np.full(1, 2, np.int32)),
-        0.05,
-    )
+from tests.drives import make_scene
 
 
 def decide(gate: ExpertDrives | AskAlways | Mixture, at: Scene) -> tuple[Ints, Ints]:
@@ -45,7 +25,7 @@ def decide(gate: ExpertDrives | AskAlways | Mixture, at: Scene) -> tuple[Ints, I
 
 def test_plain_gates() -> None:
     for gate, driver in ((ExpertDrives(), Who.EXPERT), (AskAlways(), Who.POLICY)):
-        who, ask = decide(gate, scene(5))
+        who, ask = decide(gate, make_scene(5))
         assert (who == driver).all()
         assert ask.all()
 
@@ -53,7 +33,9 @@ def test_plain_gates() -> None:
 @pytest.mark.parametrize("beta", [0.0, 0.1, 0.5, 0.9, 1.0])
 def test_mixture_lets_the_expert_drive_with_probability_beta(beta: float) -> None:
     n = 40_000
-    who, ask = decide(Mixture(beta), scene(n, seed=np.arange(n) // 200, step=np.arange(n) % 200))
+    who, ask = decide(
+        Mixture(beta), make_scene(n, seed=np.arange(n) // 200, step=np.arange(n) % 200)
+    )
     # Six standard deviations: false alarms below 1e-8.
     margin = 6 * math.sqrt(beta * (1 - beta) / n)
     assert abs((who == Who.EXPERT).mean() - beta) <= margin
@@ -62,12 +44,12 @@ def test_mixture_lets_the_expert_drive_with_probability_beta(beta: float) -> Non
 
 def test_the_coin_depends_on_seed_and_step_alone() -> None:
     seed, step = np.arange(64) % 8, np.arange(64) // 8
-    whole, _ = decide(Mixture(0.5), scene(64, seed, step))
+    whole, _ = decide(Mixture(0.5), make_scene(64, seed, step))
     order = np.random.default_rng(0).permutation(64)
-    shuffled, _ = decide(Mixture(0.5), scene(64, seed[order], step[order]))
+    shuffled, _ = decide(Mixture(0.5), make_scene(64, seed[order], step[order]))
     assert np.array_equal(shuffled, whole[order])
     # A larger beta only adds expert steps: the coins are the same.
-    more, _ = decide(Mixture(0.7), scene(64, seed, step))
+    more, _ = decide(Mixture(0.7), make_scene(64, seed, step))
     assert (more >= whole).all()
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from drive_il.datatypes import Floats
 from drive_il.maps import lane_queries, opendrive
-from drive_il.maps.lane_queries import HEIGHT_LIMIT, locate
+from drive_il.maps.lane_queries import HEIGHT_LIMIT, HEIGHT_REACH, locate
 from drive_il.maps.network import LaneType, RoadNetwork, build_grid
 from tests.roads import ring_road, straight_road
 
@@ -102,6 +102,8 @@ def brute_force(network: RoadNetwork, x: float, y: float, z: float, previous: in
         _, edge = _foot(corners, ends, p)
         if counts.any():
             nearest = min(nearest, edge[counts].min())
+    if not holding and not nearest < HEIGHT_REACH and not np.isnan(z):
+        return brute_force(network, x, y, np.nan, previous)
     if not holding:
         return -1, nearest
     rank, _, _, lane = min(holding)
@@ -204,7 +206,7 @@ def test_agrees_with_brute_force_from_any_height_and_lane(network: RoadNetwork) 
     near = network.points[rng.integers(0, len(network.points), n)]
     xy = np.stack([near["x"], near["y"]], 1) + rng.normal(0.0, 4.0, (n, 2))
     xy[: n // 8] += rng.normal(0.0, 100.0, (n // 8, 2))
-    z = np.where(rng.random(n) < 0.5, np.nan, near["z"] + rng.normal(0.0, 0.5, n))
+    z = np.where(rng.random(n) < 0.5, np.nan, near["z"] + rng.normal(0.0, 2.0, n))
     previous = rng.integers(-1, len(network.lanes), n)
     places = locate(network, xy, z, previous)
     for k in range(n):
@@ -246,6 +248,9 @@ def test_height_tells_crossing_roads_apart_and_so_does_the_present_lane() -> Non
     beside = locate(network, np.array([[5.0, 3.0]]), z=np.array([6.0]))[0]
     assert beside["lane"] == -1
     assert beside["off_road"] == pytest.approx(1.5)
+    # Further away the bridge is no longer what counts.
+    fallen = locate(network, np.array([[20.0, 3.0]]), z=np.array([6.0]))[0]
+    assert (fallen["lane"], fallen["off_road"], fallen["z"]) == (3, 0.0, 0.0)
 
 
 def test_a_height_at_which_there_is_no_road_is_ignored() -> None:
@@ -351,7 +356,7 @@ def test_on_the_flyover_of_town04_height_or_the_present_lane_decides(shared_maps
     for way, height in (("above", 8.0), ("below", -8.0)):
         place = locate(network, xy, points["z"] + height)
         gap = (place["z"] - points["z"]) * np.sign(height)
-        other[way] = (place["lane"] >= 0) & (gap > HEIGHT_LIMIT)
+        other[way] = (place["lane"] >= 0) & (gap > 2.0 * HEIGHT_LIMIT)
     under, over = other["above"], other["below"]
     assert under.sum() > 100
     assert over.sum() > 100

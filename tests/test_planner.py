@@ -1,12 +1,12 @@
+"""The scripted planner: geometry, comfort, recovery, determinism."""
+
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from drives import completed, make_route
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from roads import straight_road
 
 from drive_il.datatypes import Episode, EpisodeSpec, Outcome, Route, Scene, Start
 from drive_il.experts.planner import Planner, PlannerConfig
@@ -14,8 +14,11 @@ from drive_il.gates import ExpertDrives
 from drive_il.rollout import drive, scene_of
 from drive_il.sim import World
 from drive_il.steering import MAX_CURVATURE
+from tests.drives import completed, make_route
+from tests.roads import straight_road
 
 QUARTER = math.pi / 2
+FROM_REST, DEFAULT = Start(), PlannerConfig()
 STRAIGHT = make_route([(200, 0)])
 BENDS = {
     "radius 4.5 m": [(40, 0), (QUARTER * 4.5, 1 / 4.5), (40, 0)],
@@ -26,9 +29,9 @@ BENDS = {
 }
 
 
-def run(route: Route, start: Start = Start(), config: PlannerConfig | None = None) -> Episode:
+def run(route: Route, start: Start = FROM_REST, config: PlannerConfig = DEFAULT) -> Episode:
     world = World(straight_road(), 1)
-    planner = Planner(config or PlannerConfig())
+    planner = Planner(config)
     spec = EpisodeSpec(route, max_steps=3000, start=start)
     return drive(world, None, None, [spec], expert=planner, gate=ExpertDrives(), stop=completed)[0]
 

@@ -1,9 +1,9 @@
-from dataclasses import fields, replace
+"""The loop: independence of rows, metering of labels, order, completeness."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from drives import PoseObserver, Wobbly, completed, make_route, specs_on
-from roads import straight_road
 
 from drive_il.datatypes import (
     CONTROL,
@@ -24,29 +24,14 @@ from drive_il.experts.planner import Planner
 from drive_il.gates import AskAlways, ExpertDrives, Mixture
 from drive_il.rollout import Step, drive, scene_of
 from drive_il.sim import World
+from tests.drives import PoseObserver, Wobbly, assert_same, completed, make_route, specs_on
+from tests.roads import straight_road
 
 ROUTES = [
     make_route([(150, 0)], id="a"),
     make_route([(20, 0), (30, 0.02), (80, 0)], id="b"),
     make_route([(12, 0)], id="short"),
 ]
-
-
-def assert_same(a: Episode, b: Episode) -> None:
-    assert a.spec is b.spec
-    assert a.outcome == b.outcome
-    for item in fields(Episode):
-        left, right = getattr(a, item.name), getattr(b, item.name)
-        if isinstance(left, np.ndarray):
-            left, right = left.copy(), right.copy()
-            if item.name == "progress":
-                left["route"] = right["route"] = 0  # counts within the world
-            assert left.tobytes() == right.tobytes(), item.name
-        elif isinstance(left, dict):
-            assert left.keys() == right.keys()
-            for name in left:
-                assert left[name].dtype == right[name].dtype
-                assert left[name].tobytes() == right[name].tobytes(), name
 
 
 def run(n_rows: int, specs: list[EpisodeSpec], **options: object) -> list[Episode]:
@@ -273,5 +258,3 @@ def test_missing_pieces_are_named() -> None:
     with pytest.raises(ValueError, match=r"shape \(2,\)"):
         drive(world, PoseObserver(), Misshapen(), specs)
     assert drive(world, PoseObserver(), Wobbly(), []) == []
-
-

@@ -61,17 +61,17 @@ _COMMANDS: _Tree = {
     "train": _Group(
         "Train a learner and save a model folder.",
         {
-            "alvinn": _Command("drive_il.cli.learn:train_alvinn", "ALVINN (Pomerleau 1989)."),
+            "alvinn": _Command("drive_il.cli.train:train_alvinn", "ALVINN (Pomerleau 1989)."),
             "bc": _Command(
-                "drive_il.cli.learn:train_bc", "Behaviour cloning, with or without augmentation."
+                "drive_il.cli.train:train_bc", "Behaviour cloning, with or without augmentation."
             ),
             "dagger": _Command(
-                "drive_il.cli.learn:train_dagger", "DAgger (Ross, Gordon, Bagnell 2011)."
+                "drive_il.cli.train:train_dagger", "DAgger (Ross, Gordon, Bagnell 2011)."
             ),
         },
     ),
     "evaluate": _Command(
-        "drive_il.cli.learn:evaluate", "Drive the expert or a model over routes and score it."
+        "drive_il.cli.evaluate:evaluate", "Drive the expert or a model over routes and score it."
     ),
     "maps": _Group(
         "The shipped towns, and maps of your own.",

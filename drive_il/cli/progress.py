@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -15,10 +15,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from drive_il.rollout import Step
 
-@contextmanager
-def bar() -> Iterator[Progress]:
-    """Gives a progress display on stderr; on a pipe it stays silent."""
+
+def bar() -> Progress:
+    """Returns a progress display on stderr, to be used as a context."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -27,5 +28,16 @@ def bar() -> Iterator[Progress]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        yield progress
+    return Progress(*columns, console=Console(stderr=True))
+
+
+@contextmanager
+def episodes_bar(description: str) -> Iterator[Callable[[Step], None]]:
+    """Gives a listener for `rollout.drive` that shows how many episodes are finished."""
+    with bar() as progress:
+        task = progress.add_task(description, total=None)
+
+        def listener(step: Step) -> None:
+            progress.update(task, completed=step.n_finished, total=step.n_specs)
+
+        yield listener

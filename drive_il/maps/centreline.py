@@ -28,6 +28,7 @@ _CHANGE_MAX = 75.0  # [m]
 _REACH = 120.0  # [m] how far along the road a lane change may be moved
 _STRAIGHT = math.radians(35.0)  # a smaller turn than this is STRAIGHT, as in CARLA
 _JOINT = 0.02  # [m] samples closer than this are the same place
+_U_TURN = math.radians(170.0)  # beyond this a turn's sine does not tell its side
 _FINE = 0.5  # [m] between samples of a blend
 _SPACING = 1.0  # [m] between route points
 
@@ -124,7 +125,8 @@ def junction_commands(graph: LaneGraph, columns: list[Column]) -> list[Command]:
     A passage through a junction is STRAIGHT when the direction on leaving it differs by less
     than 35 degrees from that on entering; else LEFT when it turns further left than every other
     way through, RIGHT when further right; else whichever side it turns to. (So the leftmost of
-    several right turns is LEFT, as in CARLA.)
+    several right turns is LEFT, as in CARLA.) Within 10 degrees of a U-turn it is the side to which
+    the way bends, where CARLA leaves it to rounding.
     """
     commands = [Command.LANEFOLLOW] * len(columns)
     k = 0
@@ -136,29 +138,29 @@ def junction_commands(graph: LaneGraph, columns: list[Column]) -> list[Command]:
         while last + 1 < len(columns) and graph.junction[columns[last + 1].lanes[0]]:
             last += 1
         before = columns[k - 1].lanes[-1] if k > 0 else -1
-        command = _turn(graph, before, columns[k].lanes[0], columns[last].lanes[0])
+        command = _turn(graph, before, [column.lanes[0] for column in columns[k : last + 1]])
         commands[k : last + 1] = [command] * (last + 1 - k)
         k = last + 1
     return commands
 
 
-def _turn(graph: LaneGraph, before: int, entered: int, left_by: int) -> Command:
-    table, first, count = graph.table, graph.first, graph.count
-    if before >= 0:
-        came = float(table[first[before] + count[before] - 1, 3])
-        others = [lane for lane in graph.successors[before] if lane != entered]
-    else:
-        came = float(table[first[entered], 3])
-        others = []
-    turn = wrap_angle(float(table[first[left_by] + count[left_by] - 1, 3]) - came)
+def _turn(graph: LaneGraph, before: int, way: list[int]) -> Command:
+    """Returns the command for a way through a junction, entered from a lane (or -1)."""
+    table, first = graph.table, graph.first
+    came = float(table[graph.last[before] if before >= 0 else first[way[0]], 3])
+    turn = wrap_angle(float(table[graph.last[way[-1]], 3]) - came)
     if abs(turn) < _STRAIGHT:
         return Command.STRAIGHT
+    if abs(turn) > _U_TURN:  # its sine is noise; the side is the one it bends to
+        bend = sum(float(table[graph.last[lane], 3] - table[first[lane], 3]) for lane in way)
+        return Command.LEFT if bend > 0.0 else Command.RIGHT
     # CARLA compares sines: of the exit direction here, of the chords of the alternatives.
     sine = math.sin(turn)
     sines = []
-    for lane in others:
-        dx, dy = table[first[lane] + count[lane] - 1, :2] - table[first[lane], :2]
-        sines.append(math.sin(math.atan2(dy, dx) - came))
+    for lane in graph.successors[before] if before >= 0 else []:
+        if lane != way[0]:
+            dx, dy = table[graph.last[lane], :2] - table[first[lane], :2]
+            sines.append(math.sin(math.atan2(dy, dx) - came))
     if sine > max(sines, default=0.0):
         return Command.LEFT
     if sine < min(sines, default=0.0):

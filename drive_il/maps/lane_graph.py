@@ -24,6 +24,7 @@ class LaneGraph:
         network: what it was made from.
         first: first point of each lane, one int per lane.
         count: number of points of each lane.
+        last: last point of each lane.
         length: of each lane [m].
         driving: whether one may drive there, one bool per lane.
         junction: whether the lane lies in a junction.
@@ -46,6 +47,7 @@ class LaneGraph:
         self.network = network
         self.first: list[int] = lanes["first"].tolist()
         self.count: list[int] = lanes["count"].tolist()
+        self.last = [a + n - 1 for a, n in zip(self.first, self.count, strict=True)]
         self.length: list[float] = lanes["length"].tolist()
         usable = (lanes["type"] == LaneType.DRIVING) & (lanes["count"] >= 2)
         usable &= lanes["length"] > 0.0

@@ -5,10 +5,10 @@ point, plus and minus half the width across the heading). A point is on a lane w
 its quadrilaterals holds it. Driving, parking and biking lanes, inside junctions too, are
 drivable; all else is off the road.
 
-Lanes overlap in junctions and where roads cross over each other. Among the lanes that
-hold a point, those more than 3 m above or below it do not count; then the vehicle's
-present lane is kept, or else one of its successors is taken, a neighbour, or the lane with
-the nearest centreline. All of this reads the point, its height and its present lane, and
+Lanes overlap in junctions and where roads cross over each other. Lanes more than 3 m above
+or below a point do not count, unless there is no other within 10 m. Among those that hold
+the point the vehicle's present lane is kept, or else one of its successors is taken, a
+neighbour, or the lane with the nearest centreline. All of this reads the point, its height and its present lane, and
 nothing else: no path by which it came there. The grid cell of the point lists every
 segment that can hold it, so that one look is both the local and the full search.
 
@@ -31,6 +31,8 @@ HEIGHT_LIMIT = 3.0
 """a lane further above or below than this is another road [m]"""
 JOINT = 0.05
 """a point this close to a lane is on it [m]"""
+HEIGHT_REACH = 10.0
+"""with no lane at its height within this distance, a point's height does not count [m]"""
 _DRIVING = int(LaneType.DRIVING)
 
 PLACE = np.dtype(
@@ -251,12 +253,15 @@ def _beyond(grid: np.record, column: int, row: int, ring: int, x: float, y: floa
 
 
 @kernels.device
-def _nearest(ground: Ground, x: float, y: float, z: float) -> tuple[float, int, int]:
-    """Returns (distance, segment, lane) of the nearest surface: cells, ring after ring."""
+def _nearest(ground: Ground, x: float, y: float, z: float, limit: float) -> tuple[float, int, int]:
+    """Returns (distance, segment, lane) of the nearest surface: cells, ring after ring.
+
+    Segment and lane are -1 when there is none nearer than the limit.
+    """
     grid = ground[0][0]
     column = int(min(max(math.floor((x - grid.x0) / grid.cell), 0), grid.columns - 1))
     row = int(min(max(math.floor((y - grid.y0) / grid.cell), 0), grid.rows - 1))
-    best = (math.inf, -1, -1)
+    best = (limit, -1, -1)
     for ring in range(ground[8][row * grid.columns + column], max(grid.columns, grid.rows)):
         if ring > 0 and best[0] < _beyond(grid, column, row, ring, x, y):
             break
@@ -288,14 +293,14 @@ def find(
         the distance to it, 0 on it [m].
     """
     distance, segment, surface = 0.0, -1, -1
-    for _ in range(2):
+    for limit in (HEIGHT_REACH, math.inf):
         distance = 0.0
         segment, surface = _holding(ground, x, y, z, previous)
         if segment < 0:
-            distance, segment, surface = _nearest(ground, x, y, z)
+            distance, segment, surface = _nearest(ground, x, y, z, limit)
         if segment >= 0:
             break
-        z = math.nan  # nothing at this height anywhere: the height is wrong
+        z = math.nan  # nothing at this height hereabouts: any height will do
     if distance <= JOINT:
         distance = 0.0
     drives = distance == 0.0 and ground[1][surface].type == _DRIVING

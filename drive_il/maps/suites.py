@@ -1,8 +1,8 @@
 """Route suites for the shipped towns: `python -m drive_il.maps.suites` writes them anew.
 
 A route is a random walk over the driving lanes: a random way out at each junction, a lane
-change now and then where one is permitted, no lane driven twice. Keypoints stand in the
-middle of the roads between junctions, so that the planner finds the same way again. The seed
+change now and then where one is permitted, no lane driven twice. Keypoints stand on
+the roads between junctions, so that the planner finds the same way again. The seed
 decides everything; a test suite keeps its starts and goals away from its training suite's.
 """
 
@@ -28,8 +28,9 @@ LONG = (800.0, 2000.0)
 
 _APART = 20.0  # [m] between starts (and goals) of routes that must differ
 _MARGIN = 8.0  # [m] between a start or goal and the end of its lane
-_CHANGE_CHANCE = 0.4  # of changing lane where the walk could
-_CHANGE_ROOM = 30.0  # [m] the walk changes lane only with this much room
+_CHANGE_CHANCE = 0.6  # of changing lane where the walk could
+_CHANGE_WAY = 80.0  # [m] within which a lane change is made
+_STRIDE = 150.0  # [m] after which a walk along a long lane thinks again
 _ATTEMPTS = 400  # walks per route before the suite is given up
 
 
@@ -115,52 +116,53 @@ def _simple(route: Route) -> bool:
 
 def _walk(graph: LaneGraph, rng: np.random.Generator, target: float) -> _Walk | None:
     """Walks about `target` metres from a random place; None when it ends in a dead end."""
+    lane, s = _somewhere(graph, rng)
+    keypoints, travelled, visited = [_place(graph, lane, s)], 0.0, {lane}
+    while True:
+        length = graph.length[lane]
+        need = target - travelled
+        if not graph.junction[lane] and need <= length - _MARGIN - s:
+            goal = max(s + need, _MARGIN)
+            keypoints.append(_place(graph, lane, goal))
+            return _Walk(keypoints, travelled + goal - s)
+        changes = [
+            other
+            for other, low, high in graph.changes[lane]
+            if other not in visited and low <= s and min(high, length) - s > _CHANGE_WAY + _MARGIN
+        ]
+        if changes and need > _CHANGE_WAY + _MARGIN and rng.uniform() < _CHANGE_CHANCE:
+            other = changes[int(rng.integers(len(changes)))]
+            s *= graph.length[other] / length
+            lane, s, travelled = other, s + _CHANGE_WAY, travelled + _CHANGE_WAY
+            visited.add(lane)
+            keypoints.append(_place(graph, lane, s))
+        elif length - s > 2.0 * _STRIDE:
+            s, travelled = s + _STRIDE, travelled + _STRIDE
+            keypoints.append(_place(graph, lane, s))
+        else:
+            ways = [other for other in graph.successors[lane] if other not in visited]
+            if not ways:
+                return None
+            travelled += length - s
+            lane, s = ways[int(rng.integers(len(ways)))], 0.0
+            visited.add(lane)
+            middle = 0.5 * graph.length[lane]
+            if not graph.junction[lane] and _MARGIN < middle < 0.5 * (target - travelled):
+                keypoints.append(_place(graph, lane, min(middle, _CHANGE_WAY)))
+
+
+def _somewhere(graph: LaneGraph, rng: np.random.Generator) -> tuple[int, float]:
+    """Draws a place on a road outside junctions: every metre of lane is equally likely."""
     roads = [
         lane
         for lane, driving in enumerate(graph.driving)
         if driving and not graph.junction[lane] and graph.length[lane] > 2.0 * _MARGIN
     ]
     if not roads:
-        return None
+        raise ValueError(f"map {graph.network.name} has no road for a route to start on")
     lengths = np.array([graph.length[lane] for lane in roads])
     lane = roads[int(rng.choice(len(roads), p=lengths / lengths.sum()))]
-    s = float(rng.uniform(_MARGIN, graph.length[lane] - _MARGIN))
-    keypoints = [_place(graph, lane, s)]
-    travelled, visited = 0.0, {lane}
-    while True:
-        left = graph.length[lane] - s
-        need = target - travelled
-        road = not graph.junction[lane]
-        if road and need <= left - _MARGIN:
-            goal = s + max(need, 0.0)
-            if goal < _MARGIN or len(keypoints) == 1 and need <= 0.0:
-                goal = s + _MARGIN
-            keypoints.append(_place(graph, lane, goal))
-            return _Walk(keypoints, travelled + goal - s)
-        changes = [
-            other
-            for other, low, high in graph.changes[lane]
-            if other not in visited and min(high, graph.length[lane]) - max(s, low) > _CHANGE_ROOM
-        ]
-        if changes and rng.uniform() < _CHANGE_CHANCE:
-            fraction = s / graph.length[lane]
-            lane = changes[int(rng.integers(len(changes)))]
-            visited.add(lane)
-            s = fraction * graph.length[lane]
-            end = graph.length[lane] - _MARGIN
-            keypoints.append(_place(graph, lane, end))
-            travelled += end - s
-            s = end
-            continue
-        ways = [other for other in graph.successors[lane] if other not in visited]
-        if not ways:
-            return None
-        travelled += left
-        lane, s = ways[int(rng.integers(len(ways)))], 0.0
-        visited.add(lane)
-        middle = 0.5 * graph.length[lane]
-        if not graph.junction[lane] and middle > _MARGIN and target - travelled > 2.0 * middle:
-            keypoints.append(_place(graph, lane, middle))
+    return lane, float(rng.uniform(_MARGIN, graph.length[lane] - _MARGIN))
 
 
 def _place(graph: LaneGraph, lane: int, s: float) -> Floats:
@@ -168,20 +170,27 @@ def _place(graph: LaneGraph, lane: int, s: float) -> Floats:
     return place
 
 
-def write_town_suites(network: RoadNetwork, folder: Path) -> list[Path]:
-    """Writes the suites of a shipped town.
+def training_suite(network: RoadNetwork) -> list[RouteRecord]:
+    """Returns the routes that a map is trained on: 12 short and 12 long ones.
 
-    Towns get a training and a test suite of 12 short and 12 long routes each; dell, which is
-    one road, gets a single suite of 8 and 4.
+    dell, which is one road, has a single suite of 8 and 4.
+    """
+    if network.name == "dell":
+        return make_suite(network, 8, 4, seed=4)
+    return make_suite(network, 12, 12, seed=1)
+
+
+def write_town_suites(network: RoadNetwork, folder: Path) -> list[Path]:
+    """Writes the training suite of a shipped town, and a test suite of other routes.
 
     Returns:
         The files written.
     """
+    train = training_suite(network)
     if network.name == "dell":
         path = folder / "dell.xml"
-        write_routes(path, make_suite(network, 8, 4, seed=4))
+        write_routes(path, train)
         return [path]
-    train = make_suite(network, 12, 12, seed=1)
     test = make_suite(network, 12, 12, seed=2, avoid=train)
     paths = [folder / f"{network.name}_train.xml", folder / f"{network.name}_test.xml"]
     write_routes(paths[0], train)

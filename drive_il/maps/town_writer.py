@@ -11,6 +11,7 @@ from typing import Any
 
 from scenariogeneration import xodr
 
+from drive_il.maps.town_curves import wrap
 from drive_il.maps.town_roads import Contact, Link, Mark, Poly, Road, Section, Strip, Town, smooth
 
 GEO_REFERENCE = (
@@ -102,7 +103,7 @@ def _road(road: Road) -> Any:
         else:
             geometry = xodr.Spiral(k0, k1, length=length)
         planview.add_fixed_geometry(
-            geometry, _number(piece.x), _number(piece.y), _number(piece.heading, 9), _number(s)
+            geometry, _number(piece.x), _number(piece.y), _number(wrap(piece.heading), 9), _number(s)
         )
         s = _number(s + length)
     planview.present_s = s

@@ -66,8 +66,7 @@ def generate(style: str, seed: int) -> str:
         try:
             _STYLES[style](town, rng)
             check(town)
-        except Misfit as e:
-            print(e)
+        except Misfit:
             continue
         return write(town)
     raise AssertionError(f"no {style} town came of seed {seed} in {_ATTEMPTS} attempts")

@@ -1,0 +1,125 @@
+"""drive-il record and dataset ...: demonstrations on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from drive_il.datatypes import ObservationSpec, Route
+from drive_il.maps.network import RoadNetwork
+
+Folder = Annotated[Path, tyro.conf.Positional]
+
+
+def record(
+    town: str,
+    out: Path,
+    routes: Path | None = None,
+    episodes: int = 200,
+    max_steps: int = 1000,
+    sensors: Literal["camera", "alvinn", "both"] = "both",
+    seed: int = 0,
+    rows: int = 16,
+) -> None:
+    """Lets the expert drive a town and keeps every step; run again, it goes on where it was.
+
+    Args:
+        town: a map from `drive-il maps list`.
+        out: folder of the dataset.
+        routes: route file in CARLA's XML; default is the town's training suite.
+        episodes: drives in all.
+        max_steps: steps after which a drive is cut, 20 a second.
+        sensors: the 96x64 colour camera, ALVINN's retina and range finder, or both.
+        seed: of the starting places.
+        rows: worlds driven at once; changes the speed, never the data.
+    """
+    from drive_il.cli.progress import episodes_bar
+    from drive_il.experiments.record import RecordConfig
+    from drive_il.experiments.record import record as record_episodes
+    from drive_il.experts.planner import Planner
+    from drive_il.maps import library
+    from drive_il.sensors.observer import SceneObserver
+    from drive_il.sim.world import World
+
+    network = library.load(town)
+    chosen = _routes(network, routes)
+    world = World(network, rows, chosen)
+    observer = SceneObserver(network, _sensors(sensors))
+    config = RecordConfig(episodes, max_steps, seed)
+    with episodes_bar(f"recording {town}") as listener:
+        done = record_episodes(world, observer, Planner(), chosen, out, config, listener)
+    if done.strays:
+        print(f"left aside: {len(done.strays)} unfinished files of an interrupted recording")
+    print(f"{out}: {done.n_new} episodes recorded, {done.n_present} were there before")
+
+
+def _sensors(name: str) -> ObservationSpec:
+    if name == "camera":
+        return ObservationSpec()
+    from drive_il.learners import alvinn
+
+    if name == "alvinn":
+        return alvinn.SPEC
+    cameras = ObservationSpec().cameras + alvinn.SPEC.cameras
+    return ObservationSpec(cameras=cameras, range_finder=True)
+
+
+def _routes(network: RoadNetwork, path: Path | None) -> list[Route]:
+    """The routes of a file, or the map's own training suite."""
+    from drive_il.maps import suites
+    from drive_il.maps.planning import RoutePlanner
+    from drive_il.maps.routes import load_routes, plan_record
+
+    if path is None:
+        planner = RoutePlanner(network)
+        return [plan_record(planner, entry) for entry in suites.training_suite(network)]
+
+    def network_of(name: str) -> RoadNetwork:
+        if name != network.name:
+            raise ValueError(f"{path} has a route in {name}, expected routes in {network.name}")
+        return network
+
+    return load_routes(path, network_of)
+
+
+def info(folder: Folder, /) -> None:
+    """Says what a dataset holds: episodes, steps, labels, towns, sensors, commands, size.
+
+    Args:
+        folder: of the dataset.
+    """
+    from drive_il.dataset import Dataset
+
+    table = Table("", "", title=str(folder), show_header=False)
+    for name, value in Dataset(folder).info().items():
+        table.add_row(name.replace("_", " "), _text(value))
+    Console().print(table)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(entry)}" for key, entry in value.items())
+    if isinstance(value, (list, tuple)):
+        return "x".join(str(entry) for entry in value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def verify(folder: Folder, /) -> None:
+    """Checks every file of a dataset: whole, undamaged, counts that agree.
+
+    Args:
+        folder: of the dataset.
+    """
+    from drive_il.dataset import Dataset
+
+    dataset = Dataset(folder)
+    problems = dataset.verify()
+    for problem in problems:
+        print(problem)
+    if problems:
+        raise ValueError(f"{folder}: {len(problems)} problems in {len(dataset)} episodes")
+    print(f"{folder}: {len(dataset)} episodes, all whole")
