@@ -287,6 +287,22 @@ def test_the_leftmost_of_two_right_turns_is_left_as_in_carla() -> None:
     assert found == [LEFT, RIGHT]
 
 
+@pytest.mark.parametrize(("side", "command"), [(1.0, LEFT), (-1.0, RIGHT)])
+@pytest.mark.parametrize("degrees", [179.5, 180.0, 180.5])
+def test_a_u_turn_is_commanded_by_the_side_it_bends_to(
+    side: float, command: Command, degrees: float
+) -> None:
+    angle = side * math.radians(degrees)
+    loop = turn(0.0, 0.0, 0.0, 12.0, angle)
+    x, y = loop[-1].tolist()
+    away = line(x, y, x + 90.0 * math.cos(angle), y + 90.0 * math.sin(angle))
+    roads = network(
+        [Lane(line(-90.0, 0.0, 0.0, 0.0), [1]), Lane(loop, [2], junction=1), Lane(away)]
+    )
+    route = plan(roads, np.array([[-50.0, 0.0], away[120]]))
+    assert commands(route.points) == [FOLLOW, command, FOLLOW]
+
+
 def test_a_keypoint_inside_a_junction_does_not_decide_the_turn() -> None:
     roads = crossing()
     on_straight_way = np.array([[-50.0, 0.0], [2.0, 0.0], [10.0, 60.0]])

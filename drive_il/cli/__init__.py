@@ -90,7 +90,8 @@ _EPILOGUE = """Imitation learning for driving: an embedded world on real road ne
 learners, and the bounds on their compounding errors.
 
 First steps: `drive-il reproduce covariate-shift` runs the main experiment;
-`drive-il maps list` shows the towns; every command explains itself with --help."""
+`drive-il maps list` shows the towns; every command explains itself with --help.
+`drive-il --version` says which version this is."""
 
 
 def _load(target: str) -> Callable[..., Any]:
@@ -111,14 +112,12 @@ def _build(tree: _Tree, words: Sequence[str]) -> tyro.extras.SubcommandApp:
     """Builds the parser with only the typed command loaded."""
     app = tyro.extras.SubcommandApp()
     for name, entry in tree.items():
-        typed = words[:1] == [name]
-        if isinstance(entry, _Group):
-            if typed:
-                app.command(_build(entry.commands, words[1:]), name=name)
-            else:
-                app.command(_placeholder(entry.summary), name=name)
+        if words[:1] != [name]:
+            app.command(name=name)(_placeholder(entry.summary))
+        elif isinstance(entry, _Group):
+            app.command(_build(entry.commands, words[1:]), name=name)
         else:
-            app.command(_load(entry.target) if typed else _placeholder(entry.summary), name=name)
+            app.command(name=name)(_load(entry.target))
     return app
 
 

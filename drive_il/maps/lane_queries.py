@@ -8,9 +8,10 @@ drivable; all else is off the road.
 Lanes overlap in junctions and where roads cross over each other. Lanes more than 3 m above
 or below a point do not count, unless there is no other within 10 m. Among those that hold
 the point the vehicle's present lane is kept, or else one of its successors is taken, a
-neighbour, or the lane with the nearest centreline. All of this reads the point, its height and its present lane, and
-nothing else: no path by which it came there. The grid cell of the point lists every
-segment that can hold it, so that one look is both the local and the full search.
+neighbour, or the lane with the nearest centreline. All of this reads the point, its height
+and its present lane, and nothing else: no path by which it came there. The grid cell of the
+point lists every segment that can hold it, so that one look is both the local and the full
+search.
 
 Joints between lanes are not gaps: points closer than 5 cm to a lane are on it.
 """

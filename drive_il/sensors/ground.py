@@ -257,20 +257,21 @@ def classify(programs: Floats, at: int, x: float, y: float) -> int:
 
 
 @kernels.device
-def ground_class(ground: Any, x: float, y: float) -> int:
+def ground_class(
+    columns: int, rows: int, tiles: Ints, cells: Ints, programs: Floats, x: float, y: float
+) -> int:
     """Returns the class of the ground at a point, counted from the map's origin [m]."""
-    columns, rows = ground.size[0], ground.size[1]
     if not (0.0 <= x < columns * TILE and 0.0 <= y < rows * TILE):
         return 0
     qx, qy = int(x * UNITS), int(y * UNITS)
-    tile = ground.tiles[(qy >> TILE_SHIFT) * columns + (qx >> TILE_SHIFT)]
+    tile = tiles[(qy >> TILE_SHIFT) * columns + (qx >> TILE_SHIFT)]
     if tile < 0:
         return 0
     cx, cy = qx >> CELL_SHIFT, qy >> CELL_SHIFT
-    code = ground.cells[(tile << 12) + ((cy & 63) << 6) + (cx & 63)]
+    code = cells[(tile << 12) + ((cy & 63) << 6) + (cx & 63)]
     if code < 0:
         return -1 - code
-    return classify(ground.programs, code, x - (cx + 0.5) * CELL, y - (cy + 0.5) * CELL)
+    return classify(programs, code, x - (cx + 0.5) * CELL, y - (cy + 0.5) * CELL)
 
 
 @kernels.device

@@ -183,32 +183,45 @@ def _draw_ground_row(
         for j in range(len(look_x)):
             depth[i, j] = min(depth[i, j], np.float32(min(t, FAR)))
         return
+    origin, size, tiles, cells, programs, texels = ground
+    n_columns, n_rows = size[0], size[1]
+    x0, y0 = frame.x - origin[0], frame.y - origin[1]
+    if kind != RGB:
+        for j in range(len(look_x)):
+            if depth[i, j] > t:
+                x, y = x0 + t * look_x[j], y0 + t * look_y[j]
+                shown = ground_class(n_columns, n_rows, tiles, cells, programs, x, y)
+                tags[i, j] = class_tags[shown]
+        return
     across, along, n, level = footprint(t, frame.inverse_focal, frame.z)
     arrives, veil = air(tables[3], t)
-    x0, y0 = frame.x - ground.origin[0], frame.y - ground.origin[1]
+    palette, texel_colors = tables[0], tables[1]
+    right_x, right_y, haze_color = frame.right_x, frame.right_y, light.haze_color
     for j in range(len(look_x)):
         if depth[i, j] < t:
             continue
-        x, y = x0 + t * look_x[j], y0 + t * look_y[j]
-        if kind == RGB:
-            color = ground_color(
-                ground,
-                tables,
-                noise,
-                x,
-                y,
-                look_x[j],
-                look_y[j],
-                frame.right_x,
-                frame.right_y,
-                across,
-                along,
-                n,
-                level,
-            )
-            put(rgb, i, j, through_air(color, light.haze_color, arrives, veil))
-        else:
-            tags[i, j] = class_tags[ground_class(ground, x, y)]
+        color = ground_color(
+            n_columns,
+            n_rows,
+            tiles,
+            cells,
+            programs,
+            texels,
+            palette,
+            texel_colors,
+            noise,
+            x0 + t * look_x[j],
+            y0 + t * look_y[j],
+            look_x[j],
+            look_y[j],
+            right_x,
+            right_y,
+            across,
+            along,
+            n,
+            level,
+        )
+        put(rgb, i, j, through_air(color, haze_color, arrives, veil))
 
 
 @kernels.device
@@ -217,13 +230,14 @@ def _draw_sky_row(
 ) -> None:
     look_x, look_y, inverse_flat, drop = rays[0], rays[1], rays[2], rays[4]
     rgb, depth, tags = picture
+    sky, cover, cloud = tables[2], tables[4], tables[5]
     for j in range(len(look_x)):
         if depth[i, j] < FAR:
             continue
         depth[i, j] = FAR
         if kind == RGB:
             z = -drop[i]
-            put(rgb, i, j, sky_color(light, tables, clouds, look_x[j], look_y[j], z, inverse_flat[j]))
+            put(rgb, i, j, sky_color(light, sky, cover, cloud, clouds, look_x[j], look_y[j], z, inverse_flat[j]))
         elif kind != DEPTH:
             tags[i, j] = TAG_SKY
 

@@ -299,13 +299,23 @@ def same_weather(a: Any, b: Any) -> bool:
 
 @kernels.device
 def sky_color(
-    light: Any, tables: Any, clouds: Ints, x: float, y: float, z: float, level: float
+    light: Any,
+    sky: Ints,
+    cover: Ints,
+    cloud: Ints,
+    clouds: Ints,
+    x: float,
+    y: float,
+    z: float,
+    level: float,
 ) -> int:
     """Returns the colour of the sky in a direction.
 
     Args:
         light: LIGHT record.
-        tables: see TABLES.
+        sky: colours of the sky, see TABLES.
+        cover: how dense each cloud value is.
+        cloud: colours of the clouds.
         clouds: cloud texture.
         x: world components of the direction, any length, z >= 0.
         y: likewise.
@@ -313,14 +323,14 @@ def sky_color(
         level: 1 / its horizontal length.
     """
     step = int(min(z * level * SKY_SCALE, N_SKY - 1.0))
-    color = tables[2][step]
+    color = sky[step]
     # Clouds lie in a plane far above; the offset keeps the horizon finite.
     far = 150.0 / (z + 0.06)
     u = int(x * far + light.wind + 65536.0) & (CLOUD_SIZE - 1)
     v = int(y * far + 65536.0) & (CLOUD_SIZE - 1)
-    part = tables[4][clouds[v, u]]
+    part = cover[clouds[v, u]]
     if part > 0:
-        color = mix(color, tables[5][step], part)
+        color = mix(color, cloud[step], part)
     if light.glow > 0.0:
         toward = x * light.sun_x + y * light.sun_y + z * light.sun_z
         if toward > 0.0:

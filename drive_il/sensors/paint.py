@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from drive_il import kernels
 from drive_il.datatypes import Floats, Ints
 from drive_il.sensors.ground import CELL, CELL_SHIFT, TILE, TILE_SHIFT, TILE_TEXELS, UNITS
@@ -88,8 +86,14 @@ def _cell_color(
 
 @kernels.device
 def ground_color(
-    ground: Any,
-    tables: Any,
+    columns: int,
+    rows: int,
+    tiles: Ints,
+    cells: Ints,
+    programs: Floats,
+    texels: Ints,
+    palette: Ints,
+    texel_colors: Ints,
     noise: Ints,
     x: float,
     y: float,
@@ -105,8 +109,14 @@ def ground_color(
     """Returns the colour of the ground within one pixel, before air.
 
     Args:
-        ground: see GroundMap.
-        tables: see light.TABLES.
+        columns: tiles of the map along x; see GroundMap.
+        rows: tiles along y.
+        tiles: see GroundMap.
+        cells: see GroundMap.
+        programs: see GroundMap.
+        texels: see GroundMap.
+        palette: colour of each class.
+        texel_colors: colour of each texel code.
         noise: grain texture.
         x: of the middle of the pixel, from the ground map's origin [m].
         y: likewise [m].
@@ -119,30 +129,29 @@ def ground_color(
         n: samples along it: 1, 2, 4 or 8.
         level: of the coarser map, -1 for the exact one.
     """
-    columns, rows = ground.size[0], ground.size[1]
     step = along / n
     along_x, along_y = look_x * step, look_y * step
     px, py = x - along_x * 0.5 * (n - 1), y - along_y * 0.5 * (n - 1)
     across_x, across_y = right_x * across, right_y * across
     total = 0
-    color = tables[0][0]
+    color = palette[0]
     grass = color
     for _ in range(n):
         color = grass
         if 0.0 <= px < columns * TILE and 0.0 <= py < rows * TILE:
             qx, qy = int(px * UNITS), int(py * UNITS)
-            tile = ground.tiles[(qy >> TILE_SHIFT) * columns + (qx >> TILE_SHIFT)]
+            tile = tiles[(qy >> TILE_SHIFT) * columns + (qx >> TILE_SHIFT)]
             if tile >= 0:
                 if level < 0:
                     cx, cy = qx >> CELL_SHIFT, qy >> CELL_SHIFT
-                    code = ground.cells[(tile << 12) + ((cy & 63) << 6) + (cx & 63)]
+                    code = cells[(tile << 12) + ((cy & 63) << 6) + (cx & 63)]
                     if code < 0:
-                        color = tables[0][-1 - code]
+                        color = palette[-1 - code]
                     else:
                         color = _cell_color(
-                            ground.programs,
+                            programs,
                             code,
-                            tables[0],
+                            palette,
                             px - (cx + 0.5) * CELL,
                             py - (cy + 0.5) * CELL,
                             across_x,
@@ -156,7 +165,7 @@ def ground_color(
                     # Texels of the finer levels lie before those of this one.
                     start = (65536 - (65536 >> (2 * level))) // 3
                     at = ((qy >> shift) & (edge - 1)) * edge + ((qx >> shift) & (edge - 1))
-                    color = tables[1][ground.texels[tile * TILE_TEXELS + start + at]]
+                    color = texel_colors[texels[tile * TILE_TEXELS + start + at]]
         total += color & MASK
         px += along_x
         py += along_y
