@@ -254,6 +254,33 @@ def _beyond(grid: np.record, column: int, row: int, ring: int, x: float, y: floa
 
 
 @kernels.device
+def _nearest_in_line(
+    ground: Ground,
+    line: tuple[int, int, int, int, int],
+    point: tuple[float, float, float],
+    best: tuple[float, int, int],
+) -> tuple[float, int, int]:
+    """Looks through a line of cells: column, row, step in either, number of steps."""
+    grid, rings = ground[0][0], ground[8]
+    column, row, right, up, n_steps = line
+    x, y, z = point
+    k = max(-column if right else 0, -row if up else 0, 0)
+    while k <= n_steps:
+        i, j = column + k * right, row + k * up
+        if i >= grid.columns or j >= grid.rows:
+            break
+        cell = j * grid.columns + i
+        if rings[cell] == 0:
+            west, south = grid.x0 + i * grid.cell, grid.y0 + j * grid.cell
+            dx = max(west - x, x - west - grid.cell, 0.0)
+            dy = max(south - y, y - south - grid.cell, 0.0)
+            if dx * dx + dy * dy <= best[0] * best[0]:
+                best = _nearest_in_cell(ground, cell, x, y, z, best)
+        k += max(rings[cell], 1)  # the cells between are empty
+    return best
+
+
+@kernels.device
 def _nearest(ground: Ground, x: float, y: float, z: float, limit: float) -> tuple[float, int, int]:
     """Returns (distance, segment, lane) of the nearest surface: cells, ring after ring.
 
@@ -263,15 +290,19 @@ def _nearest(ground: Ground, x: float, y: float, z: float, limit: float) -> tupl
     column = int(min(max(math.floor((x - grid.x0) / grid.cell), 0), grid.columns - 1))
     row = int(min(max(math.floor((y - grid.y0) / grid.cell), 0), grid.rows - 1))
     best = (limit, -1, -1)
+    point = (x, y, z)
     for ring in range(ground[8][row * grid.columns + column], max(grid.columns, grid.rows)):
         if ring > 0 and best[0] < _beyond(grid, column, row, ring, x, y):
             break
-        for j in range(max(row - ring, 0), min(row + ring, grid.rows - 1) + 1):
-            whole = j == row - ring or j == row + ring
-            stride = 1 if whole else 2 * ring
-            for i in range(column - ring, column + ring + 1, stride):
-                if 0 <= i < grid.columns:
-                    best = _nearest_in_cell(ground, j * grid.columns + i, x, y, z, best)
+        west, east, south, north = column - ring, column + ring, row - ring, row + ring
+        if south >= 0:
+            best = _nearest_in_line(ground, (west, south, 1, 0, 2 * ring), point, best)
+        if north < grid.rows and ring > 0:
+            best = _nearest_in_line(ground, (west, north, 1, 0, 2 * ring), point, best)
+        if west >= 0 and ring > 0:
+            best = _nearest_in_line(ground, (west, south + 1, 0, 1, 2 * ring - 2), point, best)
+        if east < grid.columns and ring > 0:
+            best = _nearest_in_line(ground, (east, south + 1, 0, 1, 2 * ring - 2), point, best)
     return best
 
 

@@ -103,7 +103,11 @@ def _road(road: Road) -> Any:
         else:
             geometry = xodr.Spiral(k0, k1, length=length)
         planview.add_fixed_geometry(
-            geometry, _number(piece.x), _number(piece.y), _number(wrap(piece.heading), 9), _number(s)
+            geometry,
+            _number(piece.x),
+            _number(piece.y),
+            _number(wrap(piece.heading), 9),
+            _number(s),
         )
         s = _number(s + length)
     planview.present_s = s

@@ -1,0 +1,32 @@
+"""What the README shows runs as it stands."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_quickstart_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(ROOT)
+    exec(compile(code, "README.md", "exec"), {})
+    shape, worst = capsys.readouterr().out.rsplit(" ", 1)
+    assert shape == "(201, 64, 96, 3)"
+    assert 0.5 <= float(worst) < 0.7  # it starts half a metre off and comes back
+
+
+def test_every_command_of_the_readme_exists() -> None:
+    from drive_il.cli import _COMMANDS, _Group
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^drive-il ([a-z-]+)(?: ([a-z-]+))?", text, re.MULTILINE)
+    assert len(shown) >= 6
+    for command, word in shown:
+        entry = _COMMANDS[command]
+        if isinstance(entry, _Group):
+            assert word in entry.commands
