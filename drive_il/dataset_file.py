@@ -197,7 +197,9 @@ class EpisodeFile:
             if field.name.startswith("observation."):
                 layout = self.header["arrays"].get(field.name)
                 found[field.name.removeprefix("observation.")] = {
-                    "dtype": np.dtype(layout["dtype"]).name if layout else str(field.type),
+                    "dtype": np.dtype(
+                        layout["dtype"] if layout else field.type.to_pandas_dtype()
+                    ).name,
                     "shape": layout["shape"] if layout else [],
                 }
         return found

@@ -133,6 +133,7 @@ def test_info_counts(folder: Path, episodes: list[Episode]) -> None:
     assert info["steps"] == info["labels"] == n_steps == sum(info["commands"].values())
     assert info["towns"] == {"straight": 6}
     assert info["sensors"]["rgb"] == {"dtype": "uint8", "shape": [2, 4, 3]}
+    assert info["sensors"]["speed"] == {"dtype": "float32", "shape": []}
     assert info["bytes"] == sum(path.stat().st_size for path in folder.iterdir())
 
 

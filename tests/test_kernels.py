@@ -52,8 +52,9 @@ def package(tmp_path: Path) -> Path:
     """A package of the same name with one kernel, its callee and a constant, each in a file."""
     folder = tmp_path / "drive_il"
     folder.mkdir()
-    (folder / "__init__.py").touch()
-    shutil.copy(kernels.__file__, folder / "kernels.py")
+    for source in kernels._closure(Path(kernels.__file__)):  # what it needs itself
+        shutil.copy(source, folder)
+    (folder / "__init__.py").write_text("")
     (folder / "constant.py").write_text("FACTOR = 10.0\n")
     (folder / "callee.py").write_text(
         "from drive_il import (\n    kernels,\n)\nfrom drive_il.constant import FACTOR\n\n"

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import types as nt
 
+from drive_il import kernels
 from drive_il.datatypes import Floats
 from drive_il.maps import lane_queries, opendrive
+from drive_il.maps.ground import Ground
 from drive_il.maps.lane_queries import HEIGHT_LIMIT, HEIGHT_REACH, locate
 from drive_il.maps.network import LaneType, RoadNetwork, build_grid
 from tests.roads import ring_road, straight_road
@@ -382,3 +385,17 @@ def test_a_car_driven_over_and_under_the_flyover_keeps_its_height(shared_maps: P
             assert place["lane"][0] >= 0
             assert abs(place["z"][0] - point["z"]) < 0.05
             z, now = place["z"], place["lane"]
+
+
+@kernels.kernel(nt.int64(lane_queries.GROUND, nt.int64, nt.int64, nt.int64, nt.float64, nt.float64))
+def _near(ground: Ground, first: int, count: int, hint: int, x: float, y: float) -> int:
+    return lane_queries.project_near(ground[4], first, count, hint, x, y)
+
+
+@given(st.floats(-5.0, 505.0), st.integers(-50, 2000))
+@settings(deadline=None)
+def test_walking_along_a_lane_from_any_hint_ends_at_the_nearest_segment(
+    x: float, hint: int
+) -> None:
+    segment = _near(lane_queries.ground(straight()), 0, 1001, hint, x, 3.0)
+    assert abs(segment * 0.5 + 0.25 - np.clip(x, 0.0, 500.0)) <= 0.25 + 1e-9

@@ -229,7 +229,7 @@ def add_crosswalk(town: Town, arm: Arm) -> None:
 def speed_signs(town: Town, road: Road, back: float = 25.0) -> None:
     """Adds the road's own limit as a sign behind its beginning, for each way it is driven."""
     for contact in ("end", "start"):
-        arm = Arm(road, contact)  # type: ignore[arg-type]
+        arm = Arm(road, contact)
         if arm.incoming() and road.length > 2.0 * back:
             place_signal(town, arm, "274", road.length - back, road.speed)
 

@@ -170,9 +170,8 @@ def ground_color(
         px += along_x
         py += along_y
     kind = color >> 60
-    if n > 1:
-        bits = 1 if n == 2 else (2 if n == 4 else 3)
-        total = (total >> bits) & MASK
+    bits = (n >> 1) - (n >> 3)  # 1, 2, 4, 8 samples: 0, 1, 2, 3 bits
+    total = (total >> bits) & MASK
     # Positions count from far outside the map, so that the grain is even across its border.
     gx, gy = int((x + 65536.0) * UNITS), int((y + 65536.0) * UNITS)
     fine = 0 if across < FINEST else (1 if across < 2 * FINEST else 3 + max(level, 0))
