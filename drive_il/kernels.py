@@ -92,6 +92,16 @@ def device(function: F) -> F:
     return cast(F, compiled)
 
 
+def inner(function: F) -> F:
+    """Marks a scalar function for inner loops: always inlined, and nothing is counted.
+
+    Numba counts references to arrays at every call, which costs tens of nanoseconds. Such
+    a function does not count, and in return may not make, return or keep an array.
+    """
+    compiled = numba.njit(nogil=True, error_model="numpy", _nrt=False, forceinline=True)(function)
+    return cast(F, compiled)
+
+
 class Kernel(Generic[P, R]):
     """A compiled entry point: one explicit signature, compiled at its first call."""
 

@@ -13,8 +13,9 @@ import pytest
 from towns_xml import Xml, curvatures, gap, walk, wrapped
 
 from drive_il.maps import towns
+from drive_il.maps.town_checks import check
 from drive_il.maps.town_curves import chain, connect, rounded, tangent_ratio
-from drive_il.maps.town_roads import Town
+from drive_il.maps.town_roads import Misfit, Section, Strip, Town, hermite
 from drive_il.maps.town_writer import write
 
 STYLES = ["urban", "suburb", "ring", "country"]
@@ -170,6 +171,35 @@ def test_dell_has_no_markings_and_is_long() -> None:
     assert sum(float(road.get("length")) for road in open_road) > 2500.0
 
 
+def two_roads(height: float) -> Town:
+    town = Town("cross")
+    side = (Strip("driving", 3.0, 3.0),)
+    section = [Section(0.0, side, side)]
+    town.road(chain((0.0, 0.0, 0.0), [(100.0, 0.0, 0.0)]), section)
+    town.road(
+        chain((50.0, -50.0, math.pi / 2), [(100.0, 0.0, 0.0)]),
+        section,
+        elevation=[(0.0, height, 0.0, 0.0, 0.0)],
+    )
+    return town
+
+
+def test_roads_may_cross_over_each_other_but_not_through() -> None:
+    check(two_roads(6.0))
+    with pytest.raises(Misfit, match="roads 1 and 2 overlap"):
+        check(two_roads(2.0))
+
+
+def test_heights_join_smoothly() -> None:
+    knots = [(0.0, 1.0, 0.05), (20.0, 2.5, -0.02), (35.0, 2.0, 0.0)]
+    pieces = hermite(knots)
+    for (s, z, slope), (begin, a, b, _, _) in zip(knots[:-1], pieces, strict=True):
+        assert (begin, a, b) == (s, z, slope)
+    (_, a, b, c, d), h = pieces[0], 20.0
+    assert a + h * (b + h * (c + h * d)) == pytest.approx(2.5)
+    assert b + h * (2 * c + 3 * d * h) == pytest.approx(-0.02)
+
+
 def test_connect_ends_where_it_should_with_continuous_curvature() -> None:
     rng = np.random.default_rng(3)
     for _ in range(30):
@@ -204,8 +234,6 @@ def test_an_arc_closes_a_circle() -> None:
 
 
 def test_the_writer_needs_no_roads_beyond_one() -> None:
-    from drive_il.maps.town_roads import Section, Strip
-
     town = Town("line")
     side = (Strip("driving", 3.0, 3.0),)
     town.road(chain((0.0, 0.0, 0.0), [(50.0, 0.0, 0.0)]), [Section(0.0, side, side)])
@@ -221,6 +249,7 @@ READ = textwrap.dedent("""
     import numpy as np
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import cKDTree
 
     carla_map = carla.Map("town", sys.stdin.read())
     waypoints = carla_map.generate_waypoints(2.0)
@@ -267,6 +296,20 @@ READ = textwrap.dedent("""
             crosswalks.append(np.array(corners[:-1]))
             corners = []
 
+    # Driving lanes of different roads, outside junctions and not one after the other, that
+    # come closer than lane centres may at the same height.
+    names = sorted(lanes)
+    linked = {(names[a][0], names[b][0]) for a, b in edges}
+    flat = [w for found in lanes.values() for w in found if not w.is_junction]
+    places = np.array([(w.transform.location.x, w.transform.location.y) for w in flat])
+    overlaps = [
+        (flat[i].road_id, flat[j].road_id)
+        for i, j in cKDTree(places).query_pairs(3.0)
+        if flat[i].road_id != flat[j].road_id
+        and abs(flat[i].transform.location.z - flat[j].transform.location.z) < 4.0
+        and not {(flat[i].road_id, flat[j].road_id), (flat[j].road_id, flat[i].road_id)} & linked
+    ]
+
     def on_road(p):
         place = carla.Location(*(float(v) for v in p))
         found = carla_map.get_waypoint(place, project_to_road=False, lane_type=carla.LaneType.Any)
@@ -277,6 +320,7 @@ READ = textwrap.dedent("""
         "components": int(connected_components(graph, connection="strong")[0]),
         "dead_ends": dead_ends,
         "jump": max(jumps),
+        "overlaps": overlaps,
         "length": 2.0 * sum(len(v) for v in lanes.values()),
         "landmarks": sorted({m.type for m in carla_map.get_all_landmarks()}),
         "topology": len(carla_map.get_topology()),
@@ -302,6 +346,7 @@ def check_reads_well(text: str) -> dict[str, object]:
     facts = as_carla_reads(text)
     assert facts["components"] == 1, "one can drive from every lane to every other"
     assert facts["dead_ends"] == []
+    assert facts["overlaps"] == []
     assert facts["jump"] < 0.35  # a step of 0.25 m and single precision
     return facts
 

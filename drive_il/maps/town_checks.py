@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from drive_il.datatypes import Floats
+from drive_il.datatypes import Bools, Floats, Ints
 from drive_il.maps.town_roads import Misfit, Road, Town, half_width
 
 _STEP = 4.0  # [m] between the points compared
@@ -42,9 +42,7 @@ def check(town: Town) -> None:
             raise Misfit(f"roads {road.id} and {other} overlap at ({x:.0f}, {y:.0f})")
 
 
-def _meet(
-    road: Road, plain: list[Road], owner: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
-) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def _meet(road: Road, plain: list[Road], owner: Ints) -> Bools:
     """Which points belong to roads that touch this one at an end."""
     ends = {(link.element, link.id) for link in (road.before, road.after) if link}
     touching = np.zeros(len(plain), dtype=bool)

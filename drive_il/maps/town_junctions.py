@@ -32,6 +32,9 @@ CROSSWALK_AT = 3.0
 """Middle of a crosswalk before the junction [m]."""
 CROSSWALK_DEPTH = 3.0
 _STRAIGHT = math.radians(40.0)
+_FILLED_FROM = math.radians(15.0)
+_FILLING = 2.5
+"""Pavement left of a turn, so that no grass shows between the lanes of a junction [m]."""
 
 
 def build(town: Town, arms: Sequence[Arm], speed: float) -> Junction:
@@ -110,6 +113,9 @@ def _connecting_road(
         )
     right = [Strip("driving", lane.width, out.width)]
     left: list[Strip] = []
+    two_way = arm.outgoing() and target.incoming()
+    if two_way and abs(wrap(path.end[2] - path.start[2])) > _FILLED_FROM:
+        left.append(Strip("shoulder", 0.0, 0.0, bulge=_FILLING))
     links = {("start", -1): lane.id, ("end", -1): out.id}
     lanes = [(lane.id, -1)]
     sides: list[tuple[int, list[Strip], bool]] = []

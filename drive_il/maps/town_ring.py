@@ -141,19 +141,13 @@ def _carriageway(town: Town, path: Path, bridges: Sequence[float]) -> list[_Ramp
     ramps = []
     for i, s in enumerate(bridges):
         slip, gore = slips[i]
-        exit_slip = slip.cut(0.0, _slip_length(slip, gore))
-        ramp = slip.cut(exit_slip.length, slip.length)
-        off = _ramp(town, ramp, (0.0, _BRIDGE))
-        mirrored = _mirrored(slip, path.at(s))
-        on = _ramp(town, mirrored.cut(0.0, ramp.length), (_BRIDGE, 0.0))
-        entry_slip = mirrored.cut(ramp.length, mirrored.length)
-        before, after = wide[i - 1], wide[i]
-        _gore(
-            town, (before, narrow[i]), off, _around(path, s - _BEGIN, s - _BEGIN + gore), exit_slip
-        )
-        _gore(
-            town, (narrow[i], after), on, _around(path, s + _BEGIN - gore, s + _BEGIN), entry_slip
-        )
+        leave, split = _around(path, s - _BEGIN, s - _BEGIN + gore), _slip_length(slip, gore)
+        enter, entry = _around(path, s + _BEGIN - gore, s + _BEGIN), _mirrored(slip, path.at(s))
+        climb = slip.length - split
+        off = _ramp(town, slip.cut(split, slip.length), (0.0, _BRIDGE))
+        on = _ramp(town, entry.cut(0.0, climb), (_BRIDGE, 0.0))
+        _gore(town, (wide[i - 1], narrow[i]), off, leave, slip.cut(0.0, split))
+        _gore(town, (narrow[i], wide[i]), on, enter, entry.cut(climb, entry.length))
         ramps.append(_Ramps(off, on, path.at(s)))
     return ramps
 

@@ -46,6 +46,8 @@ class Strip:
     begin: float
     end: float
     mark: Mark = NO_MARK
+    bulge: float = 0.0
+    """wider by this in the middle, along a parabola [m]"""
 
 
 @dataclass(frozen=True)

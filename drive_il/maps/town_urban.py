@@ -17,6 +17,7 @@ _JITTER = 7.0  # [m] of a crossing from the regular grid
 _BEND = 13.0  # [m] of a bent street from the straight line
 _CORNER_RADIUS = 25.0
 _CROSSING_SPEED = 30.0
+_MISSING = 4  # streets taken out of the grid
 
 
 def build(town: Town, rng: np.random.Generator) -> None:
@@ -98,9 +99,9 @@ def _thinned(
         degree[end] += 1
     kept = list(edges)
     order = [i for i in rng.permutation(len(edges)) if edges[i][2] is _STREET]
-    for i in order[:9]:
+    for i in order:
         begin, end, _ = edges[i]
-        if degree[begin] > 3 and degree[end] > 3:
+        if len(edges) - len(kept) < _MISSING and degree[begin] > 3 and degree[end] > 3:
             kept.remove(edges[i])
             degree[begin] -= 1
             degree[end] -= 1

@@ -163,7 +163,9 @@ def _lanes(road: Road) -> Any:
 
 
 def _lane(strip: Strip, length: float) -> Any:
-    _, a, b, c, d = _cubic(smooth(0.0, length, strip.begin, strip.end))
+    s, a, b, c, d = smooth(0.0, length, strip.begin, strip.end)
+    hump = 4.0 * strip.bulge / length
+    _, a, b, c, d = _cubic((s, a, b + hump, c - hump / length, d))
     lane = xodr.Lane(getattr(xodr.LaneType, strip.kind), a, b, c, d)
     lane.add_roadmark(_mark(strip.mark, 0.0))
     return lane

@@ -29,7 +29,7 @@ _STYLES: dict[str, Callable[[Town, np.random.Generator], None]] = {
     "country": town_country.build,
 }
 _SHIPPED = {
-    "alder": ("urban", 1),
+    "alder": ("urban", 2),
     "birch": ("suburb", 1),
     "cedar": ("ring", 1),
     "dell": ("country", 1),

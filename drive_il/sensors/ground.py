@@ -27,7 +27,7 @@ from drive_il.datatypes import Floats, Ints
 from drive_il.maps.network import RoadNetwork
 from drive_il.sensors.surfaces import N_SURFACES, Ground, painted
 
-_VERSION = 1
+_VERSION = 2
 _ROAD, _YELLOW = int(Ground.ROAD), int(Ground.YELLOW)
 TILE = 16.0
 """[m]"""
@@ -55,7 +55,8 @@ class GroundMap(NamedTuple):
     Attributes:
         origin: south-west corner, (2,) float64 [m].
         size: tiles along x and y, (2,) int64.
-        tiles: number of each tile, -1 where all is grass, (rows * columns,) int32.
+        tiles: number of each tile, 0 where all is grass, (rows * columns,) int32. The
+            outermost tiles are all grass.
         cells: 64 * 64 per tile: class of the cell as -1 - class, or where its program
             starts, int32.
         programs: per mixed cell: surface, number of pieces, and per piece its class, its
@@ -80,14 +81,14 @@ GROUND_MAP = nt.NamedTuple(
 """Numba type of a GroundMap."""
 
 
-@kernels.device
+@kernels.inner
 def _worst(planes: Floats, quad: int, side: int, x: float, y: float, half: float) -> float:
     """Largest signed distance of a square's points from one side of a quad, inside +."""
     nx, ny = planes[quad, side, 0], planes[quad, side, 1]
     return nx * x + ny * y + planes[quad, side, 2] + half * (abs(nx) + abs(ny))
 
 
-@kernels.device
+@kernels.inner
 def _touches(planes: Floats, quad: int, x: float, y: float, half: float) -> bool:
     for side in range(4):
         if _worst(planes, quad, side, x, y, half) < 0.0:
@@ -230,7 +231,7 @@ def _build_cells(
     return at
 
 
-@kernels.device
+@kernels.inner
 def classify(programs: Floats, at: int, x: float, y: float) -> int:
     """Returns the class that a mixed cell shows at one point.
 
@@ -256,7 +257,7 @@ def classify(programs: Floats, at: int, x: float, y: float) -> int:
     return shown
 
 
-@kernels.device
+@kernels.inner
 def ground_class(
     columns: int, rows: int, tiles: Ints, cells: Ints, programs: Floats, x: float, y: float
 ) -> int:
@@ -265,8 +266,6 @@ def ground_class(
         return 0
     qx, qy = int(x * UNITS), int(y * UNITS)
     tile = tiles[(qy >> TILE_SHIFT) * columns + (qx >> TILE_SHIFT)]
-    if tile < 0:
-        return 0
     cx, cy = qx >> CELL_SHIFT, qy >> CELL_SHIFT
     code = cells[(tile << 12) + ((cy & 63) << 6) + (cx & 63)]
     if code < 0:
@@ -274,7 +273,7 @@ def ground_class(
     return classify(programs, code, x - (cx + 0.5) * CELL, y - (cy + 0.5) * CELL)
 
 
-@kernels.device
+@kernels.inner
 def _texel(surface: int, white: float, yellow: float) -> int:
     part = white + yellow
     level = int(15.0 * np.sqrt(min(part, 1.0)) + 0.5)
@@ -387,33 +386,27 @@ def build(network: RoadNetwork) -> GroundMap:
     """Builds the ground of a map; `ground_map` remembers and caches it."""
     quads, classes = painted(network)
     if not len(quads):
-        return GroundMap(
-            np.zeros(2),
-            np.zeros(2, np.int64),
-            *(np.zeros(0, np.int32), np.zeros(0, np.int32)),
-            np.zeros(0, np.float32),
-            np.zeros(0, np.uint8),
-        )
+        quads, classes = np.zeros((1, 4, 2)), np.zeros(1, np.uint8)  # a bit of grass
     boxes = np.concatenate((quads.min(axis=1), quads.max(axis=1)), axis=1)
     origin = np.floor(boxes[:, :2].min(axis=0) / TILE) * TILE - TILE
     columns, rows = (int(n) for n in (boxes[:, 2:].max(axis=0) - origin) // TILE + 2)
     touched, first, listed = _by_tile(boxes, origin, columns, rows)
-    tiles = np.full(rows * columns, -1, np.int32)
-    tiles[touched] = np.arange(len(touched))
+    tiles = np.zeros(rows * columns, np.int32)
+    tiles[touched] = np.arange(1, len(touched) + 1)
     planes = _half_planes(quads)
-    cells = np.zeros((len(touched), N_CELLS * N_CELLS), np.int32)
+    cells = np.full((len(touched) + 1, N_CELLS * N_CELLS), -1, np.int32)
     scratch = np.zeros(_MAX_PROGRAM, np.float32)
     programs, total = [], 0
     for k, tile in enumerate(touched):
         x0, y0 = origin[0] + tile % columns * TILE, origin[1] + tile // columns * TILE
         mine = listed[first[k] : first[k + 1]]
-        length = _build_cells(x0, y0, mine, planes, boxes, classes, cells[k], scratch)
-        cells[k][cells[k] >= 0] += total
+        length = _build_cells(x0, y0, mine, planes, boxes, classes, cells[k + 1], scratch)
+        cells[k + 1][cells[k + 1] >= 0] += total
         programs.append(scratch[:length].copy())
         total += length
     program = np.concatenate(programs)
-    texels = np.zeros((len(touched), TILE_TEXELS), np.uint8)
-    kernels.run(_build_texels, len(touched), cells, program, texels, min_rows=4)
+    texels = np.zeros((len(cells), TILE_TEXELS), np.uint8)
+    kernels.run(_build_texels, len(cells), cells, program, texels, min_rows=4)
     size = np.array((columns, rows), np.int64)
     return GroundMap(origin, size, tiles, cells.ravel(), program, texels.ravel())
 

@@ -68,7 +68,7 @@ def lens_of(spec: CameraSpec) -> Records:
     return lens
 
 
-@kernels.device
+@kernels.inner
 def set_frame(frame: Any, lens: Any, ego: Any) -> None:
     """Puts the camera on an ego: yaw about z, then pitch, then roll about the optical axis.
 
@@ -96,13 +96,13 @@ def set_frame(frame: Any, lens: Any, ego: Any) -> None:
     frame.up_z = cos_roll * up_z
 
 
-@kernels.device
+@kernels.inner
 def offset(pixel: int, n_pixels: int, inverse_focal: float) -> float:
     """Where a pixel's middle is, from the picture's middle, on a plane at distance 1."""
     return (pixel + 0.5 - 0.5 * n_pixels) * inverse_focal
 
 
-@kernels.device
+@kernels.inner
 def corner_bounds(frame: Any, item: Any, level: bool, bounds: Floats) -> bool:
     """Bounds what a prism can cover in the picture.
 
@@ -140,7 +140,7 @@ def corner_bounds(frame: Any, item: Any, level: bool, bounds: Floats) -> bool:
     return behind < n_corners
 
 
-@kernels.device
+@kernels.inner
 def pixel_range(low: float, high: float, focal: float, n_pixels: int) -> tuple[int, int]:
     """Returns first and last + 1 of the pixels between two offsets, one more on each side."""
     first = low * focal + 0.5 * n_pixels - 1.5
@@ -148,9 +148,9 @@ def pixel_range(low: float, high: float, focal: float, n_pixels: int) -> tuple[i
     return int(min(max(first, 0.0), n_pixels)), int(min(max(last, 0.0), n_pixels))
 
 
-@kernels.device
-def put(rgb: Ints, i: int, j: int, color: int) -> None:
-    """Writes a packed colour (see light) into an (H, W, 3) picture."""
-    rgb[i, j, 0] = color >> 40
-    rgb[i, j, 1] = (color >> 20) & 0xFF
-    rgb[i, j, 2] = color & 0xFF
+@kernels.inner
+def put(row: Ints, j: int, color: int) -> None:
+    """Writes a packed colour (see light) into a row of pixels, (W, 3)."""
+    row[j, 0] = color >> 40
+    row[j, 1] = (color >> 20) & 0xFF
+    row[j, 2] = color & 0xFF

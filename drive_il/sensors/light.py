@@ -75,24 +75,21 @@ _GRAIN = np.array((6, 2, 3, 2, 2, 6, 2, 1, 1, 1, 1, 1, 1), np.int64)
 GROUND_TAGS = np.array((10, 1, 1, 2, 1, 10, 1, 2, 24, 24, 24, 24, 24), np.uint8)
 """CARLA's semantic tag of each ground class"""
 
-TABLES = nt.Tuple(
-    (
-        nt.int64[::1],  # colour of each ground class; bits 60 to 62: grain
-        nt.int64[::1],  # colour of each texel code of the coarser ground maps
-        nt.int64[::1],  # colour of the sky by tan(elevation)
-        nt.float64[:, ::1],  # by distance: share of light that arrives, share of haze
-        nt.int64[::1],  # cover of each cloud value, 0 to 256
-        nt.int64[::1],  # colour of a cloud by tan(elevation)
-    )
-)
+PALETTE, TEXELS, SKY, COVER, CLOUD = range(5)
+"""Rows of the book of one weather, (N_BOOK, 256) int64: colour of each ground class (bits 60
+to 62: grain), colour of each texel code of the coarser ground maps, colour of the sky by
+tan(elevation), how dense each value of the cloud texture is (0 to 256), and colour of the
+clouds by tan(elevation)."""
+N_BOOK = 5
 
-TEXTURES = nt.Tuple((nt.uint8[:, ::1], nt.int8[:, ::1], nt.float64[:, ::1], nt.float64[::1], nt.int64[::1], nt.uint8[::1]))
+TEXTURES = nt.Tuple(
+    (nt.uint8[::1], nt.int8[::1], nt.float64[:, ::1], nt.float64[::1], nt.int64[::1], nt.uint8[::1]))
 """Clouds, grain; of the ground classes: albedo, how wetness darkens them, grain, tag."""
 
 
 @cache
 def textures() -> tuple[Ints, Ints, Floats, Floats, Ints, Ints]:
-    """Returns the fixed textures: clouds (512, 512) uint8, grain (256, 256) int8, and albedo.
+    """Returns the fixed textures: clouds (512 * 512,) uint8, grain (256 * 256,) int8, and albedo.
 
     Both textures repeat without a seam. They are drawn from fixed seeds.
     """
@@ -117,17 +114,17 @@ def _clouds() -> Ints:
     for octave in range(6):
         total += _smooth_noise(rng, CLOUD_SIZE, 6 * 2**octave) * 0.55**octave
     ranks = total.ravel().argsort().argsort().reshape(total.shape)
-    return (ranks * 256 // total.size).astype(np.uint8)
+    return (ranks * 256 // total.size).astype(np.uint8).ravel()
 
 
 def _grain() -> Ints:
     rng = np.random.default_rng(12)
     fine = rng.random((NOISE_SIZE, NOISE_SIZE)) - 0.5
     coarse = _smooth_noise(rng, NOISE_SIZE, 32) + _smooth_noise(rng, NOISE_SIZE, 64) - 1.0
-    return np.clip(np.round((0.6 * fine + 0.6 * coarse) * 127), -127, 127).astype(np.int8)
+    return np.clip(np.round((0.6 * fine + 0.6 * coarse) * 127), -127, 127).astype(np.int8).ravel()
 
 
-@kernels.device
+@kernels.inner
 def pack(r: float, g: float, b: float) -> int:
     """Returns one colour as an int64; r, g, b in [0, 255], brought into range."""
     red = int(min(max(r, 0.0), 255.0) + 0.5)
@@ -135,14 +132,14 @@ def pack(r: float, g: float, b: float) -> int:
     return (red << 40) | (green << 20) | int(min(max(b, 0.0), 255.0) + 0.5)
 
 
-@kernels.device
+@kernels.inner
 def mix(a: int, b: int, part: int) -> int:
     """Returns colour a with `part` of 256 of colour b; a's grain is kept."""
     mixed = ((a & MASK) * (256 - part) + (b & MASK) * part) >> 8
     return (mixed & MASK) | (a & ~0xFFFFFFFFFFFFFFF)
 
 
-@kernels.device
+@kernels.inner
 def scale(color: int, part: int) -> int:
     """Returns a colour times part / 256; part in [0, 4095], saturating at white."""
     c = color & MASK
@@ -151,14 +148,14 @@ def scale(color: int, part: int) -> int:
     return (red << 40) | (green << 20) | min(((c & 0xFF) * part) >> 8, 255)
 
 
-@kernels.device
+@kernels.inner
 def through_air(color: int, haze_color: int, arrives: float, haze: float) -> int:
     """Returns a colour as seen through air: shares in [0, 1] of its light and of haze."""
     a, h = int(arrives * 256.0 + 0.5), int(haze * 256.0 + 0.5)
     return (((color & MASK) * a + haze_color * h) >> 8) & MASK
 
 
-@kernels.device
+@kernels.inner
 def air(haze: Floats, t: float) -> tuple[float, float]:
     """Returns which share of light arrives from a distance t [m], and the share of haze."""
     at = t / (t + HAZE_LENGTH) * (N_HAZE - 1)
@@ -170,16 +167,15 @@ def air(haze: Floats, t: float) -> tuple[float, float]:
     )
 
 
-@kernels.device
+@kernels.inner
 def _ramp(low: float, high: float, x: float) -> float:
     u = min(max((x - low) / (high - low), 0.0), 1.0)
     return u * u * (3.0 - 2.0 * u)
 
 
-@kernels.device
-def _sky_colors(light: Any, tables: Any, weather: Any, day: float, dusk: float) -> None:
+@kernels.inner
+def _sky_colors(light: Any, book: Ints, weather: Any, day: float, dusk: float) -> None:
     """Fills the sky table (blue above, pale at the horizon) and the colour of clouds."""
-    sky, cloud = tables[2], tables[5]
     grey = _ramp(30.0, 100.0, weather.cloudiness)
     wet = min(weather.precipitation / 100.0, 1.0)
     fog = min(weather.fog_density / 100.0, 1.0)
@@ -198,7 +194,7 @@ def _sky_colors(light: Any, tables: Any, weather: Any, day: float, dusk: float) 
         green += veil * (204.0 - green)
         blue += veil * (208.0 - blue)
         night_blue = 14.0 * (1.0 - day)
-        sky[k] = pack(red * bright, green * bright, blue * bright + night_blue)
+        book[SKY, k] = pack(red * bright, green * bright, blue * bright + night_blue)
         white = bright * (1.0 - 0.22 * cover - 0.25 * wet)
         plain = pack(
             246.0 * white + 10.0 * dusk,
@@ -206,13 +202,12 @@ def _sky_colors(light: Any, tables: Any, weather: Any, day: float, dusk: float) 
             (248.0 - 90.0 * dusk) * white + night_blue,
         )
         # Clouds dissolve into the haze just above the horizon and into fog.
-        cloud[k] = mix(sky[k], plain, int(256.0 * (1.0 - math.exp(-k / 9.0)) * (1.0 - fog)))
-    light.haze_color = sky[0] & MASK
+        book[CLOUD, k] = mix(book[SKY, k], plain, int(256.0 * (1.0 - math.exp(-k / 9.0)) * (1.0 - fog)))
+    light.haze_color = book[SKY, 0] & MASK
 
 
-@kernels.device
-def _ground_colors(light: Any, tables: Any, weather: Any, fixed: Any) -> None:
-    classes, texels, sky = tables[0], tables[1], tables[2]
+@kernels.inner
+def _ground_colors(light: Any, book: Ints, weather: Any, fixed: Any) -> None:
     albedo, darkens, grain = fixed[2], fixed[3], fixed[4]
     wet = min(max(weather.wetness, weather.precipitation_deposits) / 100.0, 1.0)
     for k in range(N_CLASSES):
@@ -223,15 +218,16 @@ def _ground_colors(light: Any, tables: Any, weather: Any, fixed: Any) -> None:
             albedo[k, 2] * keep * light.tint_b,
         )
         # A wet surface mirrors a little of the sky.
-        plain = mix(plain, sky[20], int(70.0 * wet * darkens[k]))
-        classes[k] = plain | (grain[k] << 60)
+        plain = mix(plain, book[SKY, 20], int(70.0 * wet * darkens[k]))
+        book[PALETTE, k] = plain | (grain[k] << 60)
     for code in range(256):
         level = (code >> 4) / 15.0
-        paint = classes[_YELLOW if code & 8 else _WHITE]
-        texels[code] = mix(classes[code & (N_SURFACES - 1)], paint, int(256.0 * level * level))
+        paint = book[PALETTE, _YELLOW if code & 8 else _WHITE]
+        surface = book[PALETTE, code & (N_SURFACES - 1)]
+        book[TEXELS, code] = mix(surface, paint, int(256.0 * level * level))
 
 
-@kernels.device
+@kernels.inner
 def _haze(haze: Floats, weather: Any, day: float) -> None:
     """Fills the haze table: fog begins at fog_distance, headlights reach some 40 m at night."""
     density = min(weather.fog_density / 100.0, 1.0)
@@ -245,13 +241,14 @@ def _haze(haze: Floats, weather: Any, day: float) -> None:
         haze[1, k] = 1.0 - clear
 
 
-@kernels.device
-def set_light(light: Any, tables: Any, weather: Any, fixed: Any) -> None:
+@kernels.inner
+def set_light(light: Any, book: Ints, haze: Floats, weather: Any, fixed: Any) -> None:
     """Fills a LIGHT record and its tables for one weather.
 
     Args:
         light: LIGHT record, overwritten.
-        tables: see TABLES, overwritten.
+        book: see PALETTE, overwritten.
+        haze: by distance, share of light that arrives and of haze, (2, N_HAZE + 1), overwritten.
         weather: WEATHER record.
         fixed: see TEXTURES.
     """
@@ -272,16 +269,15 @@ def set_light(light: Any, tables: Any, weather: Any, fixed: Any) -> None:
     light.tint_g = dim * (1.0 - 0.08 * dusk)
     light.tint_b = dim * (1.0 - 0.2 * dusk)
     light.wind = weather.wind_intensity * 1.7
-    cover = tables[4]
     threshold = 256.0 * (1.0 - 0.95 * min(weather.cloudiness / 100.0, 1.0))
     for value in range(256):
-        cover[value] = int(min(max((value - threshold) * 5.0, 0.0), 235.0))
-    _sky_colors(light, tables, weather, day, dusk)
-    _ground_colors(light, tables, weather, fixed)
-    _haze(tables[3], weather, day)
+        book[COVER, value] = int(min(max((value - threshold) * 5.0, 0.0), 235.0))
+    _sky_colors(light, book, weather, day, dusk)
+    _ground_colors(light, book, weather, fixed)
+    _haze(haze, weather, day)
 
 
-@kernels.device
+@kernels.inner
 def same_weather(a: Any, b: Any) -> bool:
     """Whether two WEATHER records are equal."""
     return (
@@ -297,48 +293,81 @@ def same_weather(a: Any, b: Any) -> bool:
     )
 
 
-@kernels.device
-def sky_color(
+@kernels.inner
+def _sun_is_near(light: Any, look_x: Floats, look_y: Floats, look_z: Floats) -> bool:
+    """Whether any direction of a row lies within the sun's halo."""
+    if light.glow <= 0.0:
+        return False
+    sun_x, sun_y, sun_z = light.sun_x, light.sun_y, light.sun_z
+    n = 0
+    for j in range(len(look_x)):
+        toward = look_x[j] * sun_x + look_y[j] * sun_y + look_z[j] * sun_z
+        square = look_x[j] * look_x[j] + look_y[j] * look_y[j] + look_z[j] * look_z[j]
+        n += int((toward > 0.0) & (toward * toward > 0.81 * square))
+    return n > 0
+
+
+@kernels.inner
+def _add_sun(light: Any, color: int, x: float, y: float, z: float) -> int:
+    """Returns the colour of the sky with the sun's disc and halo."""
+    toward = x * light.sun_x + y * light.sun_y + z * light.sun_z
+    square = x * x + y * y + z * z
+    if toward <= 0.0 or toward * toward <= 0.81 * square:
+        return color
+    cosine = toward / math.sqrt(square)
+    halo = 0.75 * (max(cosine - 0.9, 0.0) * 10.0) ** 6
+    if cosine > 0.9993:
+        halo = 1.0
+    return mix(color, light.sun_color, int(256.0 * halo * light.glow))
+
+
+@kernels.inner
+def paint_sky(
     light: Any,
-    sky: Ints,
-    cover: Ints,
-    cloud: Ints,
+    book: Ints,
     clouds: Ints,
-    x: float,
-    y: float,
-    z: float,
-    level: float,
-) -> int:
-    """Returns the colour of the sky in a direction.
+    look_x: Floats,
+    look_y: Floats,
+    look_z: Floats,
+    inverse_flat: Floats,
+    depth: Floats,
+    work: Ints,
+    rgb: Ints,
+) -> None:
+    """Paints a run of pixels that show the sky.
 
     Args:
         light: LIGHT record.
-        sky: colours of the sky, see TABLES.
-        cover: how dense each cloud value is.
-        cloud: colours of the clouds.
-        clouds: cloud texture.
-        x: world components of the direction, any length, z >= 0.
-        y: likewise.
-        z: likewise.
-        level: 1 / its horizontal length.
+        book: see PALETTE.
+        clouds: cloud texture, flat.
+        look_x: world components of each direction, any length, z >= 0, (P,).
+        look_y: likewise, (P,).
+        look_z: likewise, (P,).
+        inverse_flat: 1 / their horizontal length, (P,).
+        depth: of what is drawn already; pixels nearer than FAR are kept, (P,) [m].
+        work: scratch, (2 or more, P).
+        rgb: painted, (P, 3).
     """
-    step = int(min(z * level * SKY_SCALE, N_SKY - 1.0))
-    color = sky[step]
-    # Clouds lie in a plane far above; the offset keeps the horizon finite.
-    far = 150.0 / (z + 0.06)
-    u = int(x * far + light.wind + 65536.0) & (CLOUD_SIZE - 1)
-    v = int(y * far + 65536.0) & (CLOUD_SIZE - 1)
-    part = cover[clouds[v, u]]
-    if part > 0:
-        color = mix(color, cloud[step], part)
-    if light.glow > 0.0:
-        toward = x * light.sun_x + y * light.sun_y + z * light.sun_z
-        if toward > 0.0:
-            cosine = toward / math.sqrt(x * x + y * y + z * z)
-            if cosine > 0.9:
-                halo = light.glow * max((cosine - 0.9) * 10.0, 0.0) ** 6 * 0.75
-                if cosine > 0.9993:
-                    halo = light.glow
-                color = mix(color, light.sun_color, int(256.0 * halo))
-    return color
-
+    wind = light.wind + 65536.0
+    for j in range(len(look_x)):
+        work[0, j] = int(min(look_z[j] * inverse_flat[j] * SKY_SCALE, N_SKY - 1.0))
+    for j in range(len(look_x)):
+        # Clouds lie in a plane far above; the summand keeps those at the horizon finite.
+        far = 150.0 / (look_z[j] + 0.06)
+        u = int(look_x[j] * far + wind) & (CLOUD_SIZE - 1)
+        v = int(look_y[j] * far + 65536.0) & (CLOUD_SIZE - 1)
+        work[1, j] = v * CLOUD_SIZE + u
+    sun_is_near = _sun_is_near(light, look_x, look_y, look_z)
+    for j in range(len(look_x)):
+        if depth[j] < FAR:
+            continue
+        step = np.uint64(work[0, j])
+        color = book[SKY, step]
+        part = book[COVER, clouds[np.uint64(work[1, j])]]
+        if part > 0:
+            color = mix(color, book[CLOUD, step], part)
+        if sun_is_near:
+            color = _add_sun(light, color, look_x[j], look_y[j], look_z[j])
+        rgb[j, 0] = color >> 40
+        rgb[j, 1] = (color >> 20) & 0xFF
+        rgb[j, 2] = color & 0xFF

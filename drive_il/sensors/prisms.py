@@ -23,6 +23,9 @@ from drive_il.sensors.light import NOISE_SIZE, air, pack, scale, through_air
 
 NEAR = 0.05
 """nothing is seen closer than this [m]"""
+VIEW = 220.0
+"""prisms are seen from this near [m]"""
+MAX_VISIBLE = 4096
 GRID_CELL = 40.0
 """[m]"""
 WINDOW_PIXEL = 0.45
@@ -141,7 +144,7 @@ def _solids_of(key: _Same) -> Solids:
     return solids(scenery(key.network))
 
 
-@kernels.device
+@kernels.inner
 def visible(
     solids: Any, x: float, y: float, fx: float, fy: float, tangent: float, far: float, found: Ints
 ) -> int:
@@ -188,7 +191,7 @@ def visible(
     return count
 
 
-@kernels.device
+@kernels.inner
 def _in_view(
     dx: float,
     dy: float,
@@ -209,7 +212,7 @@ def _in_view(
     return abs(dx * fy - dy * fx) <= ahead * tangent + radius * slant
 
 
-@kernels.device
+@kernels.inner
 def meet_plan(
     ox: float, oy: float, dx: float, dy: float, half_length: float, half_width: float
 ) -> tuple[float, float, bool]:
@@ -227,7 +230,7 @@ def meet_plan(
     return max(enter_x, enter_y), leave, enter_x >= enter_y
 
 
-@kernels.device
+@kernels.inner
 def meet_height(
     enter: float, leave: float, height: float, low: float, high: float, inverse_drop: float
 ) -> tuple[float, int]:
@@ -254,7 +257,7 @@ def meet_height(
     return t, 1 if inverse_drop > 0.0 else 2
 
 
-@kernels.device
+@kernels.inner
 def meet_ellipsoid(
     ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
 ) -> float:
@@ -266,7 +269,7 @@ def meet_ellipsoid(
     return (-b - math.sqrt(root)) / a if root >= 0.0 and c > 0.0 else -1.0
 
 
-@kernels.device
+@kernels.inner
 def face_colors(item: Any, light: Any, ox: float, oy: float, colors: Ints) -> None:
     """Colours of the faces a camera at (ox, oy) in the box's frame can see.
 
@@ -294,7 +297,7 @@ def face_colors(item: Any, light: Any, ox: float, oy: float, colors: Ints) -> No
         colors[4] = pack(_LIT_WINDOW[0], _LIT_WINDOW[1], _LIT_WINDOW[2])
 
 
-@kernels.device
+@kernels.inner
 def between_windows(along: float) -> bool:
     """Whether no window can be at this place along a wall [m]."""
     u = along / 2.7 + 1000.5
@@ -302,7 +305,7 @@ def between_windows(along: float) -> bool:
     return u < 0.29 or u > 0.71
 
 
-@kernels.device
+@kernels.inner
 def at_window_height(z: float, high: float) -> bool:
     """Whether a height above the road is that of a row of windows [m]."""
     v = z / 2.8
@@ -310,7 +313,7 @@ def at_window_height(z: float, high: float) -> bool:
     return 0.34 < v < 0.8 and z < high - 0.5
 
 
-@kernels.device
+@kernels.inner
 def crown_color(
     item: Any, light: Any, grain: Ints, nx: float, ny: float, nz: float
 ) -> int:
@@ -330,12 +333,12 @@ def crown_color(
     bright = (light.ambient + (1.0 - light.ambient) * 1.3 * lit) * (0.8 + 0.2 * nz)
     u = int((nx - ny) * 14.0 + item.x * 3.0 + 65536.0) & (NOISE_SIZE - 1)
     v = int(nz * 16.0 + item.y * 3.0 + 65536.0) & (NOISE_SIZE - 1)
-    part = int(bright * (256.0 + 0.55 * grain[v, u]))
+    part = int(bright * (256.0 + 0.55 * grain[v * NOISE_SIZE + u]))
     plain = pack(item.r * light.tint_r, item.g * light.tint_g, item.b * light.tint_b)
     return scale(plain, max(part, 0))
 
 
-@kernels.device
+@kernels.inner
 def wall_color(colors: Ints, face: int, front: bool, window: bool) -> int:
     """Picks the colour of what a ray met."""
     if face > 0:
@@ -345,7 +348,7 @@ def wall_color(colors: Ints, face: int, front: bool, window: bool) -> int:
     return colors[0] if front else colors[1]
 
 
-@kernels.device
+@kernels.inner
 def seen(color: int, light: Any, haze: Floats, t: float) -> int:
     """Returns a colour as it looks from a distance t [m]."""
     arrives, veil = air(haze, t)

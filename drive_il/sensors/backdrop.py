@@ -1,0 +1,200 @@
+"""Ground and sky of one row of a picture, wherever nothing nearer has been drawn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from drive_il import kernels
+from drive_il.datatypes import Floats, Ints
+from drive_il.sensors.ground import ground_class
+from drive_il.sensors.lens import DEPTH, RGB
+from drive_il.sensors.light import FAR, TAG_SKY, air, paint_sky
+from drive_il.sensors.paint import looked_up, paint_ground
+
+LOOK_X, LOOK_Y, LOOK_Z, INVERSE_FLAT, T = range(5)
+N_RAYS = 5
+"""rows of the rays of one row of pixels: direction per metre of depth (world frame), 1 / its
+horizontal length, and the depth at which it meets the ground"""
+_FURTHEST = 1e5
+
+
+@kernels.inner
+def ground_depth(height: float, look_z: float) -> float:
+    """Depth at which a ray that falls meets the ground [m]."""
+    return min(height * (-1.0 / look_z), _FURTHEST)
+
+
+@kernels.inner
+def _classify_run(
+    ground: Any, frame: Any, class_tags: Ints, rays: Floats, first: int, last: int, depth: Floats, tags: Ints
+) -> None:
+    x0, y0 = frame.x - ground.origin[0], frame.y - ground.origin[1]
+    columns, rows = ground.size[0], ground.size[1]
+    tiles, cells, programs = ground.tiles, ground.cells, ground.programs
+    for j in range(first, last):
+        t = rays[T, j]
+        if depth[j] > t:
+            x, y = x0 + t * rays[LOOK_X, j], y0 + t * rays[LOOK_Y, j]
+            tags[j] = class_tags[ground_class(columns, rows, tiles, cells, programs, x, y)]
+
+
+@kernels.inner
+def _paint_run(
+    ground: Any,
+    frame: Any,
+    haze_color: int,
+    book: Ints,
+    noise: Ints,
+    n: int,
+    level: int,
+    rays: Floats,
+    shares: Ints,
+    first: int,
+    last: int,
+    depth: Floats,
+    work: Ints,
+    rgb: Ints,
+) -> None:
+    paint_ground(
+        ground.origin,
+        ground.size,
+        ground.tiles,
+        ground.cells,
+        ground.programs,
+        ground.texels,
+        book,
+        noise,
+        haze_color,
+        frame.x,
+        frame.y,
+        frame.right_x * frame.inverse_focal,
+        frame.right_y * frame.inverse_focal,
+        frame.inverse_focal / frame.z,
+        n,
+        level,
+        rays[T, first:last],
+        rays[LOOK_X, first:last],
+        rays[LOOK_Y, first:last],
+        shares[0, first:last],
+        shares[1, first:last],
+        depth[first:last],
+        work,
+        rgb[first:last],
+    )
+
+
+@kernels.inner
+def draw_ground(
+    kind: int,
+    is_level: bool,
+    ground: Any,
+    frame: Any,
+    light: Any,
+    book: Ints,
+    haze: Floats,
+    fixed: Any,
+    rays: Floats,
+    shares: Ints,
+    first: int,
+    last: int,
+    depth: Floats,
+    work: Ints,
+    rgb: Ints,
+    tags: Ints,
+) -> None:
+    """Draws the ground in a run of pixels whose rays all fall.
+
+    Args:
+        kind: of picture.
+        is_level: all of them meet the ground equally far away.
+        ground: see GroundMap.
+        frame: FRAME record.
+        light: LIGHT record.
+        book: see light.PALETTE.
+        haze: see light.air.
+        fixed: see light.TEXTURES.
+        rays: (N_RAYS, W).
+        shares: scratch, (2, W).
+        first: first pixel.
+        last: last pixel + 1.
+        depth: of what is drawn already, (W,) [m].
+        work: scratch, (N_WORK, W).
+        rgb: (W, 3).
+        tags: (W,).
+    """
+    if kind == DEPTH:
+        for j in range(first, last):
+            depth[j] = min(depth[j], np.float32(min(rays[T, j], FAR)))
+        return
+    if kind != RGB:
+        _classify_run(ground, frame, fixed[5], rays, first, last, depth, tags)
+        return
+    slope = frame.inverse_focal / frame.z
+    start = first
+    while start < last:
+        n, level = looked_up(rays[T, start], slope, frame.inverse_focal)
+        arrives, veil = air(haze, rays[T, start])
+        end = start
+        while end < last:
+            if not is_level and end > start:
+                if looked_up(rays[T, end], slope, frame.inverse_focal) != (n, level):
+                    break
+                arrives, veil = air(haze, rays[T, end])
+            shares[0, end] = int(arrives * 256.0 + 0.5)
+            shares[1, end] = int(veil * 256.0 + 0.5)
+            end += 1
+        _paint_run(
+            ground,
+            frame,
+            light.haze_color,
+            book,
+            fixed[1],
+            n,
+            level,
+            rays,
+            shares,
+            start,
+            end,
+            depth,
+            work,
+            rgb,
+        )
+        start = end
+
+
+@kernels.inner
+def draw_sky(
+    kind: int,
+    light: Any,
+    book: Ints,
+    clouds: Ints,
+    rays: Floats,
+    first: int,
+    last: int,
+    depth: Floats,
+    work: Ints,
+    rgb: Ints,
+    tags: Ints,
+) -> None:
+    """Draws the sky in a run of pixels whose rays do not fall; arguments as `draw_ground`."""
+    if kind == RGB:
+        paint_sky(
+            light,
+            book,
+            clouds,
+            rays[LOOK_X, first:last],
+            rays[LOOK_Y, first:last],
+            rays[LOOK_Z, first:last],
+            rays[INVERSE_FLAT, first:last],
+            depth[first:last],
+            work,
+            rgb[first:last],
+        )
+        return
+    for j in range(first, last):
+        if depth[j] > FAR:
+            depth[j] = FAR
+            if kind != DEPTH:
+                tags[j] = TAG_SKY
