@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dataset_batches": {"dataset_file"},
     "dataset_file": set(),
     "networks": set(),
+    "policies": set(),
     "fit": set(),
     "augment": {"maps", "sensors"},
     "learners": {"gates", "dataset", "augment", "networks", "rollout", "fit"},

@@ -127,7 +127,6 @@ def _run(words: Sequence[str]) -> None:
         prog="drive-il",
         description=_EPILOGUE,
         args=words or ["--help"],
-        config=(tyro.conf.OmitArgPrefixes,),
     )
 
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import tyro
+
 from drive_il.experiments import covariate_shift as experiment
 
 
-def covariate_shift(config: experiment.Config = experiment.Config()) -> None:
+def covariate_shift(
+    config: Annotated[experiment.Config, tyro.conf.arg(name="")] = experiment.Config(),
+) -> None:
     """Behaviour cloning falls apart with the horizon, DAgger does not.
 
     Records an expert, trains ALVINN, behaviour cloning (plain and augmented) and DAgger at

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated, TypeVar
 
 import numpy as np
+import tyro
 
 from drive_il import learners
 from drive_il.cli.progress import bar
@@ -24,11 +26,14 @@ from drive_il.randomness import derive_seed
 from drive_il.sensors.observer import SceneObserver
 from drive_il.sim.world import World
 
+T = TypeVar("T")
+Flat = Annotated[T, tyro.conf.arg(name="")]
+"""A config whose own fields carry no prefix on the command line."""
 _ROWS = 16
 
 
 def train_alvinn(
-    data: Path, out: Path, config: alvinn.Config = alvinn.Config(), seed: int = 0
+    data: Path, out: Path, config: Flat[alvinn.Config] = alvinn.Config(), seed: int = 0
 ) -> None:
     """Trains ALVINN (Pomerleau 1989): retina and range finder in, steering out.
 
@@ -45,7 +50,7 @@ def train_alvinn(
     _save(policy, out)
 
 
-def train_bc(data: Path, out: Path, config: bc.Config = bc.Config(), seed: int = 0) -> None:
+def train_bc(data: Path, out: Path, config: Flat[bc.Config] = bc.Config(), seed: int = 0) -> None:
     """Trains behaviour cloning; `--augmentation viewpoint` adds shifted and turned views.
 
     Killed and run again with the same arguments, it goes on after its last epoch.
@@ -66,7 +71,7 @@ def train_bc(data: Path, out: Path, config: bc.Config = bc.Config(), seed: int =
 
 
 def train_dagger(
-    data: Path, out: Path, config: dagger.Config = dagger.Config(), seed: int = 0
+    data: Path, out: Path, config: Flat[dagger.Config] = dagger.Config(), seed: int = 0
 ) -> None:
     """Trains DAgger: after the demonstrations, the learner drives and the expert labels.
 

@@ -27,7 +27,7 @@ from drive_il.datatypes import Floats, Ints
 from drive_il.maps.network import RoadNetwork
 from drive_il.sensors.surfaces import N_SURFACES, Ground, painted
 
-_VERSION = 2
+_VERSION = 3
 _ROAD, _YELLOW = int(Ground.ROAD), int(Ground.YELLOW)
 TILE = 16.0
 """[m]"""
@@ -96,69 +96,134 @@ def _touches(planes: Floats, quad: int, x: float, y: float, half: float) -> bool
     return True
 
 
-@kernels.device
-def _group_covers(
-    planes: Floats, entries: Ints, first: int, last: int, x: float, y: float
-) -> bool:
-    """Whether quads of one class cover a whole cell together, tried at 7 x 7 points."""
-    half = CELL / 2 + _REACH
-    for e in range(first, last):
-        quad = entries[e]
-        inside = True
-        for side in range(4):
-            nx, ny = planes[quad, side, 0], planes[quad, side, 1]
-            reach = half * (abs(nx) + abs(ny))
-            if nx * x + ny * y + planes[quad, side, 2] - reach < 0.0:
-                inside = False
-                break
-        if inside:
-            return True
-    if last - first == 1:
-        return False
-    for i in range(7):
-        for j in range(7):
-            px, py = x + half * (i / 3.0 - 1.0), y + half * (j / 3.0 - 1.0)
-            covered = 0.0
-            for e in range(first, last):
-                quad = entries[e]
-                part = 1.0
-                for side in range(4):
-                    gap = planes[quad, side, 0] * px + planes[quad, side, 1] * py
-                    gap += planes[quad, side, 2]
-                    part *= min(max(gap * 50.0 + 0.5, 0.0), 1.0)
-                covered += part
-            if covered < 0.98:
-                return False
+@kernels.inner
+def _covers(planes: Floats, quad: int, x: float, y: float, half: float) -> bool:
+    for side in range(4):
+        nx, ny = planes[quad, side, 0], planes[quad, side, 1]
+        if nx * x + ny * y + planes[quad, side, 2] - half * (abs(nx) + abs(ny)) < 0.0:
+            return False
     return True
 
 
-@kernels.device
-def _write_pieces(
+@kernels.inner
+def _add_cover(planes: Floats, quad: int, x: float, y: float, cover: Floats) -> float:
+    """Adds how much of each of 7 x 7 points a quad covers; returns the least covered."""
+    least = np.inf
+    for k in range(49):
+        px = x + (CELL / 2 + _REACH) * (k % 7 / 3.0 - 1.0)
+        py = y + (CELL / 2 + _REACH) * (k // 7 / 3.0 - 1.0)
+        part = 1.0
+        for side in range(4):
+            gap = planes[quad, side, 0] * px + planes[quad, side, 1] * py
+            part *= min(max((gap + planes[quad, side, 2]) * 50.0 + 0.5, 0.0), 1.0)
+        cover[k] += part
+        least = min(least, cover[k])
+    return least
+
+
+@kernels.inner
+def _lowest_needed(
+    planes: Floats, classes: Ints, entries: Ints, first: int, last: int, x: float, y: float, cover: Floats
+) -> tuple[int, int]:
+    """Finds what a cell shows below everything: (its class, first entry painted on it).
+
+    Going down from the uppermost class: once a class and those above it leave nothing
+    uncovered, it may as well fill the whole cell, and nothing below it can be seen.
+    """
+    cover[:] = 0.0
+    e = last
+    while e > first:
+        end = e
+        shown = classes[entries[end - 1]]
+        full = False
+        while e > first and classes[entries[e - 1]] == shown:
+            e -= 1
+            if _covers(planes, entries[e], x, y, CELL / 2 + _REACH):
+                full = True
+            elif _add_cover(planes, entries[e], x, y, cover) >= 0.98:
+                full = True
+        if full:
+            return shown, end
+    return 0, first
+
+
+@kernels.inner
+def _same_plane(programs: Floats, a: int, b: int, sign: float) -> bool:
+    return (
+        abs(programs[a] - sign * programs[b]) < 0.012
+        and abs(programs[a + 1] - sign * programs[b + 1]) < 0.012
+        and abs(programs[a + 2] - sign * programs[b + 2]) < 0.003
+    )
+
+
+@kernels.inner
+def _merge(programs: Floats, a: int, b: int) -> bool:
+    """Joins piece b to piece a when they continue each other across a common edge."""
+    n = int(programs[a + 1])
+    if n == 0 or programs[a] != programs[b] or n != int(programs[b + 1]):
+        return False
+    for k in range(n):
+        for m in range(n):
+            joint_a, joint_b = a + 2 + 3 * k, b + 2 + 3 * m
+            if not _same_plane(programs, joint_a, joint_b, -1.0):
+                continue
+            matched = 0
+            for i in range(n):
+                for j in range(n):
+                    if i != k and j != m:
+                        matched += _same_plane(programs, a + 2 + 3 * i, b + 2 + 3 * j, 1.0)
+            if matched >= n - 1:
+                for i in range(3 * k, 3 * (n - 1)):
+                    programs[a + 2 + i] = programs[a + 5 + i]
+                programs[a + 1] = n - 1
+                return True
+    return False
+
+
+@kernels.inner
+def _write_piece(
+    planes: Floats, quad: int, shown: int, x: float, y: float, programs: Floats, at: int
+) -> int:
+    """Writes the half-planes of a quad that cut a cell; returns where the next may start."""
+    half = CELL / 2 + _REACH
+    programs[at] = shown
+    n_planes = 0
+    for side in range(4):
+        nx, ny = planes[quad, side, 0], planes[quad, side, 1]
+        gap = nx * x + ny * y + planes[quad, side, 2]
+        if gap - half * (abs(nx) + abs(ny)) < 0.0:
+            k = at + 2 + 3 * n_planes
+            programs[k], programs[k + 1], programs[k + 2] = nx, ny, gap
+            n_planes += 1
+    programs[at + 1] = n_planes
+    return at + 2 + 3 * n_planes
+
+
+@kernels.inner
+def _write_program(
     planes: Floats,
     classes: Ints,
     entries: Ints,
     first: int,
     last: int,
+    surface: int,
     x: float,
     y: float,
     programs: Floats,
     at: int,
 ) -> int:
-    half = CELL / 2 + _REACH
+    """Writes the program of a mixed cell; returns where the next may start."""
+    programs[at] = surface
+    n_pieces, before, after = 0, -1, at + 2
     for e in range(first, last):
-        quad = entries[e]
-        programs[at] = classes[quad]
-        n_planes = 0
-        for side in range(4):
-            nx, ny = planes[quad, side, 0], planes[quad, side, 1]
-            gap = nx * x + ny * y + planes[quad, side, 2]
-            if gap - half * (abs(nx) + abs(ny)) < 0.0:
-                k = at + 2 + 3 * n_planes
-                programs[k], programs[k + 1], programs[k + 2] = nx, ny, gap
-                n_planes += 1
-        programs[at + 1] = n_planes
-        at += 2 + 3 * n_planes
-    return at
+        following = _write_piece(planes, entries[e], classes[entries[e]], x, y, programs, after)
+        if before >= 0 and _merge(programs, before, after):
+            after = before + 2 + 3 * int(programs[before + 1])
+        else:
+            before, after = after, following
+            n_pieces += 1
+    programs[at + 1] = n_pieces
+    return after
 
 
 @kernels.kernel(
@@ -209,24 +274,18 @@ def _build_cells(
                         else:
                             entries[filled[cell]] = quad
                             filled[cell] += 1
-    at = 0
+    at, cover = 0, np.empty(49)
     for cell in range(n * n):
         x, y = x0 + (cell % n + 0.5) * CELL, y0 + (cell // n + 0.5) * CELL
-        surface, begin, e = 0, first[cell], first[cell]
-        while e < first[cell + 1]:
-            end = e + 1
-            while end < first[cell + 1] and classes[entries[end]] == classes[entries[e]]:
-                end += 1
-            if _group_covers(planes, entries, e, end, x, y):
-                surface, begin = classes[entries[e]], end
-            e = end
+        surface, begin = _lowest_needed(
+            planes, classes, entries, first[cell], first[cell + 1], x, y, cover
+        )
         if begin == first[cell + 1]:
             cells[cell] = -1 - surface
         else:
             cells[cell] = at
-            programs[at], programs[at + 1] = surface, first[cell + 1] - begin
-            at = _write_pieces(
-                planes, classes, entries, begin, first[cell + 1], x, y, programs, at + 2
+            at = _write_program(
+                planes, classes, entries, begin, first[cell + 1], surface, x, y, programs, at
             )
     return at
 

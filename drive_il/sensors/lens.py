@@ -142,10 +142,11 @@ def corner_bounds(frame: Any, item: Any, level: bool, bounds: Floats) -> bool:
 
 @kernels.inner
 def pixel_range(low: float, high: float, focal: float, n_pixels: int) -> tuple[int, int]:
-    """Returns first and last + 1 of the pixels between two offsets, one more on each side."""
-    first = low * focal + 0.5 * n_pixels - 1.5
-    last = high * focal + 0.5 * n_pixels + 1.5
-    return int(min(max(first, 0.0), n_pixels)), int(min(max(last, 0.0), n_pixels))
+    """Returns first and last + 1 of the pixels whose middles lie between two offsets."""
+    # Rounding must not lose a pixel whose middle lies on the border.
+    first = math.ceil(max(low * focal + 0.5 * n_pixels - 0.5 - 1e-6, 0.0))
+    last = math.floor(min(high * focal + 0.5 * n_pixels - 0.5 + 1e-6, n_pixels - 1.0)) + 1
+    return int(min(first, n_pixels)), int(max(last, 0.0))
 
 
 @kernels.inner
