@@ -18,6 +18,7 @@ import numpy as np
 from drive_il import kernels
 from drive_il.datatypes import VEHICLE, WEATHER, Array, CameraSpec, Records
 from drive_il.maps.network import RoadNetwork
+from drive_il.sensors.free_camera import render_free
 from drive_il.sensors.ground import ground_map
 from drive_il.sensors.lens import lens_of
 from drive_il.sensors.level_camera import render_level
@@ -37,7 +38,10 @@ class Camera:
         Args:
             network: the map.
             spec: the camera.
-            exact: trace every pixel also where the fast path would do; for tests.
+            exact: trace every pixel also where the fast path would do; for comparison.
+
+        Raises:
+            ValueError: if the camera is not above the road.
         """
         if spec.z <= 0.0:
             raise ValueError(f"a camera must stand above the road, got z = {spec.z} m")
@@ -46,7 +50,8 @@ class Camera:
         self._ground = ground_map(network)
         self._solids = solids_of(network)
         self._fixed = textures()
-        self._kernel = render_level
+        is_level = spec.pitch == 0.0 and spec.roll == 0.0 and not exact
+        self._kernel = render_level if is_level else render_free
         self._empty = (
             np.zeros((1, 1, 1, 3), np.uint8),
             np.zeros((1, 1, 1), np.float32),

@@ -50,6 +50,7 @@ from drive_il.sensors.prisms import (
     MAX_VISIBLE,
     NEAR,
     SOLIDS,
+    THIN,
     VIEW,
     WINDOW_PIXEL,
     at_window_height,
@@ -73,6 +74,29 @@ def _rows_of(
     low = top / enter if top < 0.0 else top / leave
     high = foot / enter if foot > 0.0 else foot / leave
     return pixel_range(low, high, focal, n)
+
+
+@kernels.inner
+def _wall_rows(
+    enter: float,
+    leave: float,
+    height: float,
+    low: float,
+    high: float,
+    inverse_drop: Floats,
+    first: int,
+    last: int,
+) -> tuple[int, int]:
+    """First and last + 1 of the rows, of a range, that see a wall; they are in one piece."""
+    while first < last:
+        if meet_height(enter, leave, height, low, high, inverse_drop[first])[1] == 0:
+            break
+        first += 1
+    while first < last:
+        if meet_height(enter, leave, height, low, high, inverse_drop[last - 1])[1] == 0:
+            break
+        last -= 1
+    return first, last
 
 
 @kernels.inner
@@ -113,18 +137,25 @@ def _draw_box(
                 windows = not between_windows(oy + enter * dy if front else ox + enter * dx)
                 window = through_air(colors[4], light.haze_color, arrives, veil)
         first, last = _rows_of(item, height, enter, leave, lens.focal, lens.height)
+        top, foot = _wall_rows(enter, leave, height, low, high, inverse_drop, first, last)
+        for i in range(top, foot):
+            if enter >= depth[i, j]:
+                continue
+            depth[i, j] = enter
+            if kind == RGB:
+                is_window = windows and at_window_height(height - enter * drop[i], high)
+                put(rgb[i], j, window if is_window else wall)
+            elif kind != DEPTH:
+                tags[i, j] = item.tag
+        if low <= height <= high:
+            continue
         for i in range(first, last):
             t, face = meet_height(enter, leave, height, low, high, inverse_drop[i])
-            if face < 0 or t >= depth[i, j]:
+            if face <= 0 or t >= depth[i, j]:
                 continue
             depth[i, j] = t
             if kind == RGB:
-                color = wall
-                if face > 0:
-                    color = seen(colors[1 + face], light, haze, t)
-                elif windows and at_window_height(height - t * drop[i], high):
-                    color = window
-                put(rgb[i], j, color)
+                put(rgb[i], j, seen(colors[1 + face], light, haze, t))
             elif kind != DEPTH:
                 tags[i, j] = item.tag
 
@@ -207,10 +238,18 @@ def _draw_prisms(
     items = solids.items
     tangent = 0.5 * lens.width * frame.inverse_focal
     count = visible(
-        solids, frame.x, frame.y, frame.forward_x, frame.forward_y, tangent, VIEW, found
+        solids,
+        frame.x,
+        frame.y,
+        frame.forward_x,
+        frame.forward_y,
+        tangent,
+        VIEW,
+        THIN * frame.inverse_focal,
+        found,
     )
     for k in range(count):
-        item = items[found[k]]
+        item = items[found[0, k]]
         if not corner_bounds(frame, item, True, bounds):
             continue
         columns = pixel_range(bounds[0], bounds[1], lens.focal, lens.width)
@@ -274,7 +313,7 @@ def render_level(
     rays, drop, inverse_drop = np.empty((N_RAYS, width)), np.empty(height), np.empty(height)
     shares, work = np.empty((2, width), np.int64), np.empty((N_WORK, width), np.int64)
     colors, bounds = np.empty(5, np.int64), np.empty(4)
-    found = np.empty(MAX_VISIBLE, np.int64)
+    found = np.empty((4, MAX_VISIBLE), np.int64)
     scratch = np.empty((height, width), np.float32)
     for row in range(first_row, last_row):
         frame, light = frames[0], lights[0]

@@ -1,38 +1,45 @@
-"""What a policy sees of the embedded world: an ObservationSpec, built."""
+"""What a policy sees of the embedded world, built from an ObservationSpec."""
 
 from __future__ import annotations
+
+from collections import Counter
 
 import numpy as np
 
 from drive_il.datatypes import Ints, Observation, ObservationSpec, Scene
 from drive_il.maps.network import RoadNetwork
+from drive_il.sensors.birdview import BirdView
 from drive_il.sensors.camera import Camera
 from drive_il.sensors.range_finder import RangeFinder
 from drive_il.sensors.state import state_vector
 
+_RESERVED = ("speed", "command", "range_finder", "birdview", "state")
+
 
 class SceneObserver:
-    """Draws and measures what the spec asks for, from Scenes of one map.
-
-    Args:
-        network: the map.
-        spec: the sensors.
-
-    Raises:
-        ValueError: two sensors of one name.
-    """
+    """Renders observations from Scenes of one map. Implements the Observer protocol."""
 
     def __init__(self, network: RoadNetwork, spec: ObservationSpec) -> None:
-        names = [camera.name for camera in spec.cameras]
-        taken = {"speed", "command", "range_finder", "birdview", "state"}
-        if len(set(names)) < len(names) or taken & set(names):
+        """Prepares the sensors; the first on a map builds what its ground looks like.
+
+        Args:
+            network: the map of the scenes that will be observed.
+            spec: which sensors.
+
+        Raises:
+            ValueError: if two sensors have the same name.
+        """
+        names = Counter(camera.name for camera in spec.cameras) + Counter(_RESERVED)
+        twice = [name for name, count in names.items() if count > 1]
+        if twice:
             raise ValueError(
-                f"every camera needs a name of its own, none of {', '.join(sorted(taken))}; "
-                f"got {', '.join(names)}"
+                f"camera name {twice[0]!r} is taken; names must differ from each other and "
+                f"from {', '.join(_RESERVED)}"
             )
         self._spec = spec
         self._cameras = {camera.name: Camera(network, camera) for camera in spec.cameras}
         self._range_finder = RangeFinder(network) if spec.range_finder else None
+        self._birdview = BirdView(network) if spec.birdview else None
 
     @property
     def spec(self) -> ObservationSpec:
@@ -40,20 +47,30 @@ class SceneObserver:
         return self._spec
 
     def observe(self, scene: Scene, rows: Ints) -> Observation:
-        """Returns named arrays with one row per index in `rows`.
+        """Returns what some rows of a scene look like.
 
-        Always `speed` (N,) float32 [m/s] and `command` (N,) int64; each camera by its name;
-        `range_finder` (N, 8, 32) float32 and `state` (N, F) float32 when asked for.
+        Args:
+            scene: of the observer's map.
+            rows: indices of the rows, (N,) int.
+
+        Returns:
+            `speed` (N,) float32 [m/s] and `command` (N,) int64, every camera by its name,
+            and where the spec asks for them `range_finder` (N, 8, 32) float32, `birdview`
+            (N, 4, 96, 96) uint8 and `state` (N, F) float32.
         """
-        seen = scene.take(rows)
-        observation: Observation = {
-            "speed": seen.ego["speed"].astype(np.float32),
-            "command": seen.progress["command"].astype(np.int64),
+        rows = np.asarray(rows)
+        ego = scene.ego[rows]
+        weather = scene.weather[rows]
+        seen: Observation = {
+            "speed": ego["speed"].astype(np.float32),
+            "command": scene.progress["command"][rows].astype(np.int64),
         }
         for name, camera in self._cameras.items():
-            observation[name] = camera.render(seen.ego, seen.weather)
+            seen[name] = camera.render(ego, weather)
         if self._range_finder is not None:
-            observation["range_finder"] = self._range_finder.scan(seen.ego, seen.weather)
+            seen["range_finder"] = self._range_finder.scan(ego)
+        if self._birdview is not None:
+            seen["birdview"] = self._birdview.draw(scene, rows)
         if self._spec.state:
-            observation["state"] = state_vector(seen)
-        return observation
+            seen["state"] = state_vector(scene, rows)
+        return seen

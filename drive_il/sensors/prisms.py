@@ -25,6 +25,8 @@ NEAR = 0.05
 """nothing is seen closer than this [m]"""
 VIEW = 220.0
 """prisms are seen from this near [m]"""
+THIN = 0.25
+"""what looks narrower than this is left out [pixels]"""
 MAX_VISIBLE = 4096
 GRID_CELL = 40.0
 """[m]"""
@@ -146,9 +148,17 @@ def _solids_of(key: _Same) -> Solids:
 
 @kernels.inner
 def visible(
-    solids: Any, x: float, y: float, fx: float, fy: float, tangent: float, far: float, found: Ints
+    solids: Any,
+    x: float,
+    y: float,
+    fx: float,
+    fy: float,
+    tangent: float,
+    far: float,
+    thin: float,
+    found: Ints,
 ) -> int:
-    """Lists the prisms a camera may see.
+    """Lists the prisms a camera may see, nearer ones first (in steps of 1/64 of its view).
 
     Args:
         solids: see Solids.
@@ -158,37 +168,59 @@ def visible(
         fy: likewise.
         tangent: of half its horizontal field of view.
         far: how far it sees [m].
-        found: indices of the prisms, overwritten; what does not fit is left out.
+        thin: what looks narrower than this is left out [rad].
+        found: indices of the prisms in row 0, overwritten; rows 1 to 3 are scratch. What
+            does not fit is left out.
 
     Returns:
         How many there are.
     """
     columns, rows = solids.size[0], solids.size[1]
+    items, starts = solids.items, solids.first
+    x0, y0 = solids.origin[0], solids.origin[1]
     reach = far + solids.reach[0]
-    c0 = max(int(math.floor((x - reach - solids.origin[0]) / GRID_CELL)), 0)
-    c1 = min(int(math.floor((x + reach - solids.origin[0]) / GRID_CELL)), columns - 1)
-    r0 = max(int(math.floor((y - reach - solids.origin[1]) / GRID_CELL)), 0)
-    r1 = min(int(math.floor((y + reach - solids.origin[1]) / GRID_CELL)), rows - 1)
+    c0 = max(int(math.floor((x - reach - x0) / GRID_CELL)), 0)
+    c1 = min(int(math.floor((x + reach - x0) / GRID_CELL)), columns - 1)
+    r0 = max(int(math.floor((y - reach - y0) / GRID_CELL)), 0)
+    r1 = min(int(math.floor((y + reach - y0) / GRID_CELL)), rows - 1)
     slant = math.sqrt(1.0 + tangent * tangent)
     cell_radius = 0.7072 * GRID_CELL + solids.reach[0]
-    count = 0
+    count, room = 0, found.shape[1]
     for row in range(r0, r1 + 1):
         for column in range(c0, c1 + 1):
-            first = solids.first[row * columns + column]
-            last = solids.first[row * columns + column + 1]
+            first, last = starts[row * columns + column], starts[row * columns + column + 1]
             if first == last:
                 continue
-            dx = solids.origin[0] + (column + 0.5) * GRID_CELL - x
-            dy = solids.origin[1] + (row + 0.5) * GRID_CELL - y
+            dx, dy = x0 + (column + 0.5) * GRID_CELL - x, y0 + (row + 0.5) * GRID_CELL - y
             if not _in_view(dx, dy, fx, fy, tangent, slant, far, cell_radius):
                 continue
             for k in range(first, last):
-                item = solids.items[k]
-                if _in_view(item.x - x, item.y - y, fx, fy, tangent, slant, far, item.radius):
-                    if count < len(found):
-                        found[count] = k
-                        count += 1
+                item = items[k]
+                dx, dy, radius = item.x - x, item.y - y, item.radius
+                square = dx * dx + dy * dy
+                if 4.0 * radius * radius < thin * thin * square or count == room:
+                    continue
+                if _in_view(dx, dy, fx, fy, tangent, slant, far, radius):
+                    found[1, count] = k
+                    found[2, count] = int(min(math.sqrt(square) / far, 1.0) * 63.0)
+                    count += 1
+    _sort_by_step(found, count)
     return count
+
+
+@kernels.inner
+def _sort_by_step(found: Ints, count: int) -> None:
+    """Copies row 1 to row 0 in the order of the steps in row 2 (0 to 63), stably."""
+    for step in range(65):
+        found[3, step] = 0
+    for k in range(count):
+        found[3, found[2, k] + 1] += 1
+    for step in range(64):
+        found[3, step + 1] += found[3, step]
+    for k in range(count):
+        step = found[2, k]
+        found[0, found[3, step]] = found[1, k]
+        found[3, step] += 1
 
 
 @kernels.inner
@@ -336,16 +368,6 @@ def crown_color(
     part = int(bright * (256.0 + 0.55 * grain[v * NOISE_SIZE + u]))
     plain = pack(item.r * light.tint_r, item.g * light.tint_g, item.b * light.tint_b)
     return scale(plain, max(part, 0))
-
-
-@kernels.inner
-def wall_color(colors: Ints, face: int, front: bool, window: bool) -> int:
-    """Picks the colour of what a ray met."""
-    if face > 0:
-        return colors[1 + face]
-    if window:
-        return colors[4]
-    return colors[0] if front else colors[1]
 
 
 @kernels.inner

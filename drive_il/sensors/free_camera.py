@@ -1,0 +1,412 @@
+"""The general path: pictures of pitched and rolled cameras, pixel by pixel.
+
+Every expression stands in the same order as in level_camera, so that at zero pitch and roll
+the two draw the same picture.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types as nt
+
+from drive_il import kernels
+from drive_il.datatypes import VEHICLE, WEATHER, Array, Floats, Ints, Records
+from drive_il.sensors.backdrop import (
+    INVERSE_FLAT,
+    LOOK_X,
+    LOOK_Y,
+    LOOK_Z,
+    N_RAYS,
+    T,
+    draw_ground,
+    draw_sky,
+    ground_depth,
+)
+from drive_il.sensors.ground import GROUND_MAP
+from drive_il.sensors.lens import (
+    DEPTH,
+    FRAME,
+    LENS,
+    RGB,
+    SEMANTIC,
+    corner_bounds,
+    offset,
+    pixel_range,
+    put,
+    set_frame,
+)
+from drive_il.sensors.light import LIGHT, N_BOOK, N_HAZE, TEXTURES, same_weather, set_light
+from drive_il.sensors.paint import N_WORK
+from drive_il.sensors.prisms import (
+    CROWN,
+    HOUSE,
+    MAX_VISIBLE,
+    NEAR,
+    SOLIDS,
+    THIN,
+    VIEW,
+    WINDOW_PIXEL,
+    at_window_height,
+    between_windows,
+    crown_color,
+    face_colors,
+    meet_ellipsoid,
+    meet_height,
+    meet_plan,
+    seen,
+    visible,
+)
+
+
+@kernels.inner
+def _set_row(frame: Any, lens: Any, i: int, level: Floats, rays: Floats) -> None:
+    """Sets the rays of one row of pixels; level as from `_set_columns`."""
+    b = offset(i, lens.height, frame.inverse_focal)
+    shift_x, shift_y, shift_z = b * frame.up_x, b * frame.up_y, b * frame.up_z
+    height = frame.z
+    for j in range(lens.width):
+        look_x, look_y = level[0, j] - shift_x, level[1, j] - shift_y
+        look_z = level[2, j] - shift_z
+        rays[LOOK_X, j], rays[LOOK_Y, j], rays[LOOK_Z, j] = look_x, look_y, look_z
+        rays[INVERSE_FLAT, j] = 1.0 / np.sqrt(look_x * look_x + look_y * look_y)
+        rays[T, j] = ground_depth(height, look_z)
+
+
+@kernels.inner
+def _set_columns(frame: Any, lens: Any, level: Floats) -> None:
+    """Sets the rays of a row through the middle of the picture, (3, W)."""
+    for j in range(lens.width):
+        a = offset(j, lens.width, frame.inverse_focal)
+        level[0, j] = frame.forward_x + a * frame.right_x
+        level[1, j] = frame.forward_y + a * frame.right_y
+        level[2, j] = frame.forward_z + a * frame.right_z
+
+
+@kernels.inner
+def _meet_box(
+    item: Any,
+    frame: Any,
+    ox: float,
+    oy: float,
+    look_x: Floats,
+    look_y: Floats,
+    look_z: Floats,
+    shift_x: float,
+    shift_y: float,
+    shift_z: float,
+    out: Floats,
+) -> None:
+    """Where a row of rays meets a box: its depth in row 0, what it meets in row 1.
+
+    What: -1 nothing, 0 a side, 1 front or rear, 2 the top, 3 the underside.
+    """
+    cos, sin, height, low, high = item.cos, item.sin, frame.z, item.low, item.high
+    half_length, half_width = item.half_length, item.half_width
+    for j in range(len(look_x)):
+        x, y = look_x[j] - shift_x, look_y[j] - shift_y
+        dx, dy = cos * x + sin * y, -sin * x + cos * y
+        enter, leave, front = meet_plan(ox, oy, dx, dy, half_length, half_width)
+        drop = -(look_z[j] - shift_z)
+        t, face = meet_height(enter, leave, height, low, high, 1.0 / drop)
+        what = face + 1 if face > 0 else (1 if front else 0)
+        missed = (enter > leave) | (enter < NEAR) | (face < 0)
+        out[0, j] = np.inf if missed else t
+        out[1, j] = what
+
+
+@kernels.inner
+def _draw_box(
+    item: Any,
+    kind: int,
+    frame: Any,
+    lens: Any,
+    light: Any,
+    haze: Floats,
+    level: Floats,
+    box: Ints,
+    colors: Ints,
+    out: Floats,
+    rgb: Ints,
+    depth: Floats,
+    tags: Ints,
+) -> None:
+    gap_x, gap_y = frame.x - item.x, frame.y - item.y
+    ox = item.cos * gap_x + item.sin * gap_y
+    oy = -item.sin * gap_x + item.cos * gap_y
+    if kind == RGB:
+        face_colors(item, light, ox, oy, colors)
+    first, last = box[2], box[3]
+    windows = item.kind == HOUSE
+    for i in range(box[0], box[1]):
+        b = offset(i, lens.height, frame.inverse_focal)
+        shift_x, shift_y, shift_z = b * frame.up_x, b * frame.up_y, b * frame.up_z
+        _meet_box(
+            item,
+            frame,
+            ox,
+            oy,
+            level[0, first:last],
+            level[1, first:last],
+            level[2, first:last],
+            shift_x,
+            shift_y,
+            shift_z,
+            out,
+        )
+        for j in range(first, last):
+            t = out[0, j - first]
+            if t >= depth[i, j]:
+                continue
+            depth[i, j] = t
+            if kind == RGB:
+                what = int(out[1, j - first])
+                color = colors[what if what > 1 else 1 - what]
+                if windows and what < 2 and t * frame.inverse_focal < WINDOW_PIXEL:
+                    x, y = level[0, j] - shift_x, level[1, j] - shift_y
+                    along = ox + t * (item.cos * x + item.sin * y)
+                    if what == 1:
+                        along = oy + t * (-item.sin * x + item.cos * y)
+                    z = frame.z - t * -(level[2, j] - shift_z)
+                    if not between_windows(along) and at_window_height(z, item.high):
+                        color = colors[4]
+                put(rgb[i], j, seen(color, light, haze, t))
+            elif kind != DEPTH:
+                tags[i, j] = item.tag
+
+
+@kernels.inner
+def _draw_crown(
+    item: Any,
+    kind: int,
+    frame: Any,
+    lens: Any,
+    light: Any,
+    haze: Floats,
+    noise: Ints,
+    level: Floats,
+    box: Ints,
+    rgb: Ints,
+    depth: Floats,
+    tags: Ints,
+) -> None:
+    gap_x, gap_y = frame.x - item.x, frame.y - item.y
+    ox = item.cos * gap_x + item.sin * gap_y
+    oy = -item.sin * gap_x + item.cos * gap_y
+    flat = 2.0 / (item.high - item.low)
+    sx, sy = 1.0 / item.half_length, 1.0 / item.half_width
+    oz = (frame.z - 0.5 * (item.high + item.low)) * flat
+    for i in range(box[0], box[1]):
+        b = offset(i, lens.height, frame.inverse_focal)
+        shift_x, shift_y, shift_z = b * frame.up_x, b * frame.up_y, b * frame.up_z
+        for j in range(box[2], box[3]):
+            x, y = level[0, j] - shift_x, level[1, j] - shift_y
+            dx, dy = item.cos * x + item.sin * y, -item.sin * x + item.cos * y
+            dz = (level[2, j] - shift_z) * flat
+            t = meet_ellipsoid(ox * sx, oy * sy, oz, dx * sx, dy * sy, dz)
+            if t < NEAR or t >= depth[i, j]:
+                continue
+            depth[i, j] = t
+            if kind == RGB:
+                nx, ny, nz = (ox + t * dx) * sx, (oy + t * dy) * sy, oz + t * dz
+                color = crown_color(item, light, noise, nx, ny, nz)
+                put(rgb[i], j, seen(color, light, haze, t))
+            elif kind != DEPTH:
+                tags[i, j] = item.tag
+
+
+@kernels.inner
+def _is_outside(item: Any, frame: Any, half_width: float, half_height: float) -> bool:
+    """Whether the sphere around a prism is outside the pyramid of view."""
+    dx, dy = item.x - frame.x, item.y - frame.y
+    dz = 0.5 * (item.high + item.low) - frame.z
+    half = 0.5 * (item.high - item.low)
+    radius = np.sqrt(item.radius * item.radius + half * half)
+    ahead = frame.forward_x * dx + frame.forward_y * dy + frame.forward_z * dz
+    if ahead < -radius:
+        return True
+    right = frame.right_x * dx + frame.right_y * dy + frame.right_z * dz
+    if abs(right) > ahead * half_width + radius * np.sqrt(1.0 + half_width * half_width):
+        return True
+    up = frame.up_x * dx + frame.up_y * dy + frame.up_z * dz
+    return abs(up) > ahead * half_height + radius * np.sqrt(1.0 + half_height * half_height)
+
+
+@kernels.inner
+def _draw_prisms(
+    kind: int,
+    solids: Any,
+    frame: Any,
+    lens: Any,
+    light: Any,
+    haze: Floats,
+    noise: Ints,
+    level: Floats,
+    bounds: Floats,
+    found: Ints,
+    box: Ints,
+    colors: Ints,
+    out: Floats,
+    rgb: Ints,
+    depth: Floats,
+    tags: Ints,
+) -> None:
+    items = solids.items
+    thin = THIN * frame.inverse_focal
+    half_width = 0.5 * lens.width * frame.inverse_focal
+    half_height = 0.5 * lens.height * frame.inverse_focal
+    count = visible(solids, frame.x, frame.y, 0.0, 0.0, 1.0, VIEW, thin, found)
+    for m in range(count):
+        item = items[found[0, m]]
+        if _is_outside(item, frame, half_width, half_height):
+            continue
+        if not corner_bounds(frame, item, False, bounds):
+            continue
+        box[0], box[1] = pixel_range(bounds[2], bounds[3], lens.focal, lens.height)
+        box[2], box[3] = pixel_range(bounds[0], bounds[1], lens.focal, lens.width)
+        if box[0] >= box[1] or box[2] >= box[3]:
+            continue
+        if item.kind == CROWN:
+            _draw_crown(
+                item, kind, frame, lens, light, haze, noise, level, box, rgb, depth, tags
+            )
+        else:
+            _draw_box(
+                item, kind, frame, lens, light, haze, level, box, colors, out, rgb, depth, tags
+            )
+
+
+@kernels.inner
+def _draw_backdrop(
+    kind: int,
+    ground: Any,
+    frame: Any,
+    lens: Any,
+    light: Any,
+    book: Ints,
+    haze: Floats,
+    fixed: Any,
+    rays: Floats,
+    shares: Ints,
+    depth: Floats,
+    work: Ints,
+    rgb: Ints,
+    tags: Ints,
+) -> None:
+    """Ground and sky of one row: the horizon cuts it into at most two runs."""
+    first = 0
+    while first < lens.width:
+        falls = rays[LOOK_Z, first] < 0.0
+        last = first + 1
+        while last < lens.width and (rays[LOOK_Z, last] < 0.0) == falls:
+            last += 1
+        if falls:
+            draw_ground(
+                kind,
+                False,
+                ground,
+                frame,
+                light,
+                book,
+                haze,
+                fixed,
+                rays,
+                shares,
+                first,
+                last,
+                depth,
+                work,
+                rgb,
+                tags,
+            )
+        else:
+            draw_sky(kind, light, book, fixed[0], rays, first, last, depth, work, rgb, tags)
+        first = last
+
+
+@kernels.kernel(
+    nt.void(
+        nt.int64,
+        nt.int64,
+        GROUND_MAP,
+        SOLIDS,
+        TEXTURES,
+        kernels.record(LENS)[::1],
+        kernels.record(VEHICLE)[::1],
+        kernels.record(WEATHER)[::1],
+        nt.uint8[:, :, :, ::1],
+        nt.float32[:, :, ::1],
+        nt.uint8[:, :, ::1],
+    )
+)
+def render_free(
+    first_row: int,
+    last_row: int,
+    ground: Any,
+    solids: Any,
+    fixed: Any,
+    lenses: Records,
+    ego: Records,
+    weather: Records,
+    rgb: Array,
+    depth: Array,
+    tags: Array,
+) -> None:
+    """Draws the pictures of a range of egos with a camera of any pose."""
+    lens = lenses[0]
+    kind, width, height = lens.kind, lens.width, lens.height
+    # A record does not keep its array alive: it is taken anew for each row.
+    frames, lights = np.zeros(1, FRAME), np.zeros(1, LIGHT)
+    book, haze = np.empty((N_BOOK, 256), np.int64), np.empty((2, N_HAZE + 1))
+    rays, level = np.empty((N_RAYS, width)), np.empty((3, width))
+    shares, work = np.empty((2, width), np.int64), np.empty((N_WORK, width), np.int64)
+    bounds, box, colors = np.empty(4), np.empty(4, np.int64), np.empty(5, np.int64)
+    found, out = np.empty((4, MAX_VISIBLE), np.int64), np.empty((2, width))
+    scratch = np.empty((height, width), np.float32)
+    for row in range(first_row, last_row):
+        frame, light = frames[0], lights[0]
+        if kind == RGB and (row == first_row or not same_weather(weather[row], weather[row - 1])):
+            set_light(light, book, haze, weather[row], fixed)
+        set_frame(frame, lens, ego[row])
+        _set_columns(frame, lens, level)
+        seen_rgb = rgb[row if kind == RGB else 0]
+        seen_depth = depth[row] if kind == DEPTH else scratch
+        seen_tags = tags[row if kind == SEMANTIC else 0]
+        seen_depth[:] = np.inf
+        _draw_prisms(
+            kind,
+            solids,
+            frame,
+            lens,
+            light,
+            haze,
+            fixed[1],
+            level,
+            bounds,
+            found,
+            box,
+            colors,
+            out,
+            seen_rgb,
+            seen_depth,
+            seen_tags,
+        )
+        for i in range(height):
+            _set_row(frame, lens, i, level, rays)
+            _draw_backdrop(
+                kind,
+                ground,
+                frame,
+                lens,
+                light,
+                book,
+                haze,
+                fixed,
+                rays,
+                shares,
+                seen_depth[i],
+                work,
+                seen_rgb[i if kind == RGB else 0],
+                seen_tags[i if kind == SEMANTIC else 0],
+            )
