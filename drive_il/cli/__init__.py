@@ -144,7 +144,7 @@ def main(args: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         # The reader (head, less) has gone; that is no failure of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, RuntimeError) as error:
         if os.environ.get("DRIVE_IL_TRACEBACK"):
             raise
         print(f"drive-il: {error}", file=sys.stderr)

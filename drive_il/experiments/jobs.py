@@ -21,6 +21,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Protocol
@@ -111,7 +112,7 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     if n_workers <= 1 or len(missing) == 1:
         for job in missing:
-            _do(job, folders, lambda share, note, job=job: watcher.update(job, share, note))
+            _do(job, folders, partial(watcher.update, job))
             watcher.update(job, 1.0, "")
     elif missing:
         _run_in_processes(missing, folders, min(n_workers, len(missing)), watcher)

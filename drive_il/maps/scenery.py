@@ -19,11 +19,10 @@ from drive_il.maps.network import LaneType, RoadNetwork
 class PrismKind(IntEnum):
     """What a prism is; decides its shape (box or ellipsoid), its pattern and its tag."""
 
-    HOUSE = 0  # box with windows
-    ROOF = 1  # box
-    POLE = 2  # box
-    TRUNK = 3  # box
-    CROWN = 4  # ellipsoid that fills the box
+    HOUSE = 0  # box with windows and a dark eave
+    POLE = 1  # box
+    TRUNK = 2  # box
+    CROWN = 3  # ellipsoid that fills the box
 
 
 PRISM = np.dtype(
@@ -68,7 +67,6 @@ _HOUSE_COLORS = np.array(
         (168, 176, 160),
     ]
 )
-_ROOF_COLORS = np.array([(112, 62, 52), (84, 84, 92), (70, 66, 66)])
 _LEAVES = np.array([(64, 104, 48), (82, 116, 52), (54, 92, 54), (104, 122, 58), (46, 84, 48)])
 
 
@@ -204,22 +202,16 @@ def _row(*values: float, kind: PrismKind, color: Ints) -> Records:
 def _house(land: _Land, spot: Floats, rng: np.random.Generator) -> list[Records]:
     """A house that faces its street, if there is room for it."""
     length, width = rng.uniform(9.0, 17.0), rng.uniform(8.0, 12.0)
-    height = 2.8 * rng.integers(2, 6) + 0.6
+    height = 2.8 * rng.integers(2, 6) + 1.0
     setback = rng.uniform(2.8, 6.5)
     color = _HOUSE_COLORS[rng.integers(len(_HOUSE_COLORS))] + rng.integers(-10, 11)
-    roof = _ROOF_COLORS[rng.integers(len(_ROOF_COLORS))]
     edge = _edge(land, spot)
     if not np.isfinite(edge):
         return []
     x, y = _outward(spot, np.array([edge + setback + width / 2]))[0]
     if not land.claim(_footprint(x, y, spot[2], length + 1.6, width + 1.6), CLEARANCE):
         return []
-    body = (x, y, 0.0, spot[2], length, width, height)
-    top = (x, y, height, spot[2], length + 0.7, width + 0.7, 0.7)
-    return [
-        _row(*body, kind=PrismKind.HOUSE, color=color),
-        _row(*top, kind=PrismKind.ROOF, color=roof),
-    ]
+    return [_row(x, y, 0.0, spot[2], length, width, height, kind=PrismKind.HOUSE, color=color)]
 
 
 def _tree(land: _Land, x: float, y: float, rng: np.random.Generator) -> list[Records]:

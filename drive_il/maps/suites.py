@@ -180,6 +180,16 @@ def training_suite(network: RoadNetwork) -> list[RouteRecord]:
     return make_suite(network, 12, 12, seed=1)
 
 
+def test_suite(network: RoadNetwork) -> list[RouteRecord]:
+    """Returns other routes of the same map: 12 short and 12 long ones.
+
+    No start or goal lies near one of the training suite.
+    """
+    if network.name == "dell":
+        return training_suite(network)
+    return make_suite(network, 12, 12, seed=2, avoid=training_suite(network))
+
+
 def write_town_suites(network: RoadNetwork, folder: Path) -> list[Path]:
     """Writes the training suite of a shipped town, and a test suite of other routes.
 
@@ -191,7 +201,7 @@ def write_town_suites(network: RoadNetwork, folder: Path) -> list[Path]:
         path = folder / "dell.xml"
         write_routes(path, train)
         return [path]
-    test = make_suite(network, 12, 12, seed=2, avoid=train)
+    test = test_suite(network)
     paths = [folder / f"{network.name}_train.xml", folder / f"{network.name}_test.xml"]
     write_routes(paths[0], train)
     write_routes(paths[1], test)

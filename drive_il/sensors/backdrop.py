@@ -131,6 +131,11 @@ def draw_ground(
     if kind != RGB:
         _classify_run(ground, frame, fixed[5], rays, first, last, depth, tags)
         return
+    # What is hidden at both ends costs nothing.
+    while first < last and depth[first] <= rays[T, first]:
+        first += 1
+    while first < last and depth[last - 1] <= rays[T, last - 1]:
+        last -= 1
     slope = frame.inverse_focal / frame.z
     start = first
     while start < last:

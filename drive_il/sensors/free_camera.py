@@ -43,12 +43,11 @@ from drive_il.sensors.prisms import (
     CROWN,
     HOUSE,
     MAX_VISIBLE,
+    N_FACES,
     NEAR,
     SOLIDS,
     THIN,
-    VIEW,
     WINDOW_PIXEL,
-    at_window_height,
     between_windows,
     crown_color,
     face_colors,
@@ -56,7 +55,9 @@ from drive_il.sensors.prisms import (
     meet_height,
     meet_plan,
     seen,
+    view_distance,
     visible,
+    wall_color,
 )
 
 
@@ -138,7 +139,7 @@ def _draw_box(
     if kind == RGB:
         face_colors(item, light, ox, oy, colors)
     first, last = box[2], box[3]
-    windows = item.kind == HOUSE
+    is_house = item.kind == HOUSE
     for i in range(box[0], box[1]):
         b = offset(i, lens.height, frame.inverse_focal)
         shift_x, shift_y, shift_z = b * frame.up_x, b * frame.up_y, b * frame.up_z
@@ -163,14 +164,14 @@ def _draw_box(
             if kind == RGB:
                 what = int(out[1, j - first])
                 color = colors[what if what > 1 else 1 - what]
-                if windows and what < 2 and t * frame.inverse_focal < WINDOW_PIXEL:
+                if is_house and what < 2:
                     x, y = level[0, j] - shift_x, level[1, j] - shift_y
                     along = ox + t * (item.cos * x + item.sin * y)
                     if what == 1:
                         along = oy + t * (-item.sin * x + item.cos * y)
+                    windows = t * frame.inverse_focal < WINDOW_PIXEL and not between_windows(along)
                     z = frame.z - t * -(level[2, j] - shift_z)
-                    if not between_windows(along) and at_window_height(z, item.high):
-                        color = colors[4]
+                    color = wall_color(color, colors[4], colors[5], windows, z, item.high)
                 put(rgb[i], j, seen(color, light, haze, t))
             elif kind != DEPTH:
                 tags[i, j] = item.tag
@@ -222,7 +223,8 @@ def _is_outside(item: Any, frame: Any, half_width: float, half_height: float) ->
     dx, dy = item.x - frame.x, item.y - frame.y
     dz = 0.5 * (item.high + item.low) - frame.z
     half = 0.5 * (item.high - item.low)
-    radius = np.sqrt(item.radius * item.radius + half * half)
+    length, width = item.half_length, item.half_width
+    radius = np.sqrt(length * length + width * width + half * half)
     ahead = frame.forward_x * dx + frame.forward_y * dy + frame.forward_z * dz
     if ahead < -radius:
         return True
@@ -253,10 +255,10 @@ def _draw_prisms(
     tags: Ints,
 ) -> None:
     items = solids.items
-    thin = THIN * frame.inverse_focal
+    far, thin = view_distance(lens.focal), THIN * frame.inverse_focal
     half_width = 0.5 * lens.width * frame.inverse_focal
     half_height = 0.5 * lens.height * frame.inverse_focal
-    count = visible(solids, frame.x, frame.y, 0.0, 0.0, 1.0, VIEW, thin, found)
+    count = visible(solids, frame.x, frame.y, 0.0, 0.0, 1.0, far, thin, found)
     for m in range(count):
         item = items[found[0, m]]
         if _is_outside(item, frame, half_width, half_height):
@@ -361,7 +363,7 @@ def render_free(
     book, haze = np.empty((N_BOOK, 256), np.int64), np.empty((2, N_HAZE + 1))
     rays, level = np.empty((N_RAYS, width)), np.empty((3, width))
     shares, work = np.empty((2, width), np.int64), np.empty((N_WORK, width), np.int64)
-    bounds, box, colors = np.empty(4), np.empty(4, np.int64), np.empty(5, np.int64)
+    bounds, box, colors = np.empty(4), np.empty(4, np.int64), np.empty(N_FACES, np.int64)
     found, out = np.empty((4, MAX_VISIBLE), np.int64), np.empty((2, width))
     scratch = np.empty((height, width), np.float32)
     for row in range(first_row, last_row):

@@ -48,12 +48,11 @@ from drive_il.sensors.prisms import (
     CROWN,
     HOUSE,
     MAX_VISIBLE,
+    N_FACES,
     NEAR,
     SOLIDS,
     THIN,
-    VIEW,
     WINDOW_PIXEL,
-    at_window_height,
     between_windows,
     crown_color,
     face_colors,
@@ -61,7 +60,9 @@ from drive_il.sensors.prisms import (
     meet_height,
     meet_plan,
     seen,
+    view_distance,
     visible,
+    wall_color,
 )
 
 
@@ -119,7 +120,7 @@ def _draw_box(
     gap_x, gap_y = frame.x - item.x, frame.y - item.y
     ox = item.cos * gap_x + item.sin * gap_y
     oy = -item.sin * gap_x + item.cos * gap_y
-    height, low, high = frame.z, item.low, item.high
+    height, low, high, is_house = frame.z, item.low, item.high, item.kind == HOUSE
     if kind == RGB:
         face_colors(item, light, ox, oy, colors)
     for j in range(bounds[0], bounds[1]):
@@ -128,14 +129,17 @@ def _draw_box(
         enter, leave, front = meet_plan(ox, oy, dx, dy, item.half_length, item.half_width)
         if enter > leave or enter < NEAR:
             continue
-        wall = window = 0
+        wall = window = eave = 0
         windows = False
         if kind == RGB:
             arrives, veil = air(haze, enter)
-            wall = through_air(colors[0] if front else colors[1], light.haze_color, arrives, veil)
-            if item.kind == HOUSE and enter * frame.inverse_focal < WINDOW_PIXEL:
-                windows = not between_windows(oy + enter * dy if front else ox + enter * dx)
-                window = through_air(colors[4], light.haze_color, arrives, veil)
+            haze_color = light.haze_color
+            wall = through_air(colors[0] if front else colors[1], haze_color, arrives, veil)
+            if is_house:
+                if enter * frame.inverse_focal < WINDOW_PIXEL:
+                    windows = not between_windows(oy + enter * dy if front else ox + enter * dx)
+                window = through_air(colors[4], haze_color, arrives, veil)
+                eave = through_air(colors[5], haze_color, arrives, veil)
         first, last = _rows_of(item, height, enter, leave, lens.focal, lens.height)
         top, foot = _wall_rows(enter, leave, height, low, high, inverse_drop, first, last)
         for i in range(top, foot):
@@ -143,8 +147,11 @@ def _draw_box(
                 continue
             depth[i, j] = enter
             if kind == RGB:
-                is_window = windows and at_window_height(height - enter * drop[i], high)
-                put(rgb[i], j, window if is_window else wall)
+                color = wall
+                if is_house:
+                    z = height - enter * drop[i]
+                    color = wall_color(wall, window, eave, windows, z, high)
+                put(rgb[i], j, color)
             elif kind != DEPTH:
                 tags[i, j] = item.tag
         if low <= height <= high:
@@ -244,7 +251,7 @@ def _draw_prisms(
         frame.forward_x,
         frame.forward_y,
         tangent,
-        VIEW,
+        view_distance(lens.focal),
         THIN * frame.inverse_focal,
         found,
     )
@@ -312,7 +319,7 @@ def render_level(
     book, haze = np.empty((N_BOOK, 256), np.int64), np.empty((2, N_HAZE + 1))
     rays, drop, inverse_drop = np.empty((N_RAYS, width)), np.empty(height), np.empty(height)
     shares, work = np.empty((2, width), np.int64), np.empty((N_WORK, width), np.int64)
-    colors, bounds = np.empty(5, np.int64), np.empty(4)
+    colors, bounds = np.empty(N_FACES, np.int64), np.empty(4)
     found = np.empty((4, MAX_VISIBLE), np.int64)
     scratch = np.empty((height, width), np.float32)
     for row in range(first_row, last_row):

@@ -28,7 +28,7 @@ N_CLASSES = 13
 N_SKY = 256
 SKY_SCALE = 96.0
 """steps of the sky table per unit of tan(elevation)"""
-N_HAZE = 256
+N_HAZE = 128
 HAZE_LENGTH = 32.0
 """[m]: the haze table is even in t / (t + this)"""
 CLOUD_SIZE = 512
@@ -83,17 +83,21 @@ clouds by tan(elevation)."""
 N_BOOK = 5
 
 TEXTURES = nt.Tuple(
-    (nt.uint8[::1], nt.int8[::1], nt.float64[:, ::1], nt.float64[::1], nt.int64[::1], nt.uint8[::1]))
-"""Clouds, grain; of the ground classes: albedo, how wetness darkens them, grain, tag."""
+    (nt.uint8[::1], nt.int8[::1], nt.float64[:, ::1], nt.float64[::1], nt.int64[::1], nt.uint8[::1], nt.float64[:, ::1])
+)
+"""Clouds, grain; of the ground classes: albedo, how wetness darkens them, grain, tag; how
+the colours of the sky and of the clouds change with tan(elevation)."""
 
 
 @cache
-def textures() -> tuple[Ints, Ints, Floats, Floats, Ints, Ints]:
+def textures() -> tuple[Ints, Ints, Floats, Floats, Ints, Ints, Floats]:
     """Returns the fixed textures: clouds (512 * 512,) uint8, grain (256 * 256,) int8, and albedo.
 
     Both textures repeat without a seam. They are drawn from fixed seeds.
     """
-    return _clouds(), _grain(), np.ascontiguousarray(_ALBEDO), _DARKENS, _GRAIN, GROUND_TAGS
+    steps = np.arange(N_SKY)
+    rise = 1.0 - np.exp(-np.stack((2.6 * steps / SKY_SCALE, steps / 9.0)))
+    return _clouds(), _grain(), _ALBEDO, _DARKENS, _GRAIN, GROUND_TAGS, rise
 
 
 def _smooth_noise(rng: np.random.Generator, size: int, waves: int) -> Floats:
@@ -174,7 +178,7 @@ def _ramp(low: float, high: float, x: float) -> float:
 
 
 @kernels.inner
-def _sky_colors(light: Any, book: Ints, weather: Any, day: float, dusk: float) -> None:
+def _sky_colors(light: Any, book: Ints, weather: Any, rise: Floats, day: float, dusk: float) -> None:
     """Fills the sky table (blue above, pale at the horizon) and the colour of clouds."""
     grey = _ramp(30.0, 100.0, weather.cloudiness)
     wet = min(weather.precipitation / 100.0, 1.0)
@@ -182,14 +186,14 @@ def _sky_colors(light: Any, book: Ints, weather: Any, day: float, dusk: float) -
     cover = max(0.75 * grey, 0.6 * wet)
     bright = (1.0 - 0.3 * cover) * (0.06 + 0.94 * day)
     for k in range(N_SKY):
-        up = 1.0 - math.exp(-2.6 * k / SKY_SCALE)
+        up = rise[0, k]
         red = 205.0 - 125.0 * up + 45.0 * dusk * (1.0 - up)
         green = 220.0 - 85.0 * up - 25.0 * dusk * (1.0 - up)
         blue = 232.0 - 27.0 * up - 75.0 * dusk * (1.0 - up)
         red += cover * (188.0 - red)
         green += cover * (191.0 - green)
         blue += cover * (196.0 - blue)
-        veil = fog * math.exp(-1.2 * k / SKY_SCALE * (1.1 - fog))
+        veil = fog * math.exp(-1.2 * k / SKY_SCALE * (1.1 - fog)) if fog > 0.0 else 0.0
         red += veil * (200.0 - red)
         green += veil * (204.0 - green)
         blue += veil * (208.0 - blue)
@@ -202,7 +206,7 @@ def _sky_colors(light: Any, book: Ints, weather: Any, day: float, dusk: float) -
             (248.0 - 90.0 * dusk) * white + night_blue,
         )
         # Clouds dissolve into the haze just above the horizon and into fog.
-        book[CLOUD, k] = mix(book[SKY, k], plain, int(256.0 * (1.0 - math.exp(-k / 9.0)) * (1.0 - fog)))
+        book[CLOUD, k] = mix(book[SKY, k], plain, int(256.0 * rise[1, k] * (1.0 - fog)))
     light.haze_color = book[SKY, 0] & MASK
 
 
@@ -272,7 +276,7 @@ def set_light(light: Any, book: Ints, haze: Floats, weather: Any, fixed: Any) ->
     threshold = 256.0 * (1.0 - 0.95 * min(weather.cloudiness / 100.0, 1.0))
     for value in range(256):
         book[COVER, value] = int(min(max((value - threshold) * 5.0, 0.0), 235.0))
-    _sky_colors(light, book, weather, day, dusk)
+    _sky_colors(light, book, weather, fixed[6], day, dusk)
     _ground_colors(light, book, weather, fixed)
     _haze(haze, weather, day)
 

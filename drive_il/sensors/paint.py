@@ -15,8 +15,8 @@ from drive_il.datatypes import Floats, Ints
 from drive_il.sensors.ground import CELL, CELL_SHIFT, TILE_SHIFT, TILE_TEXELS, UNITS
 from drive_il.sensors.light import MASK, NOISE_SIZE, PALETTE, TEXELS, mix
 
-_COLUMN, _ROW, _SUM, _KIND, _GRAIN, _PATCH, _RED, _GREEN, _BLUE = range(9)
-N_WORK = 9
+_COLUMN, _ROW, _TILE, _PLACE, _SUM, _KIND, _GRAIN, _RED, _GREEN, _BLUE = range(10)
+N_WORK = 10
 """rows of the scratch array of `paint_ground`"""
 # Positions of the grain count from far outside the map, so that it is even across its border.
 _FAR_OUT = 65536.0
@@ -47,7 +47,7 @@ def looked_up(t: float, slope: float, inverse_focal: float) -> tuple[int, int]:
     ratio = along / size
     if along > 12.0:  # as long as a dash and its gap
         return 8, level
-    return 1 if ratio < 1.5 else (2 if ratio < 3.0 else 4), level
+    return 1 if ratio < 2.0 else (2 if ratio < 6.0 else 4), level
 
 
 @kernels.inner
@@ -137,14 +137,17 @@ def _add_exact(
     """Adds one sample of each pixel from the exact map."""
     for j in range(len(t)):
         qx, qy = work[_COLUMN, j], work[_ROW, j]
-        tile = tiles[np.uint64((qy >> TILE_SHIFT) * columns + (qx >> TILE_SHIFT))]
-        cx, cy = qx >> CELL_SHIFT, qy >> CELL_SHIFT
-        code = cells[np.uint64((tile << 12) + ((cy & 63) << 6) + (cx & 63))]
+        work[_TILE, j] = (qy >> TILE_SHIFT) * columns + (qx >> TILE_SHIFT)
+        work[_PLACE, j] = (((qy >> CELL_SHIFT) & 63) << 6) + ((qx >> CELL_SHIFT) & 63)
+    for j in range(len(t)):
+        tile = tiles[np.uint64(work[_TILE, j])]
+        code = cells[np.uint64((tile << 12) + work[_PLACE, j])]
         if code < 0:
             color = book[PALETTE, np.uint64(-1 - code)]
         elif depth[j] < t[j]:
             color = 0
         else:
+            cx, cy = work[_COLUMN, j] >> CELL_SHIFT, work[_ROW, j] >> CELL_SHIFT
             along = t[j] * t[j] * slope
             u = t[j] + along * shift
             color = _cell_color(
@@ -163,17 +166,21 @@ def _add_exact(
 
 
 @kernels.inner
-def _add_coarse(columns: int, tiles: Ints, texels: Ints, book: Ints, level: int, work: Ints, n: int) -> None:
-    """Adds one sample of each pixel from a coarser map."""
+def _add_coarse(
+    columns: int, tiles: Ints, texels: Ints, book: Ints, level: int, n: int, work: Ints
+) -> None:
+    """Adds one sample of each of n pixels from a coarser map."""
     shift = 2 + level
     mask = (128 >> level) - 1
     # Texels of the finer levels lie before those of this one.
     start = (65536 - (65536 >> (2 * level))) // 3
     for j in range(n):
         qx, qy = work[_COLUMN, j], work[_ROW, j]
-        tile = tiles[np.uint64((qy >> TILE_SHIFT) * columns + (qx >> TILE_SHIFT))]
-        at = start + (((qy >> shift) & mask) << (7 - level)) + ((qx >> shift) & mask)
-        color = book[TEXELS, texels[np.uint64(tile * TILE_TEXELS + at)]]
+        work[_TILE, j] = (qy >> TILE_SHIFT) * columns + (qx >> TILE_SHIFT)
+        work[_PLACE, j] = start + (((qy >> shift) & mask) << (7 - level)) + ((qx >> shift) & mask)
+    for j in range(n):
+        at = tiles[np.uint64(work[_TILE, j])] * TILE_TEXELS + work[_PLACE, j]
+        color = book[TEXELS, texels[np.uint64(at)]]
         work[_SUM, j] += color & MASK
         work[_KIND, j] = color >> 60
 
@@ -199,10 +206,8 @@ def _add_grain(
         gy = int((y0 + _FAR_OUT + t[j] * look_y[j]) * UNITS)
         mask = NOISE_SIZE - 1
         work[_GRAIN, j] = (((gy >> fine) & mask) * NOISE_SIZE) + ((gx >> fine) & mask)
-        work[_PATCH, j] = (((gy >> 6) & mask) * NOISE_SIZE) + ((gx >> 6) & mask)
     for j in range(len(t)):
         grain = int(noise[np.uint64(work[_GRAIN, j])]) >> fade
-        grain += int(noise[np.uint64(work[_PATCH, j])]) >> 1
         work[_GRAIN, j] = (grain * work[_KIND, j] * 10) >> 8
 
 
@@ -301,7 +306,7 @@ def paint_ground(
                 work,
             )
         else:
-            _add_coarse(columns, tiles, texels, book, level, work, n_pixels)
+            _add_coarse(columns, tiles, texels, book, level, n_pixels, work)
     _add_grain(x0, y0, level, n >> 3, noise, t, look_x, look_y, work)
     bits = (n >> 1) - (n >> 3)  # 1, 2, 4, 8 samples: 0, 1, 2, 3 bits
     for channel in range(3):

@@ -23,8 +23,8 @@ from drive_il.sensors.light import NOISE_SIZE, air, pack, scale, through_air
 
 NEAR = 0.05
 """nothing is seen closer than this [m]"""
-VIEW = 220.0
-"""prisms are seen from this near [m]"""
+VIEW = 3.0
+"""prisms are seen when a metre is larger than 1 / this of a pixel, from 120 to 300 m"""
 THIN = 0.25
 """what looks narrower than this is left out [pixels]"""
 MAX_VISIBLE = 4096
@@ -34,31 +34,31 @@ WINDOW_PIXEL = 0.45
 """windows are drawn while a pixel is smaller than this [m]"""
 HOUSE, CROWN = int(PrismKind.HOUSE), int(PrismKind.CROWN)
 _WINDOW_COLOR = (58.0, 70.0, 88.0)
-_LIT_WINDOW = (228.0, 186.0, 112.0)
 _TAG_OF_KIND = {
     PrismKind.HOUSE: 3,
-    PrismKind.ROOF: 3,
     PrismKind.POLE: 6,
     PrismKind.TRUNK: 9,
     PrismKind.CROWN: 9,
 }
 
+N_FACES = 6
+
 SOLID = np.dtype(
     [
         ("x", "f8"),  # [m] centre, world frame
         ("y", "f8"),
-        ("low", "f8"),  # [m] underside above the road
-        ("high", "f8"),  # [m] top above the road
-        ("cos", "f8"),  # of the heading
-        ("sin", "f8"),
-        ("half_length", "f8"),  # [m]
-        ("half_width", "f8"),  # [m]
-        ("radius", "f8"),  # [m] of the circle around it in plan view
-        ("kind", "i4"),  # PrismKind
-        ("tag", "i4"),  # CARLA's semantic tag
-        ("r", "f8"),
-        ("g", "f8"),
-        ("b", "f8"),
+        ("low", "f4"),  # [m] underside above the road
+        ("high", "f4"),  # [m] top above the road
+        ("cos", "f4"),  # of the heading
+        ("sin", "f4"),
+        ("half_length", "f4"),  # [m]
+        ("half_width", "f4"),  # [m]
+        ("kind", "u1"),  # PrismKind
+        ("tag", "u1"),  # CARLA's semantic tag
+        ("r", "u1"),
+        ("g", "u1"),
+        ("b", "u1"),
+        ("unused", "u1", 3),  # 48 bytes: few cache lines per picture
     ]
 )
 """One prism, as the kernels take it."""
@@ -69,6 +69,7 @@ class Solids(NamedTuple):
 
     Attributes:
         items: (N,) SOLID, cell after cell.
+        circles: x, y, radius of each, (N, 3) [m].
         origin: south-west corner of the grid, (2,) [m].
         size: cells along x and y, (2,) int64.
         first: first item of each cell, then N, (rows * columns + 1,) int64.
@@ -76,6 +77,7 @@ class Solids(NamedTuple):
     """
 
     items: Records
+    circles: Floats
     origin: Floats
     size: Ints
     first: Ints
@@ -83,7 +85,14 @@ class Solids(NamedTuple):
 
 
 SOLIDS = nt.NamedTuple(
-    (kernels.record(SOLID)[::1], nt.float64[::1], nt.int64[::1], nt.int64[::1], nt.float64[::1]),
+    (
+        kernels.record(SOLID)[::1],
+        nt.float32[:, ::1],
+        nt.float64[::1],
+        nt.int64[::1],
+        nt.int64[::1],
+        nt.float64[::1],
+    ),
     Solids,
 )
 """Numba type of Solids."""
@@ -104,7 +113,6 @@ def solids(prisms: Records) -> Solids:
     items["high"] = prisms["z"] + prisms["height"]
     items["cos"], items["sin"] = np.cos(prisms["heading"]), np.sin(prisms["heading"])
     items["half_length"], items["half_width"] = prisms["length"] / 2, prisms["width"] / 2
-    items["radius"] = np.hypot(items["half_length"], items["half_width"])
     items["kind"] = prisms["kind"]
     for name in ("r", "g", "b"):
         items[name] = prisms[name]
@@ -112,15 +120,20 @@ def solids(prisms: Records) -> Solids:
         items["tag"][prisms["kind"] == kind] = tag
     if not len(items):
         zero = np.zeros(2, np.int64)
-        return Solids(items, np.zeros(2), zero, np.zeros(1, np.int64), np.zeros(1))
+        return Solids(
+            items, np.zeros((0, 3), np.float32), np.zeros(2), zero, np.zeros(1, np.int64), np.zeros(1)
+        )
     xy = np.stack((items["x"], items["y"]), axis=1)
     origin = np.floor(xy.min(axis=0))
     cell = ((xy - origin) // GRID_CELL).astype(np.int64)
     size = cell.max(axis=0) + 1
     number = cell[:, 1] * size[0] + cell[:, 0]
     order = np.argsort(number, kind="stable")
-    first = np.searchsorted(number[order], np.arange(int(size.prod()) + 1))
-    return Solids(items[order], origin, size, first.astype(np.int64), items["radius"].max(keepdims=True))
+    first = np.searchsorted(number[order], np.arange(int(size.prod()) + 1)).astype(np.int64)
+    items = items[order]
+    radius = np.hypot(items["half_length"], items["half_width"])
+    circles = np.stack((items["x"], items["y"], radius), axis=1).astype(np.float32)
+    return Solids(items, circles, origin, size, first, radius.max(keepdims=True).astype(np.float64))
 
 
 class _Same:
@@ -144,6 +157,12 @@ def solids_of(network: RoadNetwork) -> Solids:
 @lru_cache(maxsize=8)
 def _solids_of(key: _Same) -> Solids:
     return solids(scenery(key.network))
+
+
+@kernels.inner
+def view_distance(focal: float) -> float:
+    """How far away a camera still sees prisms [m]."""
+    return min(max(VIEW * focal, 120.0), 300.0)
 
 
 @kernels.inner
@@ -176,7 +195,7 @@ def visible(
         How many there are.
     """
     columns, rows = solids.size[0], solids.size[1]
-    items, starts = solids.items, solids.first
+    circles, starts = solids.circles, solids.first
     x0, y0 = solids.origin[0], solids.origin[1]
     reach = far + solids.reach[0]
     c0 = max(int(math.floor((x - reach - x0) / GRID_CELL)), 0)
@@ -195,8 +214,7 @@ def visible(
             if not _in_view(dx, dy, fx, fy, tangent, slant, far, cell_radius):
                 continue
             for k in range(first, last):
-                item = items[k]
-                dx, dy, radius = item.x - x, item.y - y, item.radius
+                dx, dy, radius = circles[k, 0] - x, circles[k, 1] - y, circles[k, 2]
                 square = dx * dx + dy * dy
                 if 4.0 * radius * radius < thin * thin * square or count == room:
                     continue
@@ -310,39 +328,51 @@ def face_colors(item: Any, light: Any, ox: float, oy: float, colors: Ints) -> No
         light: LIGHT record.
         ox: of the camera [m].
         oy: likewise [m].
-        colors: front or rear, side, top, underside, window; overwritten, (5,).
+        colors: front or rear, side, top, underside, window, eave; overwritten, (N_FACES,).
     """
     sun_x = item.cos * light.sun_x + item.sin * light.sun_y
     sun_y = -item.sin * light.sun_x + item.cos * light.sun_y
-    direct = 1.0 - light.ambient
-    front = light.ambient + direct * max(sun_x if ox > 0.0 else -sun_x, 0.0) * 1.2
-    side = light.ambient + direct * max(sun_y if oy > 0.0 else -sun_y, 0.0) * 1.2
-    top = light.ambient + direct * max(light.sun_z, 0.0) * 1.2
+    direct = 1.2 * (1.0 - light.ambient)
+    front = light.ambient + direct * max(sun_x if ox > 0.0 else -sun_x, 0.0)
+    # Faces at right angles differ a little even without sun.
+    side = 0.93 * (light.ambient + direct * max(sun_y if oy > 0.0 else -sun_y, 0.0))
+    top = light.ambient + direct * max(light.sun_z, 0.0)
     r, g, b = item.r * light.tint_r, item.g * light.tint_g, item.b * light.tint_b
-    # Faces turned away from each other differ a little even without sun.
     colors[0] = pack(r * front, g * front, b * front)
-    colors[1] = pack(r * side * 0.93, g * side * 0.93, b * side * 0.93)
+    colors[1] = pack(r * side, g * side, b * side)
     colors[2] = pack(r * top, g * top, b * top)
     colors[3] = pack(r * 0.4, g * 0.4, b * 0.4)
     colors[4] = pack(_WINDOW_COLOR[0], _WINDOW_COLOR[1], _WINDOW_COLOR[2])
-    if light.sun_z < -0.03:
-        colors[4] = pack(_LIT_WINDOW[0], _LIT_WINDOW[1], _LIT_WINDOW[2])
+    colors[5] = pack(r * 0.36, g * 0.3, b * 0.3)
 
 
 @kernels.inner
 def between_windows(along: float) -> bool:
     """Whether no window can be at this place along a wall [m]."""
-    u = along / 2.7 + 1000.5
+    u = along * (1.0 / 2.7) + 1000.5
     u -= math.floor(u)
     return u < 0.29 or u > 0.71
 
 
 @kernels.inner
-def at_window_height(z: float, high: float) -> bool:
-    """Whether a height above the road is that of a row of windows [m]."""
-    v = z / 2.8
+def wall_color(wall: int, window: int, eave: int, windows: bool, z: float, high: float) -> int:
+    """Picks what a house shows at a height above the road [m].
+
+    Args:
+        wall: colours to pick from.
+        window: likewise.
+        eave: likewise.
+        windows: whether a window can be at this place along the wall.
+        z: the height [m].
+        high: of the house [m].
+    """
+    if z > high - 0.7:
+        return eave
+    if not windows:
+        return wall
+    v = z * (1.0 / 2.8)
     v -= math.floor(v)
-    return 0.34 < v < 0.8 and z < high - 0.5
+    return window if 0.34 < v < 0.8 and z < high - 1.0 else wall
 
 
 @kernels.inner

@@ -1,0 +1,469 @@
+"""The work behind the covariate-shift experiment, one function per kind of job.
+
+Each writes one folder from the folders of the jobs it needs, on one thread, and is a
+function of its arguments alone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from drive_il.dataset import Dataset, EpisodeWriter
+from drive_il.datatypes import (
+    Episode,
+    EpisodeSpec,
+    Expert,
+    Floats,
+    ObservationSpec,
+    Records,
+    Route,
+    Scene,
+    Start,
+)
+from drive_il.evaluation.criteria import route_ended
+from drive_il.experiments.jobs import Report
+from drive_il.experts.planner import Planner
+from drive_il.gates import ExpertDrives
+from drive_il.maps import library, suites
+from drive_il.maps.network import RoadNetwork
+from drive_il.maps.planning import RoutePlanner
+from drive_il.maps.routes import plan_record
+from drive_il.randomness import derive_seed, uniform
+from drive_il.rollout import Step, Stop, drive, scene_of
+from drive_il.sensors.observer import SceneObserver
+from drive_il.sim.world import World
+from drive_il.theory import costs
+from drive_il.theory.forks import fork, snapshots_at
+
+ROWS = 16
+"""worlds driven at once"""
+DRIVE_STEPS = 200
+"""length of one demonstration; short drives see more places for the same labels"""
+START_SPEED = 5.0  # [m/s]
+MARGIN = 15.0
+"""mean speed that a test drive leaves room for on its route [m/s]"""
+DELTAS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3)
+"""steer errors that are tried as the tolerance of the 0-1 loss"""
+TOLERANCE_DRIVES = 16
+DAGGER_ROUNDS = 6
+VALIDATION_DRIVES = 16
+
+
+@lru_cache(maxsize=4)
+def _routes(town: str, training: bool) -> tuple[Route, ...]:
+    network = library.load(town)
+    planner = RoutePlanner(network)
+    records = suites.training_suite(network) if training else suites.test_suite(network)
+    return tuple(plan_record(planner, record) for record in records)
+
+
+def _stop() -> Stop:
+    """Standing still is a failure that is counted, not an end."""
+    return route_ended(max_deviation=30.0, blocked_after=math.inf)
+
+
+def _listener(report: Report, note: str = "") -> Callable[[Step], None]:
+    """Reports the share of finished episodes."""
+
+    def listen(step: Step) -> None:
+        report(step.n_finished / max(step.n_specs, 1), note)
+
+    return listen
+
+
+def demonstration_specs(town: str, labels: int, seed: int) -> list[EpisodeSpec]:
+    """Returns short drives from anywhere on the training routes, enough for the labels."""
+    routes = _routes(town, training=True)
+    rng = np.random.default_rng(derive_seed(seed, "demonstrations", town))
+    lengths = np.array([route.length for route in routes])
+    specs = []
+    for i in range(math.ceil(1.5 * labels / DRIVE_STEPS) + 8):
+        # A route counts by its length, so that all streets do.
+        route = routes[int(rng.choice(len(routes), p=lengths / lengths.sum()))]
+        start = Start(s=float(rng.uniform(0.0, 0.8 * route.length)), speed=START_SPEED)
+        specs.append(EpisodeSpec(route, derive_seed(seed, "demonstration", i), DRIVE_STEPS, start))
+    return specs
+
+
+def test_specs(town: str, n: int, horizon: int, seed: int) -> list[EpisodeSpec]:
+    """Returns paired test drives: the same for the expert and every learner.
+
+    Raises:
+        ValueError: no route of the town is long enough for the horizon.
+    """
+    network_routes = _routes(town, training=False)
+    reach = MARGIN * horizon * 0.05
+    routes = [route for route in network_routes if route.length > reach + 10.0]
+    if not routes:
+        longest = max(route.length for route in network_routes)
+        raise ValueError(
+            f"{town}'s longest test route has {longest:.0f} m, {horizon} steps need {reach:.0f} m; "
+            "choose shorter horizons"
+        )
+    rng = np.random.default_rng(derive_seed(seed, "test", town))
+    specs = []
+    for i in range(n):
+        route = routes[i % len(routes)]
+        start = Start(s=float(rng.uniform(0.0, route.length - reach)), speed=START_SPEED)
+        specs.append(EpisodeSpec(route, derive_seed(seed, "test-drive", town, i), horizon, start))
+    return specs
+
+
+def _write(folder: Path, episodes: Sequence[Episode]) -> None:
+    """Keeps episodes in their order; `read` gives them back so."""
+    for i, episode in enumerate(episodes):
+        EpisodeWriter(folder / "episodes" / f"{i:04d}")(episode)
+
+
+def read(folder: Path) -> list[Episode]:
+    """Reads what a job has driven, in the order of its specs."""
+    return [Dataset(place).load(0) for place in sorted((folder / "episodes").iterdir())]
+
+
+def demonstrations(
+    folder: Path, inputs: dict[str, Path], report: Report, town: str, labels: int, seed: int
+) -> None:
+    """Records the expert with every learner's sensors, at most `labels` steps."""
+    from drive_il.learners import alvinn
+
+    spec = ObservationSpec(
+        cameras=ObservationSpec().cameras + alvinn.SPEC.cameras, range_finder=True
+    )
+    network = library.load(town)
+    episodes = drive(
+        World(network, ROWS),
+        SceneObserver(network, spec),
+        None,
+        demonstration_specs(town, labels, seed),
+        expert=Planner(),
+        gate=ExpertDrives(),
+        stop=_stop(),
+        label_budget=labels,
+        listener=_listener(report),
+    )
+    _write(folder, episodes)
+
+
+def train(
+    folder: Path,
+    inputs: dict[str, Path],
+    report: Report,
+    town: str,
+    labels: int,
+    seed: int,
+    learner: str,
+    gradient_steps: int,
+) -> None:
+    """Trains one learner on at most `labels` expert labels, and saves its model folder."""
+    from drive_il import learners
+    from drive_il.fit import Progress
+
+    [source] = inputs.values()
+    episodes = read(source)
+
+    def progress(at: Progress) -> None:
+        report(at.done / max(at.total, 1), at.stage)
+
+    training = _Training(town, labels, seed, gradient_steps, progress)
+    policy = {
+        "alvinn": training.alvinn,
+        "bc": training.bc,
+        "bc_augmented": training.bc_augmented,
+        "dagger": training.dagger,
+    }[learner](episodes)
+    learners.save(policy, folder / "model")
+
+
+@dataclass(frozen=True)
+class _Training:
+    """The learners at one budget, with their defaults but for length and threads."""
+
+    town: str
+    labels: int
+    seed: int
+    gradient_steps: int
+    progress: Callable[[Any], None]
+
+    def alvinn(self, episodes: list[Episode]) -> Any:
+        """ALVINN 1989."""
+        from drive_il.learners import alvinn
+
+        config = alvinn.Config()
+        config = replace(config, fit=replace(config.fit, n_threads=1, device="cpu"))
+        return alvinn.train(episodes, config, self.seed, self.progress)
+
+    def bc(self, episodes: list[Episode], augmentation: str = "none") -> Any:
+        """Behaviour cloning."""
+        from drive_il.learners import bc
+        from drive_il.sensors.camera import Camera
+
+        config = bc.Config(augmentation=augmentation)
+        fit = replace(config.fit, n_steps=self.gradient_steps, n_threads=1, device="cpu")
+        camera = Camera(library.load(self.town), ObservationSpec().cameras[0])
+        return bc.train(
+            episodes,
+            replace(config, fit=fit),
+            self.seed,
+            renderer=camera.render,
+            progress=self.progress,
+        )
+
+    def bc_augmented(self, episodes: list[Episode]) -> Any:
+        """Behaviour cloning on shifted, turned and recoloured views too."""
+        return self.bc(episodes, "both")
+
+    def dagger(self, episodes: list[Episode]) -> Any:
+        """DAgger; the first round's share of the demonstrations is its round one."""
+        from drive_il.learners import dagger
+
+        network = library.load(self.town)
+        config = dagger.Config(label_budget=self.labels, n_rounds=DAGGER_ROUNDS)
+        fit = replace(
+            config.fit, n_steps=self.gradient_steps // DAGGER_ROUNDS, n_threads=1, device="cpu"
+        )
+        config = replace(config, fit=fit, n_validation=VALIDATION_DRIVES)
+        specs = demonstration_specs(self.town, self.labels, derive_seed(self.seed, "dagger"))
+        specs = [replace(spec, max_steps=config.validation_steps) for spec in specs]
+        first = _first(episodes, self.labels // DAGGER_ROUNDS)
+        return dagger.train(
+            World(network, ROWS),
+            SceneObserver(network, ObservationSpec()),
+            Planner(),
+            specs,
+            [_only(episode, "rgb") for episode in first],
+            config,
+            self.seed,
+            self.progress,
+        )
+
+
+def _first(episodes: list[Episode], labels: int) -> list[Episode]:
+    """The first episodes with at most so many labels together."""
+    total = np.cumsum([episode.labels for episode in episodes])
+    return episodes[: int((total <= labels).sum())]
+
+
+def _only(episode: Episode, camera: str) -> Episode:
+    kept = {name: episode.observations[name] for name in (camera, "speed", "command")}
+    return replace(episode, observations=kept)
+
+
+def expert_drives(
+    folder: Path,
+    inputs: dict[str, Path],
+    report: Report,
+    town: str,
+    n: int,
+    horizon: int,
+    seed: int,
+) -> None:
+    """Drives the test specs with the expert."""
+    world = World(library.load(town), ROWS)
+    _write(folder, _expert_episodes(world, test_specs(town, n, horizon, seed), Planner()))
+
+
+def _expert_episodes(world: World, specs: Sequence[EpisodeSpec], expert: Expert) -> list[Episode]:
+    return drive(world, None, None, specs, expert=expert, gate=ExpertDrives(), stop=_stop())
+
+
+def learner_drives(
+    folder: Path,
+    inputs: dict[str, Path],
+    report: Report,
+    town: str,
+    learner: str,
+    horizon: int,
+    form: str,
+) -> None:
+    """Drives the test specs with a learner; its own states are labelled afterwards."""
+    from drive_il import learners
+
+    network, policy = library.load(town), learners.load(_input(inputs, "model") / "model")
+    specs = [episode.spec for episode in read(_input(inputs, "expert"))]
+    episodes = drive(
+        World(network, ROWS),
+        SceneObserver(network, policy.spec),
+        policy,
+        specs,
+        stop=_stop(),
+        pedals=Planner() if form == "steering_only" else None,
+        keep_observations=False,
+        listener=_listener(report),
+    )
+    _write(folder, episodes)
+
+
+def proposals(
+    folder: Path, inputs: dict[str, Path], report: Report, town: str, learner: str, horizon: int
+) -> None:
+    """What a learner would do on the expert's states: it looks on while the expert drives."""
+    from drive_il import learners
+
+    network, policy = library.load(town), learners.load(_input(inputs, "model") / "model")
+    specs = [episode.spec for episode in read(_input(inputs, "expert"))]
+    episodes = drive(
+        World(network, ROWS),
+        SceneObserver(network, policy.spec),
+        policy,
+        specs,
+        expert=Planner(),
+        gate=ExpertDrives(),
+        stop=_stop(),
+        keep_observations=False,
+        listener=_listener(report),
+    )
+    _write(folder, episodes)
+
+
+def _input(inputs: dict[str, Path], kind: str) -> Path:
+    [folder] = [path for name, path in inputs.items() if name.startswith(kind + "/")]
+    return folder
+
+
+@dataclass(frozen=True)
+class _Erring:
+    """An expert whose steer is off: by a constant, or by noise of the same size."""
+
+    expert: Expert
+    delta: float
+    bias: int  # -1, 1, or 0 for noise
+
+    def control(self, scene: Scene) -> Records:
+        """Returns the expert's control, steer changed and clipped, (B,) CONTROL."""
+        control = self.expert.control(scene)
+        noise: Any = self.bias
+        if self.bias == 0:
+            noise = 2.0 * uniform(scene.seed, scene.step, "tolerance")[:, 0] - 1.0
+        control["steer"] = np.clip(control["steer"] + self.delta * noise, -1.0, 1.0)
+        return control
+
+
+def tolerance(
+    folder: Path, inputs: dict[str, Path], report: Report, town: str, horizon: int
+) -> None:
+    """What steer errors up to delta cost the expert, at worst of three kinds.
+
+    Noise that is new in every step averages out, a constant bias does not; a learner's
+    errors are something between, so that the worst of both decides.
+    """
+    [source] = inputs.values()
+    truth = read(source)[:TOLERANCE_DRIVES]
+    world, specs = World(library.load(town), ROWS), [episode.spec for episode in truth]
+    expert = costs.tracks(truth, horizon)
+    extra = []
+    for i, delta in enumerate(DELTAS):
+        report(i / len(DELTAS), f"delta {delta:g}")
+        worst = 0.0
+        for bias in (-1, 0, 1):
+            driven = _expert_episodes(world, specs, _Erring(Planner(), delta, bias))
+            failing = costs.failures(costs.tracks(driven, horizon), expert).either
+            worst = max(worst, float(costs.absorbing(failing)[:, -1].mean()))
+        extra.append(worst)
+    _write_json(folder / "tolerance.json", {"deltas": list(DELTAS), "extra": extra})
+
+
+def forks(
+    folder: Path,
+    inputs: dict[str, Path],
+    report: Report,
+    town: str,
+    learner: str,
+    horizon: int,
+    n: int,
+    seed: int,
+) -> None:
+    """Measures u: at disagreements before the first failure, one action, then the expert."""
+    driven, truth = read(_input(inputs, "drives")), read(_input(inputs, "expert"))
+    delta = chosen_delta(_read_json(_input(inputs, "tolerance") / "tolerance.json"))
+    network: RoadNetwork = library.load(town)
+    places = _disagreements(driven, truth, horizon, delta)
+    rng = np.random.default_rng(derive_seed(seed, "forks", town, learner))
+    chosen = [places[i] for i in rng.permutation(len(places))[:n].tolist()]
+    extra: dict[str, list[float]] = {name: [] for name in costs.COSTS}
+    if chosen:
+        report(0.1, f"{len(chosen)} of {len(places)} disagreements")
+        extra = _fork_costs(World(network, ROWS), driven, truth, sorted(chosen), horizon)
+    _write_json(folder / "forks.json", {"n_disagreements": len(places), **extra})
+
+
+def _fork_costs(
+    world: World,
+    driven: list[Episode],
+    truth: list[Episode],
+    places: list[tuple[int, int]],
+    horizon: int,
+) -> dict[str, list[float]]:
+    """Cost after the learner's action minus cost after the expert's, per fork."""
+    specs = [episode.spec for episode in driven]
+    snapshots = snapshots_at(world, specs, [episode.control for episode in driven], places)
+    first = np.array([step for _, step in places])
+    ours = np.concatenate([driven[e].control[t : t + 1] for e, t in places])
+    theirs = np.concatenate([labels(driven[e])[t : t + 1] for e, t in places])
+    expert = costs.tracks([truth[e] for e, _ in places], horizon)
+    at = [specs[e] for e, _ in places]
+    totals = []
+    for actions in (ours, theirs):
+        episodes = fork(world, Planner(), at, snapshots, first, actions, _stop())
+        failing = costs.failures(costs.tracks(episodes, horizon, first), expert).either
+        # Before the fork both are the same drive, without a failure.
+        failing &= np.arange(1, horizon + 1) > first[:, None]
+        totals.append({name: cost(failing)[:, -1] for name, cost in costs.COSTS.items()})
+    return {name: (totals[0][name] - totals[1][name]).tolist() for name in costs.COSTS}
+
+
+def labels(episode: Episode) -> Records:
+    """Returns what the expert would do in each state an episode acted in, (T,) CONTROL."""
+    control: Records = Planner().control(scene_of(episode))[:-1]
+    return control
+
+
+def steer_errors(episode: Episode) -> Floats:
+    """Returns |steer - expert's steer| of a drive's own states, (T,)."""
+    return np.asarray(np.abs(episode.control["steer"] - labels(episode)["steer"]))
+
+
+def _disagreements(
+    driven: list[Episode], truth: list[Episode], horizon: int, delta: float
+) -> list[tuple[int, int]]:
+    """(episode, step) wherever the learner disagrees, up to its first failure."""
+    expert = costs.tracks(truth, horizon)
+    failing = costs.failures(costs.tracks(driven, horizon), expert).either
+    ends = costs.first_failure(failing)
+    places = []
+    for e, episode in enumerate(driven):
+        end = min(ends[e] - 1 if ends[e] else horizon, episode.n_steps - 1)
+        wrong = np.flatnonzero(steer_errors(episode) > delta)
+        places += [(e, int(t)) for t in wrong if 1 <= t < end]
+    return places
+
+
+ETA = 0.5
+"""what the tolerance of the 0-1 loss may cost the expert over the longest horizon [steps]"""
+
+
+def chosen_delta(measured: dict[str, Any]) -> float:
+    """Returns the tolerance; the smallest tried where even that costs more than ETA."""
+    from drive_il.theory.estimators import tolerance as largest
+
+    extra: npt.NDArray[np.float64] = np.array(measured["extra"])
+    if extra[0] > ETA:
+        return float(measured["deltas"][0])
+    return largest(np.array(measured["deltas"]), extra, ETA)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value), encoding="utf-8")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return value

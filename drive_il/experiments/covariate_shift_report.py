@@ -1,0 +1,128 @@
+"""How the covariate-shift experiment is told: table, verdict and one self-contained page."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from rich.table import Table
+
+from drive_il.experiments import covariate_shift_figures as figures
+from drive_il.experiments.jobs import Job, seconds
+from drive_il.folders import write_whole
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def timing(jobs: Sequence[Job], folders: dict[str, Path]) -> dict[str, Any]:
+    """Returns how long each kind of step took, also in an earlier, interrupted run [s]."""
+    kinds: dict[str, float] = {}
+    for job in jobs:
+        kind = (
+            "/".join(job.name.split("/")[:2])
+            if job.name.startswith("model")
+            else (job.name.split("/")[0])
+        )
+        kinds[kind] = kinds.get(kind, 0.0) + seconds(folders[job.name])
+    total = sum(kinds.values())
+    return {"process_seconds": kinds, "total": total, "wall_estimate": total / 2.0}
+
+
+def table(result: dict[str, Any]) -> Table:
+    """Returns the result at the longest horizon, for the terminal."""
+    last = str(result["horizons"][-1])
+    shown = Table(
+        "town",
+        "learner",
+        "labels",
+        "eps expert",
+        "eps own",
+        "exponent",
+        "gap absorbing",
+        "gap recoverable",
+        "gap steering only",
+        title=f"cost above the expert's over T = {last} steps, "
+        f"95 % intervals over {result['interval_over']}",
+    )
+    for town, numbers in result["towns"].items():
+        for learner, one in numbers["learners"].items():
+            steering = one["forms"]["steering_only"]["absorbing"][last]
+            shown.add_row(
+                town,
+                figures.NAMES[learner],
+                f"{one['labels']:,}",
+                f"{one['eps_expert']['value']:.4f}",
+                f"{one['eps_own']['value']:.4f}",
+                slope(one["exponent"]),
+                gap(one["absorbing"][last]),
+                gap(one["recoverable"][last]),
+                gap(steering),
+            )
+    return shown
+
+
+def slope(exponent: dict[str, Any]) -> str:
+    """Returns an exponent with its interval, or a dash."""
+    if exponent["value"] is None:
+        return "-"
+    return f"{exponent['value']:.2f} [{exponent['low']:.2f}, {exponent['high']:.2f}]"
+
+
+def gap(estimate: dict[str, float]) -> str:
+    """Returns a gap with its interval."""
+    return f"{estimate['gap']:.1f} [{estimate['low']:.1f}, {estimate['high']:.1f}]"
+
+
+def verdict(result: dict[str, Any]) -> str:
+    """Says whether the expected result holds, town by town."""
+    lines = []
+    for town, found in result["claim"].items():
+        times = (
+            "no cost of DAgger's at all"
+            if found["ratio"] is None
+            else (f"{found['ratio']:.1f} times DAgger's")
+        )
+        apart = "disjoint" if found["disjoint"] else "overlapping"
+        holds = "holds" if found["holds"] else "does NOT hold"
+        expert = "0 in every part" if found["expert_costs_nothing"] else "NOT 0"
+        lines.append(
+            f"{town}: cloning's gap at the longest horizon is {times}, intervals {apart}; the "
+            f"expert's own cost is {expert}. The expected result (at least 3 times, disjoint) "
+            f"{holds}."
+        )
+    return "\n".join(lines)
+
+
+def write(result: dict[str, Any], folders: dict[str, Path], out: Path) -> Path:
+    """Draws the figures and writes report.html; returns its path."""
+    figures.growth(result, out)
+    story = figures.strip(result, folders, out)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    page = environment.get_template("covariate_shift.html").render(
+        result=result,
+        last=str(result["horizons"][-1]),
+        names=figures.NAMES,
+        colors=figures.COLORS,
+        verdict=verdict(result).splitlines(),
+        slope=slope,
+        gap=gap,
+        growth=_inline(out / "growth.png"),
+        strip=_inline(out / "strip.png") if story else None,
+        story=story,
+    )
+    path = out / "report.html"
+    write_whole(path, page.encode())
+    return path
+
+
+def _inline(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
