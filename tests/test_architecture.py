@@ -127,8 +127,11 @@ def test_no_module_imports_in_a_circle() -> None:
         level = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
         wanted = {target for node in level for target in imported_modules(node)}
         graph[name] = {
-            other for other in names for target in wanted
-            if other != name and (target == other or target.startswith(other + "."))
+            other
+            for other in names
+            for target in wanted
+            if other != name
+            and (target == other or target.startswith(other + "."))
             and not name.startswith(other + ".")
         }
     state: dict[str, int] = {}

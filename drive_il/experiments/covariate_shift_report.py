@@ -35,31 +35,19 @@ def table(result: dict[str, Any]) -> Table:
     """Returns the result at the longest horizon, for the terminal."""
     last = str(result["horizons"][-1])
     shown = Table(
-        "town",
-        "learner",
-        "labels",
-        "eps expert",
-        "eps own",
-        "exponent",
-        "gap absorbing",
-        "gap recoverable",
-        "gap steering only",
-        title=f"cost above the expert's over T = {last} steps, "
-        f"95 % intervals over {result['interval_over']}",
+        *("town", "learner", "eps expert", "eps own", "exponent", "gap"),
+        title=f"absorbing cost above the expert's, T = {last} steps, "
+        f"{result['config']['labels']:,} labels, 95 % over {result['interval_over']}",
     )
     for town, numbers in result["towns"].items():
         for learner, one in numbers["learners"].items():
-            steering = one["forms"]["steering_only"]["absorbing"][last]
             shown.add_row(
                 town,
-                figures.NAMES[learner],
-                f"{one['labels']:,}",
+                learner,
                 f"{one['eps_expert']['value']:.4f}",
                 f"{one['eps_own']['value']:.4f}",
                 slope(one["exponent"]),
                 gap(one["absorbing"][last]),
-                gap(one["recoverable"][last]),
-                gap(steering),
             )
     return shown
 
