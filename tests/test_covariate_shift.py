@@ -150,7 +150,7 @@ def test_configs_that_cannot_work_are_refused() -> None:
     with pytest.raises(ValueError, match="labels must be at least 1"):
         experiment.Config(labels=0)
     with pytest.raises(ValueError, match="choose shorter horizons"):
-        work.test_specs("birch", 2, 100_000, 0)
+        work.evaluation_specs("birch", 2, 100_000, 0)
 
 
 def test_full_means_at_least_five_seeds() -> None:

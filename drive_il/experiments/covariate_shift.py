@@ -50,13 +50,13 @@ class Config:
     """at least 5 training seeds, and intervals over seeds and episodes"""
     seed: int = 0
     """of everything random"""
-    labels: int = 10_000
+    labels: int = 40_000
     """expert labels that each learner may use"""
     episodes: int = 60
     """paired drives per town; the bootstrap draws these"""
     horizons: tuple[int, ...] = (25, 50, 100, 200, 400, 800)
     """steps T, 20 a second; prefixes of one rollout of the longest"""
-    gradient_steps: int = 3000
+    gradient_steps: int = 8000
     """of each camera learner, 64 frames each"""
     forks: int = 48
     """forks per learner and town that u is measured by"""
@@ -172,7 +172,7 @@ def _training(config: Config, k: int) -> list[Job]:
     common = {"town": config.town_train, "labels": config.labels, "seed": config.seed + k}
     data = f"demonstrations/{k}"
     jobs = [Job(data, "recording the expert", _JOBS + "demonstrations", common, weight=12)]
-    for learner, weight in (("dagger", 150), ("bc_augmented", 150), ("bc", 110), ("alvinn", 40)):
+    for learner, weight in (("dagger", 250), ("bc_augmented", 240), ("bc", 190), ("alvinn", 60)):
         arguments = common | {"learner": learner, "gradient_steps": config.gradient_steps}
         title = f"training {learner}" + (f", seed {k}" if config.n_seeds > 1 else "")
         name = f"model/{learner}/{k}"
