@@ -98,7 +98,8 @@ def inner(function: F) -> F:
     Numba counts references to arrays at every call, which costs tens of nanoseconds. Such
     a function does not count, and in return may not make, return or keep an array.
     """
-    compiled = numba.njit(nogil=True, error_model="numpy", _nrt=False, forceinline=True)(function)
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "forceinline": True}
+    compiled = numba.njit(**options, _nrt=False)(function)
     return cast(F, compiled)
 
 

@@ -47,6 +47,6 @@ def uniform(seed: Ints, step: Ints, purpose: str, n: int = 1) -> Floats:
 
 
 def derive_seed(seed: int, *path: str | int) -> int:
-    """Returns a new 63-bit seed for a named part of a run, e.g. derive_seed(7, "train", 3)."""
+    """Makes a new 63-bit seed for a named part of a run, such as (7, "train", 3)."""
     words = [seed & 0xFFFFFFFF, seed >> 32, *(purpose_key(str(part)) for part in path)]
     return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -241,7 +241,8 @@ class _Training:
             config.fit, n_steps=self.gradient_steps // DAGGER_ROUNDS, n_threads=1, device="cpu"
         )
         config = replace(config, fit=fit, n_validation=VALIDATION_DRIVES)
-        specs = demonstration_specs(self.town, self.labels, derive_seed(self.seed, "dagger"))
+        enough = self.labels + 2 * VALIDATION_DRIVES * DRIVE_STEPS
+        specs = demonstration_specs(self.town, enough, derive_seed(self.seed, "dagger"))
         specs = [replace(spec, max_steps=config.validation_steps) for spec in specs]
         first = _first(episodes, self.labels // DAGGER_ROUNDS)
         return dagger.train(

@@ -28,7 +28,14 @@ def ground_depth(height: float, look_z: float) -> float:
 
 @kernels.inner
 def _classify_run(
-    ground: Any, frame: Any, class_tags: Ints, rays: Floats, first: int, last: int, depth: Floats, tags: Ints
+    ground: Any,
+    frame: Any,
+    class_tags: Ints,
+    rays: Floats,
+    first: int,
+    last: int,
+    depth: Floats,
+    tags: Ints,
 ) -> None:
     x0, y0 = frame.x - ground.origin[0], frame.y - ground.origin[1]
     columns, rows = ground.size[0], ground.size[1]

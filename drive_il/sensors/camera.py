@@ -92,7 +92,9 @@ class Camera:
         if out is None:
             out = np.empty(shape, dtype)
         elif out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous:
-            raise ValueError(f"out must be a contiguous {shape} {dtype} array, got {out.shape} {out.dtype}")
+            raise ValueError(
+                f"out must be a contiguous {shape} {dtype} array, got {out.shape} {out.dtype}"
+            )
         self._draw(ego, weather, out)
         return out
 

@@ -270,9 +270,7 @@ def _draw_prisms(
         if box[0] >= box[1] or box[2] >= box[3]:
             continue
         if item.kind == CROWN:
-            _draw_crown(
-                item, kind, frame, lens, light, haze, noise, level, box, rgb, depth, tags
-            )
+            _draw_crown(item, kind, frame, lens, light, haze, noise, level, box, rgb, depth, tags)
         else:
             _draw_box(
                 item, kind, frame, lens, light, haze, level, box, colors, out, rgb, depth, tags

@@ -17,13 +17,14 @@ import os
 import tempfile
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import types as nt
 
 from drive_il import kernels
 from drive_il.datatypes import Floats, Ints
+from drive_il.folders import cache_folder
 from drive_il.maps.network import RoadNetwork
 from drive_il.sensors.surfaces import N_SURFACES, Ground, painted
 
@@ -123,7 +124,14 @@ def _add_cover(planes: Floats, quad: int, x: float, y: float, cover: Floats) -> 
 
 @kernels.inner
 def _lowest_needed(
-    planes: Floats, classes: Ints, entries: Ints, first: int, last: int, x: float, y: float, cover: Floats
+    planes: Floats,
+    classes: Ints,
+    entries: Ints,
+    first: int,
+    last: int,
+    x: float,
+    y: float,
+    cover: Floats,
 ) -> tuple[int, int]:
     """Finds what a cell shows below everything: (its class, first entry painted on it).
 
@@ -138,9 +146,10 @@ def _lowest_needed(
         full = False
         while e > first and classes[entries[e - 1]] == shown:
             e -= 1
-            if _covers(planes, entries[e], x, y, CELL / 2 + _REACH):
-                full = True
-            elif _add_cover(planes, entries[e], x, y, cover) >= 0.98:
+            if (
+                _covers(planes, entries[e], x, y, CELL / 2 + _REACH)
+                or _add_cover(planes, entries[e], x, y, cover) >= 0.98
+            ):
                 full = True
         if full:
             return shown, end
@@ -339,9 +348,7 @@ def _texel(surface: int, white: float, yellow: float) -> int:
     return surface + (8 if yellow > white else 0) + 16 * level
 
 
-@kernels.kernel(
-    nt.void(nt.int64, nt.int64, nt.int32[:, ::1], nt.float32[::1], nt.uint8[:, ::1])
-)
+@kernels.kernel(nt.void(nt.int64, nt.int64, nt.int32[:, ::1], nt.float32[::1], nt.uint8[:, ::1]))
 def _build_texels(
     first_tile: int, last_tile: int, cells: Ints, programs: Floats, texels: Ints
 ) -> None:
@@ -368,7 +375,7 @@ def _build_texels(
                     else:
                         white += 1
                 total = _SAMPLES * _SAMPLES if code >= 0 else 1
-                most = counts.argmax()
+                most = int(counts.argmax())
                 if counts[most] == 0:
                     # All paint: the surface below, which a wider texel may show again.
                     most = int(programs[code]) if code >= 0 else _ROAD
@@ -474,7 +481,7 @@ def _cache_file(network: RoadNetwork) -> Path:
     digest = hashlib.sha256(f"{_VERSION} {network.hash}".encode())
     for array in (network.lanes, network.points, network.stop_lines, network.crosswalks):
         digest.update(np.ascontiguousarray(array).tobytes())
-    return kernels.cache_folder() / "ground" / f"{digest.hexdigest()[:24]}.npz"
+    return cache_folder() / "ground" / f"{digest.hexdigest()[:24]}.npz"
 
 
 def _load(path: Path) -> GroundMap | None:

@@ -83,7 +83,15 @@ clouds by tan(elevation)."""
 N_BOOK = 5
 
 TEXTURES = nt.Tuple(
-    (nt.uint8[::1], nt.int8[::1], nt.float64[:, ::1], nt.float64[::1], nt.int64[::1], nt.uint8[::1], nt.float64[:, ::1])
+    (
+        nt.uint8[::1],
+        nt.int8[::1],
+        nt.float64[:, ::1],
+        nt.float64[::1],
+        nt.int64[::1],
+        nt.uint8[::1],
+        nt.float64[:, ::1],
+    )
 )
 """Clouds, grain; of the ground classes: albedo, how wetness darkens them, grain, tag; how
 the colours of the sky and of the clouds change with tan(elevation)."""
@@ -178,7 +186,9 @@ def _ramp(low: float, high: float, x: float) -> float:
 
 
 @kernels.inner
-def _sky_colors(light: Any, book: Ints, weather: Any, rise: Floats, day: float, dusk: float) -> None:
+def _sky_colors(
+    light: Any, book: Ints, weather: Any, rise: Floats, day: float, dusk: float
+) -> None:
     """Fills the sky table (blue above, pale at the horizon) and the colour of clouds."""
     grey = _ramp(30.0, 100.0, weather.cloudiness)
     wet = min(weather.precipitation / 100.0, 1.0)

@@ -121,7 +121,12 @@ def solids(prisms: Records) -> Solids:
     if not len(items):
         zero = np.zeros(2, np.int64)
         return Solids(
-            items, np.zeros((0, 3), np.float32), np.zeros(2), zero, np.zeros(1, np.int64), np.zeros(1)
+            items,
+            np.zeros((0, 3), np.float32),
+            np.zeros(2),
+            zero,
+            np.zeros(1, np.int64),
+            np.zeros(1),
         )
     xy = np.stack((items["x"], items["y"]), axis=1)
     origin = np.floor(xy.min(axis=0))
@@ -308,9 +313,7 @@ def meet_height(
 
 
 @kernels.inner
-def meet_ellipsoid(
-    ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
-) -> float:
+def meet_ellipsoid(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> float:
     """Meets a ray with the unit sphere; returns where, or -1."""
     a = dx * dx + dy * dy + dz * dz
     b = ox * dx + oy * dy + oz * dz
@@ -376,9 +379,7 @@ def wall_color(wall: int, window: int, eave: int, windows: bool, z: float, high:
 
 
 @kernels.inner
-def crown_color(
-    item: Any, light: Any, grain: Ints, nx: float, ny: float, nz: float
-) -> int:
+def crown_color(item: Any, light: Any, grain: Ints, nx: float, ny: float, nz: float) -> int:
     """Colour of a tree's crown.
 
     Args:

@@ -139,7 +139,7 @@ def _kerbs(network: RoadNetwork, segments: _Segments) -> Painted:
     """A kerb along every edge of a sidewalk that borders a road (or nothing known)."""
     lanes = network.lanes
     is_walk = lanes["type"] == LaneType.SIDEWALK
-    quads = []
+    quads: list[Floats] = []
     for side, sign in (("left", 1.0), ("right", -1.0)):
         neighbour = lanes[side]
         alone = (lanes["left"] < 0) & (lanes["right"] < 0)
@@ -149,9 +149,7 @@ def _kerbs(network: RoadNetwork, segments: _Segments) -> Painted:
         edge = sign * np.stack((segments.half_width[i], segments.half_width[i + 1]), axis=1)
         inner = edge - sign * np.minimum(KERB_WIDTH, 2 * np.abs(edge))
         quads.append(
-            segments.strip(
-                of, np.minimum(edge, inner), np.maximum(edge, inner), *_whole(len(of))
-            )
+            segments.strip(of, np.minimum(edge, inner), np.maximum(edge, inner), *_whole(len(of)))
         )
     corners = np.concatenate(quads)
     return corners, np.full(len(corners), Ground.KERB, np.uint8)
@@ -296,10 +294,8 @@ def _clip(polygon: Floats, normal: Floats, offset: float) -> Floats:
 
 def _crosswalks(network: RoadNetwork) -> Painted:
     """Stripes along the traffic, side by side along the longest edge of each polygon."""
-    quads = []
-    for first, last in zip(
-        network.crosswalk_first[:-1], network.crosswalk_first[1:], strict=True
-    ):
+    quads: list[Floats] = []
+    for first, last in zip(network.crosswalk_first[:-1], network.crosswalk_first[1:], strict=True):
         corners = network.crosswalks[first:last, :2].astype(np.float64)
         if len(corners) > 1 and np.allclose(corners[0], corners[-1]):
             corners = corners[:-1]
