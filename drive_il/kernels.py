@@ -99,7 +99,7 @@ def inner(function: F) -> F:
     a function does not count, and in return may not make, return or keep an array.
     """
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "forceinline": True}
-    compiled = numba.njit(**options, _nrt=False)(function)
+    compiled = numba.njit(**options | {"_nrt": False})(function)
     return cast(F, compiled)
 
 

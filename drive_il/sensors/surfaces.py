@@ -200,7 +200,8 @@ def _marks(network: RoadNetwork, segments: _Segments) -> Painted:
     color_of = np.full(256, Ground.WHITE, np.uint8)
     for color, ground in _CLASS_OF_COLOR.items():
         color_of[color] = ground
-    quads, classes = [np.zeros((0, 4, 2))], [np.zeros(0, np.uint8)]
+    quads: list[Floats] = [np.zeros((0, 4, 2))]
+    classes = [np.zeros(0, np.uint8)]
     for side, sign in (("left", 1.0), ("right", -1.0)):
         of_side = np.flatnonzero(_owned_marks(lanes, side)[segments.lane])
         kind = points[f"{side}_mark"][segments.start[of_side]]
@@ -317,7 +318,7 @@ def _crosswalks(network: RoadNetwork) -> Painted:
                 continue
             t, n = stripe @ along, stripe @ across
             box = [(t.min(), n.min()), (t.max(), n.min()), (t.max(), n.max()), (t.min(), n.max())]
-            quads.append([u * along + v * across for u, v in box])
+            quads.append(np.array([u * along + v * across for u, v in box]))
     corners = np.array(quads, np.float64).reshape(-1, 4, 2)
     return corners, np.full(len(corners), Ground.WHITE, np.uint8)
 
