@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from drive_il.actors import WALKER
 from drive_il.dataset import Dataset, EpisodeWriter
 from drive_il.datatypes import (
     CONTROL,
@@ -18,6 +19,7 @@ from drive_il.datatypes import (
     Route,
     default_weather,
     nan_control,
+    no_events,
 )
 
 N_EPISODES, N_STEPS = 6, 500
@@ -61,6 +63,10 @@ def made_up(seed: int) -> Episode:
         info={},
         outcome=Outcome.TRUNCATED,
         dt=0.05,
+        vehicles=np.zeros((N_STEPS + 1, 0), VEHICLE),
+        walkers=np.zeros((N_STEPS + 1, 0), WALKER),
+        lights=np.zeros((N_STEPS + 1, 0), np.uint8),
+        events=no_events(N_STEPS + 1),
     )
 
 

@@ -26,6 +26,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import drive_il
+from drive_il.actors import (
+    EVENTS,
+    ROUTE_STOP,
+    WALKER,
+    ActorKind,
+    Mover,
+    ScenarioSpec,
+    Spawn,
+    Traffic,
+)
 from drive_il.datatypes import (
     CONTROL,
     PROGRESS,
@@ -41,12 +51,13 @@ from drive_il.datatypes import (
     Start,
 )
 
-FORMAT = 1
+FORMAT = 2
 """version of this layout"""
 ROWS_PER_GROUP = 128
 """rows that are read together"""
 _KEY = b"drive_il"
-_STATES = {"ego": VEHICLE, "progress": PROGRESS, "weather": WEATHER}
+_STATES = {"ego": VEHICLE, "progress": PROGRESS, "weather": WEATHER, "events": EVENTS}
+_AROUND = {"vehicles": VEHICLE, "walkers": WALKER}
 _CONTROLS = {"control": "control", "policy": "policy_control", "expert": "expert_control"}
 
 
@@ -55,6 +66,7 @@ def episode_id(spec: EpisodeSpec) -> str:
     route = spec.route
     digest = hashlib.sha256()
     facts = [route.id, route.town, spec.seed, spec.max_steps, asdict(spec.start)]
+    facts += [asdict(spec.traffic), [asdict(scenario) for scenario in route.scenarios]]
     digest.update(json.dumps(facts).encode())
     for part in (route.points, route.weathers, np.asarray(route.weather_at)):
         digest.update(np.ascontiguousarray(part).tobytes())
@@ -78,6 +90,7 @@ def write(episode: Episode, path: Path, facts: Mapping[str, Any] | None = None) 
         "labels": episode.labels,
         "outcome": episode.outcome.name,
         "dt": episode.dt,
+        "slot": episode.slot,
         "spec": _pack_spec(episode.spec),
         "arrays": arrays,
         "versions": {
@@ -138,6 +151,12 @@ def _columns(episode: Episode) -> tuple[dict[str, Any], dict[str, Any]]:
     for prefix, attribute in _CONTROLS.items():
         for field in CONTROL.names or ():
             add(f"{prefix}.{field}", getattr(episode, attribute)[field])
+    for name in _AROUND:
+        actors: Records = getattr(episode, name)
+        if actors.shape[1]:  # one row of bytes per state
+            add(name, np.ascontiguousarray(actors).view(np.uint8).reshape(n_states, -1))
+    if episode.lights.shape[1]:
+        add("lights", episode.lights)
     add("who", episode.who)
     add("asked", episode.asked)
     for name, value in episode.observations.items():
@@ -258,6 +277,7 @@ class EpisodeFile:
             seed=packed["seed"],
             max_steps=packed["max_steps"],
             start=Start(**packed["start"]),
+            traffic=_unpack_traffic(packed["traffic"]),
         )
 
     def load(self, route: Route | None = None) -> Episode:
@@ -269,6 +289,12 @@ class EpisodeFile:
             attribute: self.records(prefix, CONTROL, columns)[:n_steps]
             for prefix, attribute in _CONTROLS.items()
         }
+        around = {
+            name: np.ascontiguousarray(columns[name]).view(dtype)
+            if name in columns
+            else np.zeros((n_steps + 1, 0), dtype)
+            for name, dtype in _AROUND.items()
+        }
         try:
             return Episode(
                 spec=self.spec(route),
@@ -278,6 +304,9 @@ class EpisodeFile:
                 info={k: v[:n_steps] for k, v in _with_prefix("info.", columns).items()},
                 outcome=Outcome[self.header["outcome"]],
                 dt=self.header["dt"],
+                lights=columns.get("lights", np.zeros((n_steps + 1, 0), np.uint8)),
+                slot=self.header["slot"],
+                **around,
                 **states,
                 **controls,
             )
@@ -310,6 +339,7 @@ def _pack_spec(spec: EpisodeSpec) -> dict[str, Any]:
         "seed": spec.seed,
         "max_steps": spec.max_steps,
         "start": asdict(spec.start),
+        "traffic": asdict(spec.traffic),
         "route": {
             "id": route.id,
             "town": route.town,
@@ -319,6 +349,8 @@ def _pack_spec(spec: EpisodeSpec) -> dict[str, Any]:
             "n_weathers": len(route.weathers),
             "weathers": _pack(route.weathers),
             "weather_at": _pack(np.asarray(route.weather_at, np.float64)),
+            "stops": _pack(route.stops),
+            "scenarios": [asdict(scenario) for scenario in route.scenarios],
         },
     }
 
@@ -331,7 +363,17 @@ def _unpack_route(packed: dict[str, Any]) -> Route:
         keypoints=_unpack(packed["keypoints"], np.dtype("f8")).reshape(-1, 3),
         weathers=_unpack(packed["weathers"], WEATHER),
         weather_at=_unpack(packed["weather_at"], np.dtype("f8")),
+        stops=_unpack(packed["stops"], ROUTE_STOP),
+        scenarios=tuple(ScenarioSpec(**scenario) for scenario in packed["scenarios"]),
     )
+
+
+def _unpack_traffic(packed: dict[str, Any]) -> Traffic:
+    spawns = tuple(
+        Spawn(**spawn | {"kind": ActorKind(spawn["kind"]), "mover": Mover(spawn["mover"])})
+        for spawn in packed["spawns"]
+    )
+    return Traffic(**packed | {"spawns": spawns})
 
 
 def _pack(values: Array) -> str:

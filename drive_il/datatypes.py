@@ -13,10 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from drive_il.actors import EVENTS, ROUTE_STOP, WALKER, ScenarioSpec, Traffic
 
 Records = npt.NDArray[np.void]
 """A structured array; the docstring of each use names its dtype."""
@@ -81,8 +83,19 @@ VEHICLE = np.dtype(
         ("steer", "f8"),  # [-1, 1] as last commanded
         ("length", "f8"),  # [m]
         ("width", "f8"),  # [m]
+        ("height", "f8"),  # [m]
+        ("rear_wheelbase", "f8"),  # [m] from the centre back to the rear axle
+        ("power", "f8"),  # its drive and brakes as a share of the default car's
         ("lane", "i4"),  # index of the driving lane below, -1 when there is none
+        ("lane_s", "f8"),  # [m] along the lane below
         ("off_road", "f8"),  # [m] from the centre to the nearest drivable surface, 0 on it
+        ("id", "i4"),  # 0: an empty slot
+        ("kind", "i4"),  # ActorKind
+        ("mover", "i4"),  # Mover
+        ("lights", "i4"),  # VehicleLight flags
+        ("r", "u1"),  # colour
+        ("g", "u1"),
+        ("b", "u1"),
     ]
 )
 """State of one vehicle. Every field is restored by `World.restore`."""
@@ -103,6 +116,12 @@ PROGRESS = np.dtype(
         ("target_x", "f8"),  # [m] target point, world frame: the next far waypoint
         ("target_y", "f8"),
         ("next_command", "i4"),  # Command of the target point
+        ("stop", "i4"),  # index of the next stop line among its route's stops; past them all: count
+        ("stop_distance", "f8"),  # [m] from the front bumper to that line, infinite when none
+        ("stop_kind", "i4"),  # SignalKind of that line, 0 when none
+        ("stop_signal", "i4"),  # its index into signals, -1 when none
+        ("stop_light", "i4"),  # LightState of that line, OFF where it is no light
+        ("stop_served", "?"),  # the ego has halted at it, as its stop sign demands
         ("standing", "f8"),  # [s] for which the ego has stood still (speed < 0.1 m/s)
         ("completed", "?"),  # the end of the route was reached
     ]
@@ -163,6 +182,8 @@ class Route:
         keypoints: the sparse points it was planned through, (N, 3) [m].
         weathers: keyframes, (M,) WEATHER; empty means the default weather.
         weather_at: [%] of the route at which each keyframe holds, (M,).
+        stops: stop lines along it, by s, (S,) ROUTE_STOP.
+        scenarios: what is to happen along it.
     """
 
     id: str
@@ -171,6 +192,8 @@ class Route:
     keypoints: Floats
     weathers: Records = field(default_factory=lambda: np.zeros(0, WEATHER))
     weather_at: Floats = field(default_factory=lambda: np.zeros(0))
+    stops: Records = field(default_factory=lambda: np.zeros(0, ROUTE_STOP))
+    scenarios: tuple[ScenarioSpec, ...] = ()
 
     @property
     def length(self) -> float:
@@ -186,11 +209,66 @@ class RouteTable:
         points: (N,) ROUTE_POINT, route after route.
         first: index of each route's first point, (R,) int32.
         count: number of points of each route, (R,) int32.
+        stops: (M,) ROUTE_STOP, route after route.
+        stop_first: index of each route's first stop, (R,) int32.
+        stop_count: number of stops of each route, (R,) int32.
     """
 
     points: Records
     first: Ints
     count: Ints
+    stops: Records
+    stop_first: Ints
+    stop_count: Ints
+
+
+@dataclass(frozen=True)
+class Actors:
+    """Who else is there, in W worlds, and which of their vehicles the B egos are.
+
+    Attributes:
+        vehicles: (W, V) VEHICLE, the egos among them; `id` 0 is an empty slot. V may be 0
+            where nobody else was there.
+        walkers: (W, P) WALKER; `id` 0 is an empty slot.
+        lights: LightState of each of the map's signals, (W, S) uint8; S may be 0.
+        world: which world each ego is in, (B,) int32.
+        slot: which of its vehicles is the ego, (B,) int32.
+    """
+
+    vehicles: Records
+    walkers: Records
+    lights: Ints
+    world: Ints
+    slot: Ints
+
+    def take(self, rows: Ints) -> Actors:
+        """Returns a copy in which each of these egos has a world of its own."""
+        world = self.world[rows]
+        return Actors(
+            self.vehicles[world],
+            self.walkers[world],
+            self.lights[world],
+            np.arange(len(world), dtype=np.int32),
+            self.slot[rows],
+        )
+
+
+def no_actors(n_rows: int) -> Actors:
+    """Returns empty surroundings for B egos."""
+    return Actors(
+        np.zeros((n_rows, 0), VEHICLE),
+        np.zeros((n_rows, 0), WALKER),
+        np.zeros((n_rows, 0), np.uint8),
+        np.arange(n_rows, dtype=np.int32),
+        np.zeros(n_rows, np.int32),
+    )
+
+
+def no_events(n_rows: int) -> Records:
+    """Returns what an uneventful step reports, (n_rows,) EVENTS."""
+    events = np.zeros(n_rows, EVENTS)
+    events["red_light"] = events["stop_sign"] = -1
+    return events
 
 
 @dataclass(frozen=True)
@@ -208,6 +286,8 @@ class Scene:
         seed: episode seeds, (B,) uint64; noise is keyed by (seed, step, purpose).
         routes: what `progress["route"]` and `progress["index"]` point into.
         dt: step length [s].
+        actors: who else is there.
+        events: what happened in the last step, (B,) EVENTS.
     """
 
     ego: Records
@@ -217,6 +297,8 @@ class Scene:
     seed: Ints
     routes: RouteTable
     dt: float
+    actors: Actors
+    events: Records
 
     @property
     def n_rows(self) -> int:
@@ -233,6 +315,8 @@ class Scene:
             self.seed[rows],
             self.routes,
             self.dt,
+            self.actors.take(rows),
+            self.events[rows],
         )
 
 
@@ -262,12 +346,14 @@ class EpisodeSpec:
         seed: decides coins and noise.
         max_steps: horizon T; the episode is truncated there.
         start: where it starts.
+        traffic: what else is on the road.
     """
 
     route: Route
     seed: int = 0
     max_steps: int = 2000
     start: Start = Start()
+    traffic: Traffic = Traffic()
 
     def __post_init__(self) -> None:
         if self.max_steps < 1:
@@ -296,6 +382,11 @@ class Episode:
         info: per-step extras of the policy, (T, ...).
         outcome: how it ended.
         dt: step length [s].
+        vehicles: (T + 1, V) VEHICLE of its world, V = 0 where the ego was alone.
+        walkers: (T + 1, P) WALKER.
+        lights: (T + 1, S) uint8 of LightState, S = 0 where none ran.
+        events: (T + 1,) EVENTS, of the step that led to each state.
+        slot: which of the vehicles is the ego.
     """
 
     spec: EpisodeSpec
@@ -311,6 +402,11 @@ class Episode:
     info: Mapping[str, Array]
     outcome: Outcome
     dt: float
+    vehicles: Records
+    walkers: Records
+    lights: Ints
+    events: Records
+    slot: int = 0
 
     def __post_init__(self) -> None:
         n_steps = len(self.control)
@@ -424,93 +520,3 @@ class ObservationSpec:
     """bird's-eye raster: `birdview` (B, C, H, W) uint8"""
     state: bool = False
     """privileged state vector: `state` (B, F) float32"""
-
-
-class World(Protocol):
-    """B worlds on one map, stepped together."""
-
-    @property
-    def n_rows(self) -> int:
-        """B."""
-        ...
-
-    @property
-    def scene(self) -> Scene:
-        """The present, as views that the next step overwrites."""
-        ...
-
-    def reset(self, rows: Ints, specs: list[EpisodeSpec]) -> None:
-        """Starts one episode in each of these rows."""
-        ...
-
-    def step(self, control: Records) -> None:
-        """Drives every row by one step of dt; `control` is (B,) CONTROL."""
-        ...
-
-    def snapshot(self, rows: Ints) -> Any:
-        """Copies the full state of these rows."""
-        ...
-
-    def restore(self, snapshot: Any, rows: Ints) -> None:
-        """Puts a snapshot into these rows, which may be others than it was taken from."""
-        ...
-
-
-class Observer(Protocol):
-    """Turns Scene rows into what a policy may see."""
-
-    @property
-    def spec(self) -> ObservationSpec:
-        """The sensors."""
-        ...
-
-    def observe(self, scene: Scene, rows: Ints) -> Observation:
-        """Returns named arrays with len(rows) leading rows."""
-        ...
-
-
-class Policy(Protocol):
-    """observation -> control. All memory lives in `state`, never on self."""
-
-    def initial_state(self, n_rows: int) -> State:
-        """Returns the memory before the first step, with n_rows leading rows."""
-        ...
-
-    def act(self, observation: Observation, state: State) -> tuple[Records, State, State]:
-        """Returns (control (B,) CONTROL, new state, info)."""
-        ...
-
-
-class Expert(Protocol):
-    """Labels any Scene, in any order: no memory beyond what the Scene shows."""
-
-    def control(self, scene: Scene) -> Records:
-        """Returns what the expert would do in each row, (B,) CONTROL."""
-        ...
-
-
-class Query(Protocol):
-    """Meters expert labels: one per row and step, peeks included."""
-
-    def __call__(self, rows: Ints) -> Records:
-        """Returns expert controls of these rows, (len(rows),) CONTROL."""
-        ...
-
-
-class Gate(Protocol):
-    """Decides who drives this step and who is asked for a label."""
-
-    def initial_memory(self, n_rows: int) -> State:
-        """Returns the memory before the first step."""
-        ...
-
-    def decide(
-        self,
-        memory: State,
-        scene: Scene,
-        observation: Observation,
-        control: Records,
-        query: Query,
-    ) -> tuple[State, Ints, Bools]:
-        """Returns (memory, who (B,) uint8 of `Who`, ask (B,) bool)."""
-        ...

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drive_il.datatypes import Bools, Ints, Observation, Query, Records, Scene, State, Who
+from drive_il.datatypes import Bools, Ints, Observation, Records, Scene, State, Who
+from drive_il.protocols import Query
 from drive_il.randomness import uniform
 
 

@@ -12,31 +12,29 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from drive_il.actors import LightState
 from drive_il.datatypes import (
     CONTROL,
+    Actors,
     Array,
     Bools,
     Episode,
     EpisodeSpec,
-    Expert,
-    Gate,
     Ints,
     Observation,
-    Observer,
     Outcome,
-    Policy,
     Records,
     RouteTable,
     Scene,
     State,
     Who,
-    World,
     check_control,
     nan_control,
 )
+from drive_il.protocols import Expert, Gate, Observer, Policy, World
 from drive_il.rollout_log import Log
 
-_ON_STATES = ("ego", "progress", "weather")
+_ON_STATES = ("ego", "progress", "weather", "vehicles", "walkers", "lights", "events")
 _ON_STEPS = ("control", "policy_control", "expert_control", "who", "asked")
 
 
@@ -155,16 +153,33 @@ def scene_of(episode: Episode) -> Scene:
     """
     progress = episode.progress.copy()
     progress["route"] = 0
-    points = np.ascontiguousarray(episode.spec.route.points)
+    route = episode.spec.route
+    points, stops = np.ascontiguousarray(route.points), np.ascontiguousarray(route.stops)
     n_states = len(episode.ego)
+    zero = np.zeros(1, np.int32)
     return Scene(
         ego=episode.ego.copy(),
         progress=progress,
         weather=episode.weather.copy(),
         step=np.arange(n_states, dtype=np.int64),
         seed=np.full(n_states, episode.spec.seed, np.uint64),
-        routes=RouteTable(points, np.zeros(1, np.int32), np.full(1, len(points), np.int32)),
+        routes=RouteTable(
+            points,
+            zero,
+            np.full(1, len(points), np.int32),
+            stops,
+            zero,
+            np.full(1, len(stops), np.int32),
+        ),
         dt=episode.dt,
+        actors=Actors(
+            episode.vehicles.copy(),
+            episode.walkers.copy(),
+            episode.lights.copy(),
+            np.arange(n_states, dtype=np.int32),
+            np.full(n_states, episode.slot, np.int32),
+        ),
+        events=episode.events.copy(),
     )
 
 
@@ -354,8 +369,14 @@ class _Run:
 
     def _record_states(self) -> None:
         scene = self.pieces.world.scene
-        values = {"ego": scene.ego, "progress": scene.progress, "weather": scene.weather}
+        values = {
+            "ego": scene.ego,
+            "progress": scene.progress,
+            "weather": scene.weather,
+            "events": scene.events,
+        }
         self._log.write(self._tick, values)
+        self._log.write(self._tick, _surroundings(scene))
 
     def _observe(self, rows: Ints) -> None:
         """Observes some rows; those never observed at this tick hold zeros."""
@@ -397,7 +418,7 @@ class _Run:
     def _episode(self, row: int, outcome: Outcome) -> Episode:
         n_steps = self._tick - int(self._since[row])
         whole = self._log.cut(row, int(self._since[row]), self._tick)
-        empty = nan_control(0)
+        empty, slot = nan_control(0), int(self.pieces.world.scene.actors.slot[row])
         control = whole.get("control", empty)
         return Episode(
             spec=self.specs[int(self.spec[row])],
@@ -413,6 +434,11 @@ class _Run:
             info={name: value[:n_steps] for name, value in _named(whole, "info.").items()},
             outcome=outcome,
             dt=self.pieces.world.scene.dt,
+            vehicles=_used(whole["vehicles"], alone=1),
+            walkers=_used(whole["walkers"], alone=0),
+            lights=_running(whole["lights"]),
+            events=whole["events"],
+            slot=slot,
         )
 
     def _refill(self, rows: Ints) -> None:
@@ -456,6 +482,27 @@ class _Meter:
         assert self._expert is not None, "drive() has checked that a gate has an expert"
         self.labels[rows] = self._expert.control(_rows_of(self._scene, rows))
         self.asked[rows] = True
+
+
+def _surroundings(scene: Scene) -> dict[str, Array]:
+    """Returns what is around each ego, one item per row."""
+    actors = scene.actors
+    parts = {"vehicles": actors.vehicles, "walkers": actors.walkers, "lights": actors.lights}
+    if len(actors.vehicles) == scene.n_rows:  # one ego per world: no copy needed
+        return parts
+    return {name: array[actors.world] for name, array in parts.items()}
+
+
+def _used(actors: Records, alone: int) -> Records:
+    """Leaves out the slots that nobody was in; all of them when no more than `alone` were."""
+    slots = np.flatnonzero((actors["id"] != 0).any(axis=0))
+    n_used = int(slots[-1]) + 1 if len(slots) else 0
+    return actors[:, : n_used if n_used > alone else 0]
+
+
+def _running(lights: Ints) -> Ints:
+    """Leaves out lights that were off all the time."""
+    return lights if (lights != LightState.OFF).any() else lights[:, :0]
 
 
 def _rows_of(scene: Scene, rows: Ints) -> Scene:

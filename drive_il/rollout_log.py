@@ -25,9 +25,11 @@ class Log:
     def slot(self, tick: int, name: str, like: Array) -> Array:
         """Returns the (B, ...) place of one quantity at one tick, zeros at first."""
         block = self._blocks.setdefault(tick // _BLOCK, {})
+        shape = (_BLOCK, self._n_rows, *like.shape[1:])
         if name not in block:
-            shape = (_BLOCK, self._n_rows, *like.shape[1:])
             block[name] = np.zeros(shape, like.dtype)
+        elif block[name].shape != shape:  # a world has made room for more actors
+            block[name] = _widened(block[name], shape)
         place: Array = block[name][tick % _BLOCK]
         return place
 
@@ -43,7 +45,8 @@ class Log:
         names = [name for number in numbers for name in self._blocks[number]]
         whole = {}
         for name in dict.fromkeys(names):
-            like = next(self._blocks[n][name] for n in numbers if name in self._blocks[n])
+            found = [self._blocks[n][name] for n in numbers if name in self._blocks[n]]
+            like = max(found, key=lambda array: array.shape[2:3])
             # Filled piece by piece: joining records field by field is slow.
             whole[name] = np.zeros((last - first + 1, *like.shape[2:]), like.dtype)
             for number in numbers:
@@ -51,10 +54,20 @@ class Log:
                     low = max(first - number * _BLOCK, 0)
                     high = min(last - number * _BLOCK, _BLOCK - 1) + 1
                     at = number * _BLOCK + low - first
-                    whole[name][at : at + high - low] = self._blocks[number][name][low:high, row]
+                    part = self._blocks[number][name][low:high, row]
+                    if part.ndim > 1:
+                        whole[name][at : at + high - low, : part.shape[1]] = part
+                    else:
+                        whole[name][at : at + high - low] = part
         return whole
 
     def forget(self, before: int) -> None:
         """Drops the blocks that end before a tick."""
         for number in [n for n in self._blocks if (n + 1) * _BLOCK <= before]:
             del self._blocks[number]
+
+
+def _widened(array: Array, shape: tuple[int, ...]) -> Array:
+    wider = np.zeros(shape, array.dtype)
+    wider[:, :, : array.shape[2]] = array
+    return wider

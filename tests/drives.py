@@ -20,11 +20,13 @@ from drive_il.datatypes import (
     Outcome,
     Records,
     Route,
-    RouteTable,
     Scene,
     State,
     default_weather,
+    no_actors,
+    no_events,
 )
+from drive_il.maps.routes import make_table
 
 
 def make_route(
@@ -100,8 +102,10 @@ def make_scene(n_rows: int, seed: Ints | int = 1, step: Ints | int = 0) -> Scene
         default_weather(n_rows),
         np.broadcast_to(np.asarray(step, np.int64), n_rows),
         np.broadcast_to(np.asarray(seed, np.uint64), n_rows),
-        RouteTable(np.zeros(2, ROUTE_POINT), np.zeros(1, np.int32), np.full(1, 2, np.int32)),
+        make_table([Route("origin", "straight", np.zeros(2, ROUTE_POINT), np.zeros((2, 3)))]),
         0.05,
+        no_actors(n_rows),
+        no_events(n_rows),
     )
 
 

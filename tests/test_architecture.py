@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "drive_il"
-BOTTOM = {"datatypes", "geometry", "randomness", "kernels", "steering", "folders"}
+BOTTOM = {
+    "actors",
+    "datatypes",
+    "folders",
+    "geometry",
+    "kernels",
+    "protocols",
+    "randomness",
+    "steering",
+}
 EVERYTHING = {"*"}
 MAY_IMPORT: dict[str, set[str]] = {
     "handedness": set(),

@@ -14,7 +14,6 @@ from drive_il.datatypes import (
     Ints,
     Observation,
     ObservationSpec,
-    Policy,
     Scene,
     Start,
     Who,
@@ -25,6 +24,7 @@ from drive_il.gates import ExpertDrives
 from drive_il.learners import dagger
 from drive_il.maps.routes import plan
 from drive_il.networks import DrivingPolicy, NetworkConfig, driving_network
+from drive_il.protocols import Policy
 from drive_il.rollout import drive
 from drive_il.sim.world import World
 from tests.roads import ring_road

@@ -13,7 +13,6 @@ from drive_il.datatypes import (
     Ints,
     Observation,
     Outcome,
-    Query,
     Records,
     Scene,
     Start,
@@ -22,6 +21,7 @@ from drive_il.datatypes import (
 )
 from drive_il.experts.planner import Planner
 from drive_il.gates import AskAlways, ExpertDrives, Mixture
+from drive_il.protocols import Query
 from drive_il.rollout import Step, drive, scene_of
 from drive_il.sim import World
 from tests.drives import PoseObserver, Wobbly, assert_same, completed, make_route, specs_on

@@ -54,7 +54,7 @@ def state(scene: Scene) -> bytes:
     """Every bit of a scene, the route's place in the table aside."""
     progress = scene.progress.copy()
     progress["route"] = 0
-    arrays = (scene.ego, progress, scene.weather, scene.step, scene.seed)
+    arrays = (scene.ego, progress, scene.weather, scene.step, scene.seed, scene.events)
     return b"".join(array.tobytes() for array in arrays)
 
 

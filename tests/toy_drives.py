@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from drive_il.actors import WALKER
 from drive_il.datatypes import (
     CONTROL,
     PROGRESS,
@@ -16,6 +17,7 @@ from drive_il.datatypes import (
     Route,
     default_weather,
     nan_control,
+    no_events,
 )
 
 
@@ -67,4 +69,8 @@ def demonstration(observations: dict[str, Array], steer: Floats, seed: int = 0) 
         info={},
         outcome=Outcome.TRUNCATED,
         dt=0.05,
+        vehicles=np.zeros((n_steps + 1, 0), VEHICLE),
+        walkers=np.zeros((n_steps + 1, 0), WALKER),
+        lights=np.zeros((n_steps + 1, 0), np.uint8),
+        events=no_events(n_steps + 1),
     )

@@ -10,19 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from drive_il.datatypes import (
-    Episode,
-    EpisodeSpec,
-    Expert,
-    Observer,
-    Outcome,
-    Policy,
-    Route,
-    World,
-)
+from drive_il.datatypes import Episode, EpisodeSpec, Outcome, Route
 from drive_il.evaluation.criteria import route_ended
 from drive_il.evaluation.results import provenance
 from drive_il.gates import ExpertDrives
+from drive_il.protocols import Expert, Observer, Policy, World
 from drive_il.randomness import derive_seed
 from drive_il.rollout import Listener, drive
 

@@ -21,7 +21,6 @@ from drive_il.dataset import Dataset, EpisodeWriter
 from drive_il.datatypes import (
     Episode,
     EpisodeSpec,
-    Expert,
     Floats,
     ObservationSpec,
     Records,
@@ -37,6 +36,7 @@ from drive_il.maps import library, suites
 from drive_il.maps.network import RoadNetwork
 from drive_il.maps.planning import RoutePlanner
 from drive_il.maps.routes import plan_record
+from drive_il.protocols import Expert
 from drive_il.randomness import derive_seed, uniform
 from drive_il.rollout import Step, Stop, drive, scene_of
 from drive_il.sensors.observer import SceneObserver

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from drive_il.dataset import EpisodeWriter, stray_files
-from drive_il.datatypes import EpisodeSpec, Expert, Observer, Route, Start, World
+from drive_il.datatypes import EpisodeSpec, Route, Start
 from drive_il.evaluation.criteria import route_ended
 from drive_il.evaluation.results import provenance
 from drive_il.gates import ExpertDrives
+from drive_il.protocols import Expert, Observer, World
 from drive_il.randomness import derive_seed
 from drive_il.rollout import Step, drive
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import drive_il
-from drive_il.datatypes import CameraSpec, ObservationSpec, Policy
+from drive_il.datatypes import CameraSpec, ObservationSpec
+from drive_il.protocols import Policy
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -28,17 +28,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
-from drive_il.datatypes import (
-    Episode,
-    EpisodeSpec,
-    Expert,
-    Ints,
-    Observer,
-    Outcome,
-    Scene,
-    Start,
-    World,
-)
+from drive_il.datatypes import Episode, EpisodeSpec, Ints, Outcome, Scene, Start
 from drive_il.fit import (
     ArrayBatches,
     FitConfig,
@@ -56,6 +46,7 @@ from drive_il.networks import (
     driving_loss,
     driving_network,
 )
+from drive_il.protocols import Expert, Observer, World
 from drive_il.randomness import derive_seed
 from drive_il.rollout import drive
 

@@ -366,6 +366,9 @@ def settle(ground: Ground, ego: np.record) -> None:
     ego.lane = lane
     ego.off_road = distance
     if segment >= 0:
+        points = ground[4]
+        t, _ = project(points, segment, ego.x, ego.y)
+        ego.lane_s = points[segment, 2] + t * (points[segment + 1, 2] - points[segment, 2])
         z, slope_x, slope_y = height_and_slope(ground, segment, ego.x, ego.y)
         ego.z = z
         ego.pitch = math.atan(slope_x * math.cos(ego.heading) + slope_y * math.sin(ego.heading))

@@ -22,7 +22,9 @@ import numpy as np
 from numba import types as nt
 
 from drive_il import kernels
+from drive_il.actors import LightState
 from drive_il.datatypes import PROGRESS, ROUTE_POINT, VEHICLE, Floats, Ints, Records, RouteTable
+from drive_il.maps.network import SignalKind
 
 _STANDING_SPEED = 0.1  # [m/s] below this the ego stands, as in the leaderboard's blocked test
 _TARGET_MIN = 7.5  # [m] nearer waypoints count as reached, as agents of the leaderboard do
@@ -30,6 +32,11 @@ _TARGET_MAX = 50.0  # [m] the leaderboard keeps a waypoint at least this often
 _GOAL_RADIUS = 10.0  # [m] from the goal, to complete the route
 _GOAL_FRACTION = 0.99  # of the route length, to complete the route
 _GOAL_DISTANCE = 1.0  # [m] before the end, to complete a route shorter than 100 m
+_TAIL = 0.8  # share of the half length behind the centre that must be past a stop line
+_SERVED_FROM = 4.0  # [m] from the front to the line: a halt nearer than this serves a stop sign
+_SERVED_TO = -2.0  # [m] so far may the front stand beyond the line then
+_LIGHT, _STOP_SIGN = int(SignalKind.LIGHT), int(SignalKind.STOP)
+_RED, _OFF = int(LightState.RED), int(LightState.OFF)
 _TWO_PI = 2.0 * math.pi
 
 
@@ -250,8 +257,86 @@ def begin(
     progress.route_length = points[first + count - 1].s
     progress.standing = 0.0
     progress.completed = False
+    progress.stop = 0
+    progress.stop_distance = math.inf
+    progress.stop_kind = 0
+    progress.stop_signal = -1
+    progress.stop_light = _OFF
+    progress.stop_served = False
     advance(ego, progress, points, first, count, 0.0)
     progress.s_max = progress.s
+
+
+@kernels.device
+def meet_stops(
+    ego: np.record,
+    progress: np.record,
+    events: np.record,
+    stops: Records,
+    first: int,
+    count: int,
+    lights: Ints,
+) -> None:
+    """Brings the stop line ahead up to date, and says whether one was run in this step.
+
+    A line is passed when the tail of the ego is (0.8 of its half length behind its centre,
+    as the leaderboard has it); what the light shows then counts.
+
+    Args:
+        ego: VEHICLE record.
+        progress: PROGRESS record, up to date but for its stop line.
+        events: EVENTS record, `red_light` and `stop_sign` are set.
+        stops: all ROUTE_STOPs.
+        first: first stop of this row's route.
+        count: number of its stops; 0 where signals do not bind.
+        lights: LightState of each signal, (S,) uint8.
+    """
+    events.red_light = -1
+    events.stop_sign = -1
+    tail = progress.s - _TAIL * 0.5 * ego.length
+    front = progress.s + 0.5 * ego.length
+    while progress.stop < count and stops[first + progress.stop].s < tail:
+        line = stops[first + progress.stop]
+        if line.kind == _LIGHT and lights[line.signal] == _RED:
+            events.red_light = line.signal
+        elif line.kind == _STOP_SIGN and not progress.stop_served:
+            events.stop_sign = line.signal
+        progress.stop += 1
+        progress.stop_served = False
+    progress.stop_distance = math.inf
+    progress.stop_kind = 0
+    progress.stop_signal = -1
+    progress.stop_light = _OFF
+    if progress.stop < count:
+        line = stops[first + progress.stop]
+        progress.stop_distance = line.s - front
+        progress.stop_kind = line.kind
+        progress.stop_signal = line.signal
+        if line.kind == _LIGHT:
+            progress.stop_light = lights[line.signal]
+        ahead = float(line.s) - front
+        if ego.speed < _STANDING_SPEED and _SERVED_TO < ahead < _SERVED_FROM:
+            progress.stop_served = True
+
+
+@kernels.device
+def begin_stops(
+    ego: np.record, progress: np.record, stops: Records, first: int, count: int
+) -> None:
+    """Starts the stop lines afresh: those behind the ego's front count as passed.
+
+    Args:
+        ego: VEHICLE record.
+        progress: PROGRESS record, begun.
+        stops: all ROUTE_STOPs.
+        first: first stop of this row's route.
+        count: number of its stops.
+    """
+    front = progress.s + 0.5 * ego.length
+    progress.stop = 0
+    progress.stop_served = False
+    while progress.stop < count and stops[first + progress.stop].s < front:
+        progress.stop += 1
 
 
 @kernels.kernel(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from drive_il.actors import ROUTE_STOP
 from drive_il.datatypes import ROUTE_POINT, Floats, Route, RouteTable
 from drive_il.maps.network import RoadNetwork
 from drive_il.maps.planning import RoutePlanner
@@ -91,4 +92,13 @@ def make_table(routes: Sequence[Route]) -> RouteTable:
     first = np.zeros(len(routes), np.int32)
     first[1:] = np.cumsum(count[:-1])
     points = [route.points for route in routes]
-    return RouteTable(np.concatenate(points) if points else np.zeros(0, ROUTE_POINT), first, count)
+    stops = [route.stops for route in routes]
+    stop_count = np.array([len(one) for one in stops], np.int32)
+    return RouteTable(
+        np.concatenate(points) if points else np.zeros(0, ROUTE_POINT),
+        first,
+        count,
+        np.concatenate(stops) if stops else np.zeros(0, ROUTE_STOP),
+        (np.cumsum(stop_count) - stop_count).astype(np.int32),
+        stop_count,
+    )

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from numba import types as nt
 
 from drive_il import kernels
+from drive_il.actors import ROUTE_STOP
 from drive_il.datatypes import (
     ROUTE_POINT,
     WEATHER,
@@ -22,8 +23,11 @@ from drive_il.datatypes import (
 )
 from drive_il.maps.network import RoadNetwork
 
-RouteArrays: TypeAlias = tuple[Records, Ints, Ints, Records, Floats, Ints, Ints]
-"""Points, first and count of each route; keyframes, their place [%], first and count."""
+RouteArrays: TypeAlias = tuple[
+    Records, Ints, Ints, Records, Floats, Ints, Ints, Records, Ints, Ints
+]
+"""Points, first and count of each route; keyframes, their place [%], first and count; stops,
+first and count."""
 
 ROUTES = nt.Tuple(  # type: ignore[no-untyped-call]
     (
@@ -34,9 +38,15 @@ ROUTES = nt.Tuple(  # type: ignore[no-untyped-call]
         nt.float64[::1],
         nt.int32[::1],
         nt.int32[::1],
+        kernels.record(ROUTE_STOP)[::1],
+        nt.int32[::1],
+        nt.int32[::1],
     )
 )
 """Numba type of `RouteArrays`, for a kernel's signature."""
+
+
+_STARTS = ("first", "count", "key_first", "key_count", "stop_first", "stop_count")
 
 
 class _Growing:
@@ -80,9 +90,8 @@ class Routes:
         self._points = _Growing(ROUTE_POINT)
         self._keyframes = _Growing(WEATHER)
         self._keyed_at = _Growing(np.float64)
-        self._starts = {
-            name: _Growing(np.int32) for name in ("first", "count", "key_first", "key_count")
-        }
+        self._stops = _Growing(ROUTE_STOP)
+        self._starts = {name: _Growing(np.int32) for name in _STARTS}
         for route in routes:
             self._enter(route)
         self._publish()
@@ -115,6 +124,9 @@ class Routes:
         order = np.argsort(at, kind="stable")
         self._keyframes.extend(weathers[order])
         self._keyed_at.extend(at[order])
+        self._starts["stop_first"].extend(self._stops.n)
+        self._starts["stop_count"].extend(len(route.stops))
+        self._stops.extend(route.stops)
         self._index[id(route)] = len(self.routes)
         self.routes.append(route)
 
@@ -141,7 +153,8 @@ class Routes:
     def _publish(self) -> None:
         starts = {name: array.items for name, array in self._starts.items()}
         points = self._points.items
-        self.table = RouteTable(points, starts["first"], starts["count"])
+        stops = (self._stops.items, starts["stop_first"], starts["stop_count"])
+        self.table = RouteTable(points, starts["first"], starts["count"], *stops)
         self.arrays: RouteArrays = (
             points,
             starts["first"],
@@ -150,6 +163,7 @@ class Routes:
             self._keyed_at.items,
             starts["key_first"],
             starts["key_count"],
+            *stops,
         )
 
 

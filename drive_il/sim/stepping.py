@@ -8,7 +8,8 @@ import numpy as np
 from numba import types as nt
 
 from drive_il import kernels
-from drive_il.datatypes import CONTROL, PROGRESS, VEHICLE, WEATHER, Ints, Records
+from drive_il.actors import EVENTS
+from drive_il.datatypes import CONTROL, PROGRESS, VEHICLE, WEATHER, Bools, Ints, Records
 from drive_il.maps import lane_queries, progress
 from drive_il.maps.ground import GROUND, Ground
 from drive_il.sim import vehicle
@@ -56,47 +57,80 @@ def first_invalid(first_row: int, last_row: int, control: Records) -> int:
         _PROGRESS,
         _WEATHER,
         nt.int64[::1],
+        kernels.record(EVENTS)[::1],
+        kernels.record(VEHICLE)[:, ::1],
+        nt.uint8[:, ::1],
+        nt.boolean[::1],
         ROUTES,
         GROUND,
         nt.float64,
     )
 )
-def step_rows(
-    first_row: int,
-    last_row: int,
+def step_worlds(
+    first_world: int,
+    last_world: int,
     control: Records,
     egos: Records,
     progresses: Records,
     weathers: Records,
     step: Ints,
+    events: Records,
+    vehicles: Records,
+    lights: Ints,
+    signals: Bools,
     routes: RouteArrays,
     ground: Ground,
     dt: float,
 ) -> None:
-    """Drives rows by one step: vehicle, lane, progress, weather, counter; all in place.
+    """Drives worlds by one step: egos, lanes, progress, weather, counter; all in place.
 
     Args:
-        first_row: of the range.
-        last_row: one past it.
+        first_world: of the range.
+        last_world: one past it.
         control: (B,) CONTROL, valid.
         egos: (B,) VEHICLE.
         progresses: (B,) PROGRESS.
         weathers: (B,) WEATHER.
         step: (B,).
+        events: (B,) EVENTS.
+        vehicles: (W, V) VEHICLE, the egos first.
+        lights: (W, S) LightState.
+        signals: (W,) whether lights and signs bind the egos.
         routes: what the rows' progress points into.
         ground: of the map.
         dt: [s].
     """
-    points, first, count = routes[0], routes[1], routes[2]
-    for row in range(first_row, last_row):
-        ego = egos[row]
-        c = control[row]
-        vehicle.drive(ego, c.throttle, c.brake, c.steer, dt)
-        lane_queries.settle(ground, ego)
-        route = progresses[row].route
-        progress.advance(ego, progresses[row], points, first[route], count[route], dt)
-        keyed_weather(routes, progresses[row], weathers[row])
-        step[row] += 1
+    n_egos = len(egos) // len(vehicles)
+    for world in range(first_world, last_world):
+        for slot in range(n_egos):
+            row = world * n_egos + slot
+            ego = egos[row]
+            c = control[row]
+            vehicle.drive(ego, c.throttle, c.brake, c.steer, dt)
+            lane_queries.settle(ground, ego)
+            vehicles[world, slot] = ego
+            _follow(row, egos, progresses, events, routes, lights[world], signals[world], dt)
+            keyed_weather(routes, progresses[row], weathers[row])
+            step[row] += 1
+
+
+@kernels.device
+def _follow(
+    row: int,
+    egos: Records,
+    progresses: Records,
+    events: Records,
+    routes: RouteArrays,
+    lights: Ints,
+    binding: bool,
+    dt: float,
+) -> None:
+    """Brings the progress of one ego up to date."""
+    ego, progress_ = egos[row], progresses[row]
+    route = progress_.route
+    progress.advance(ego, progress_, routes[0], routes[1][route], routes[2][route], dt)
+    count = routes[9][route] if binding else 0
+    progress.meet_stops(ego, progress_, events[row], routes[7], routes[8][route], count, lights)
 
 
 @kernels.device
@@ -187,6 +221,8 @@ def place_rows(
         lane_queries.settle(ground, ego)
         at = progresses[placement.row]
         progress.begin(ego, at, points, placement.route, low, n, s)
+        route = placement.route
+        progress.begin_stops(ego, at, routes[7], routes[8][route], routes[9][route])
         keyed_weather(routes, at, weathers[placement.row])
 
 

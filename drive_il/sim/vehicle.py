@@ -27,6 +27,7 @@ import numpy as np
 from numba import types as nt
 
 from drive_il import kernels
+from drive_il.actors import Mover
 from drive_il.datatypes import CONTROL, VEHICLE, Floats, Records
 from drive_il.steering import REAR_WHEELBASE, SLIP_RATIO, STEER_GAIN
 
@@ -34,6 +35,10 @@ LENGTH = 4.9
 """of CARLA's default car, bumper to bumper [m]"""
 WIDTH = 2.0
 """of CARLA's default car, without mirrors [m]"""
+HEIGHT = 1.5
+"""of CARLA's default car [m]"""
+COLOR = (90, 20, 24)
+"""of the ego"""
 TIME_CONSTANT = 0.1
 """of throttle, brake and steering actuators [s]"""
 DRIVE_GAIN = 8.594
@@ -134,9 +139,10 @@ def _move(
     sin0, cos0 = slip_of_angle(angles[0])
     sinm, cosm = slip_of_angle(angles[1])
     sin1, cos1 = slip_of_angle(angles[2])
-    turn0 = v0 * sin0 / REAR_WHEELBASE
-    turnm = vm * sinm / REAR_WHEELBASE
-    turn1 = v1 * sin1 / REAR_WHEELBASE
+    rear = ego.rear_wheelbase
+    turn0 = v0 * sin0 / rear
+    turnm = vm * sinm / rear
+    turn1 = v1 * sin1 / rear
     heading = ego.heading
     middle = heading + h / 24.0 * (5.0 * turn0 + 8.0 * turnm - turn1)
     end = heading + h / 6.0 * (turn0 + 4.0 * turnm + turn1)
@@ -172,8 +178,10 @@ def _substep(ego: np.record, throttle: float, brake: float, angle: float, h: flo
     throttle0, brake0, angle0 = ego.throttle, ego.brake, ego.steering_angle
     throttle1 = throttle + (throttle0 - throttle) * full
     brake1 = brake + (brake0 - brake) * full
-    drive = (push(throttle0), push(throttle + (throttle0 - throttle) * half), push(throttle1))
-    brakes = (brake0, brake + (brake0 - brake) * half, brake1)
+    p = ego.power
+    middle_throttle = throttle + (throttle0 - throttle) * half
+    drive = (p * push(throttle0), p * push(middle_throttle), p * push(throttle1))
+    brakes = (p * brake0, p * (brake + (brake0 - brake) * half), p * brake1)
     v0 = ego.speed
     moving, vm, v1 = _speeds(v0, drive, brakes, h)
     if v0 > 0.0 or v1 > 0.0:
@@ -219,7 +227,7 @@ def settle(ego: np.record) -> None:
     """Sets slip and yaw rate from the wheel angle and the speed."""
     sine, cosine = slip_of_angle(ego.steering_angle)
     ego.slip = math.atan2(sine, cosine)
-    ego.yaw_rate = ego.speed * sine / REAR_WHEELBASE
+    ego.yaw_rate = ego.speed * sine / ego.rear_wheelbase
 
 
 @kernels.kernel(
@@ -289,5 +297,10 @@ def standing(n_rows: int) -> Records:
     ego = np.zeros(n_rows, VEHICLE)
     ego["length"] = LENGTH
     ego["width"] = WIDTH
+    ego["height"] = HEIGHT
+    ego["rear_wheelbase"] = REAR_WHEELBASE
+    ego["power"] = 1.0
     ego["lane"] = -1
+    ego["mover"] = int(Mover.CONTROL)
+    ego["r"], ego["g"], ego["b"] = COLOR
     return ego

@@ -1,22 +1,27 @@
 """B worlds on one map, stepped together.
 
-Every row is a world of its own: its result depends on its episode spec and its controls,
-never on B, its row, the other rows or the number of threads.
+Every world is on its own: its result depends on its episode specs and its controls, never
+on how many there are, its place, the other worlds or the number of threads. A row is one
+ego; a world holds one ego unless it is made with more.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from drive_il import kernels
+from drive_il.actors import WALKER, LightState
 from drive_il.datatypes import (
     CONTROL,
     PROGRESS,
+    VEHICLE,
     WEATHER,
+    Actors,
+    Array,
     Bools,
     EpisodeSpec,
     Floats,
@@ -25,6 +30,7 @@ from drive_il.datatypes import (
     Route,
     Scene,
     check_control,
+    no_events,
 )
 from drive_il.maps.ground import ground
 from drive_il.maps.network import RoadNetwork
@@ -42,35 +48,33 @@ class Snapshot:
     Attributes:
         map_hash: of the map it was taken on.
         dt: step length of the world it was taken from [s].
-        ego: (N,) VEHICLE.
-        progress: (N,) PROGRESS.
-        weather: (N,) WEATHER.
-        step: (N,) int64.
-        seed: (N,) uint64.
+        rows: name -> one item per row, (N, ...).
+        worlds: name -> one item per world of these rows, (N / egos, ...).
         routes: route of each row, N long.
     """
 
     map_hash: str
     dt: float
-    ego: Records
-    progress: Records
-    weather: Records
-    step: Ints
-    seed: Ints
+    rows: Mapping[str, Array]
+    worlds: Mapping[str, Array]
     routes: tuple[Route, ...]
 
 
 class World:
-    """B worlds on one map; see `drive_il.datatypes.World` for the contract.
+    """B egos in W worlds on one map; see `drive_il.protocols.World` for the contract.
 
     Args:
         network: the map.
-        n_rows: B.
+        n_rows: B; row r is ego r % egos of world r // egos.
         routes: routes to prepare; others are prepared when an episode first needs them.
         dt: step length, in (0, 0.5] [s].
+        egos: vehicles per world that are driven from outside as rows of their own. What
+            else is in a world is decided by the spec of its first ego, whose reset starts
+            the whole world afresh; the others enter the running world.
 
     Raises:
-        ValueError: for no rows, a dt out of range, or a route of another map.
+        ValueError: for no rows, rows that do not fill their worlds, a dt out of range, or a
+            route of another map.
     """
 
     def __init__(
@@ -79,19 +83,33 @@ class World:
         n_rows: int,
         routes: Sequence[Route] = (),
         dt: float = 0.05,
+        egos: int = 1,
     ) -> None:
         if n_rows < 1:
             raise ValueError(f"a world needs at least one row, got n_rows={n_rows}")
+        if egos < 1 or n_rows % egos:
+            raise ValueError(f"n_rows must be a multiple of egos, got {n_rows} rows, {egos} egos")
         if not 0.0 < dt <= _MAX_DT:
             raise ValueError(f"dt must be in (0, {_MAX_DT}] seconds, got {dt}")
         self.network = network
         self.dt = float(dt)
-        self._n_rows = int(n_rows)
-        self._ego = vehicle.standing(n_rows)
-        self._progress = np.zeros(n_rows, PROGRESS)
-        self._weather = np.zeros(n_rows, WEATHER)
-        self._step = np.zeros(n_rows, np.int64)
-        self._seed = np.zeros(n_rows, np.uint64)
+        self._n_rows, self._egos = int(n_rows), int(egos)
+        self._rows: dict[str, Array] = {
+            "ego": vehicle.standing(n_rows),
+            "progress": np.zeros(n_rows, PROGRESS),
+            "weather": np.zeros(n_rows, WEATHER),
+            "step": np.zeros(n_rows, np.int64),
+            "seed": np.zeros(n_rows, np.uint64),
+            "events": no_events(n_rows),
+        }
+        self._rows["ego"]["id"] = np.arange(n_rows) % egos + 1
+        n_worlds = n_rows // egos
+        self._worlds: dict[str, Array] = {
+            "vehicles": np.zeros((n_worlds, egos), VEHICLE),
+            "walkers": np.zeros((n_worlds, 0), WALKER),
+            "lights": np.full((n_worlds, len(network.signals)), int(LightState.OFF), np.uint8),
+            "signals": np.zeros(n_worlds, np.bool_),
+        }
         self._begun: Bools = np.zeros(n_rows, np.bool_)
         self._all_begun = False
         self._ground = ground(network)
@@ -99,21 +117,35 @@ class World:
         self._bind()
 
     def _bind(self) -> None:
-        """Points the scene and the kernels' arguments at the present route table."""
+        """Points the scene and the kernels' arguments at the present arrays."""
+        rows, worlds = self._rows, self._worlds
+        index = np.arange(self._n_rows, dtype=np.int32)
         self._scene = Scene(
-            self._ego,
-            self._progress,
-            self._weather,
-            self._step,
-            self._seed,
+            rows["ego"],
+            rows["progress"],
+            rows["weather"],
+            rows["step"],
+            rows["seed"],
             self._routes.table,
             self.dt,
+            Actors(
+                worlds["vehicles"],
+                worlds["walkers"],
+                worlds["lights"],
+                index // np.int32(self._egos),
+                index % np.int32(self._egos),
+            ),
+            rows["events"],
         )
         self._arguments = (
-            self._ego,
-            self._progress,
-            self._weather,
-            self._step,
+            rows["ego"],
+            rows["progress"],
+            rows["weather"],
+            rows["step"],
+            rows["events"],
+            worlds["vehicles"],
+            worlds["lights"],
+            worlds["signals"],
             self._routes.arrays,
             self._ground,
             self.dt,
@@ -169,8 +201,9 @@ class World:
             placement["lateral_error"] = start.lateral_error
             placement["heading_error"] = start.heading_error
             placement["speed"] = start.speed
-        self._step[rows] = 0
-        self._seed[rows] = [spec.seed for spec in specs]
+        self._rows["step"][rows] = 0
+        self._rows["seed"][rows] = [spec.seed for spec in specs]
+        self._rows["events"][rows] = no_events(1)
         self._place(placements)
         self._begun[rows] = True
         self._all_begun = bool(self._begun.all())
@@ -203,7 +236,7 @@ class World:
         rows = self._check_rows(rows)
         self._check_begun(rows, "place")
         placements = stepping.placements(rows)
-        placements["route"] = self._progress["route"][rows]
+        placements["route"] = self._rows["progress"]["route"][rows]
         given = {"x": x, "y": y, "heading": heading, "speed": speed}
         if z is not None:
             given["z"] = z
@@ -219,12 +252,14 @@ class World:
             0,
             len(placements),
             placements,
-            self._ego,
-            self._progress,
-            self._weather,
+            self._rows["ego"],
+            self._rows["progress"],
+            self._rows["weather"],
             self._routes.arrays,
             self._ground,
         )
+        rows = placements["row"]
+        self._worlds["vehicles"][rows // self._egos, rows % self._egos] = self._rows["ego"][rows]
 
     def step(self, control: Records) -> None:
         """Drives every row by one step of dt.
@@ -239,13 +274,17 @@ class World:
         if not self._all_begun:
             self._check_begun(np.arange(self._n_rows), "step")
         if control.dtype != CONTROL or control.shape != (self._n_rows,):
-            check_control(control, self._n_rows, self._step)
+            check_control(control, self._n_rows, self._rows["step"])
         if not control.flags.c_contiguous:
             control = np.ascontiguousarray(control)
         if stepping.first_invalid(0, self._n_rows, control) >= 0:
-            check_control(control, self._n_rows, self._step)
+            check_control(control, self._n_rows, self._rows["step"])
         kernels.run(
-            stepping.step_rows, self._n_rows, control, *self._arguments, min_rows=_ROWS_PER_THREAD
+            stepping.step_worlds,
+            self._n_rows // self._egos,
+            control,
+            *self._arguments,
+            min_rows=_ROWS_PER_THREAD,
         )
 
     def snapshot(self, rows: Ints) -> Snapshot:
@@ -256,15 +295,14 @@ class World:
         """
         rows = self._check_rows(rows, distinct=False)
         self._check_begun(rows, "snapshot")
+        worlds = self._worlds_of(rows)
+        routes = self._rows["progress"]["route"][rows]
         return Snapshot(
             map_hash=self.network.hash,
             dt=self.dt,
-            ego=self._ego[rows],
-            progress=self._progress[rows],
-            weather=self._weather[rows],
-            step=self._step[rows],
-            seed=self._seed[rows],
-            routes=tuple(self._routes.routes[i] for i in self._progress["route"][rows]),
+            rows={name: array[rows] for name, array in self._rows.items()},
+            worlds={name: array[worlds] for name, array in self._worlds.items()},
+            routes=tuple(self._routes.routes[i] for i in routes),
         )
 
     def restore(self, snapshot: Snapshot, rows: Ints) -> None:
@@ -276,21 +314,49 @@ class World:
             ValueError: for another number of rows, another map or another dt.
         """
         rows = self._check_rows(rows)
-        if len(rows) != len(snapshot.ego):
-            raise ValueError(f"the snapshot holds {len(snapshot.ego)} rows, got {len(rows)}")
+        if len(rows) != len(snapshot.routes):
+            raise ValueError(f"the snapshot holds {len(snapshot.routes)} rows, got {len(rows)}")
         if snapshot.map_hash != self.network.hash or snapshot.dt != self.dt:
             raise ValueError(
                 f"the snapshot is of map {snapshot.map_hash[:12]} at dt {snapshot.dt} s, "
                 f"this world holds {self.network.hash[:12]} at dt {self.dt} s"
             )
-        self._ego[rows] = snapshot.ego
-        self._progress[rows] = snapshot.progress
-        self._weather[rows] = snapshot.weather
-        self._step[rows] = snapshot.step
-        self._seed[rows] = snapshot.seed
-        self._progress["route"][rows] = [self.prepare(route) for route in snapshot.routes]
+        worlds = self._worlds_of(rows)
+        for name, array in snapshot.rows.items():
+            self._rows[name][rows] = array
+        self._make_room({name: array.shape[1:] for name, array in snapshot.worlds.items()})
+        for name, array in snapshot.worlds.items():
+            _put(self._worlds[name], worlds, array)
+        self._rows["progress"]["route"][rows] = [self.prepare(route) for route in snapshot.routes]
         self._begun[rows] = True
         self._all_begun = bool(self._begun.all())
+
+    def _worlds_of(self, rows: Ints) -> Ints:
+        """Returns the world of each group of rows, which must be whole worlds in order."""
+        if self._egos == 1:
+            return rows
+        order = np.arange(self._egos)
+        n_worlds, rest = divmod(len(rows), self._egos)
+        groups = np.asarray(rows)[: n_worlds * self._egos].reshape(n_worlds, self._egos)
+        if rest or (groups != groups[:, :1] + order).any() or (groups[:, 0] % self._egos).any():
+            raise ValueError(
+                f"worlds of {self._egos} egos are copied whole: give all rows of each world, in "
+                f"order, got rows {rows.tolist()}"
+            )
+        return np.asarray(groups[:, 0] // self._egos)
+
+    def _make_room(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Widens the arrays of the worlds so that items of these shapes fit."""
+        grown = False
+        for name, shape in shapes.items():
+            old = self._worlds[name]
+            if len(shape) and shape[0] > old.shape[1]:
+                wider = np.zeros((old.shape[0], *shape), old.dtype)
+                _put(wider, np.arange(len(old)), old)
+                self._worlds[name] = wider
+                grown = True
+        if grown:
+            self._bind()
 
     def _check_rows(self, rows: Ints, distinct: bool = True) -> Ints:
         rows = np.atleast_1d(np.asarray(rows))
@@ -339,3 +405,12 @@ def _check_speed(speed: float) -> None:
 def _check_finite(name: str, values: Floats) -> None:
     if not np.isfinite(values).all():
         raise ValueError(f"{name} must be finite, got {values[~np.isfinite(values)][0]}")
+
+
+def _put(room: Array, worlds: Ints, items: Array) -> None:
+    """Writes items into worlds; slots that they do not have become empty."""
+    if room.ndim == 1 or room.shape[1] == items.shape[1]:
+        room[worlds] = items
+        return
+    room[worlds] = np.zeros((), room.dtype)
+    room[worlds, : items.shape[1]] = items

@@ -19,17 +19,15 @@ from drive_il.datatypes import (
     Bools,
     Episode,
     EpisodeSpec,
-    Expert,
     Ints,
     Observation,
     ObservationSpec,
-    Query,
     Records,
     Scene,
     State,
     Who,
-    World,
 )
+from drive_il.protocols import Expert, Query, World
 from drive_il.rollout import Step, Stop, drive
 
 
@@ -83,7 +81,7 @@ class _Numbered(EpisodeSpec):
 
 def _numbered(specs: Sequence[EpisodeSpec]) -> list[EpisodeSpec]:
     return [
-        _Numbered(spec.route, spec.seed, spec.max_steps, spec.start, number)
+        _Numbered(spec.route, spec.seed, spec.max_steps, spec.start, spec.traffic, number)
         for number, spec in enumerate(specs)
     ]
 
@@ -94,7 +92,7 @@ def _number(spec: EpisodeSpec) -> int:
 
 
 def _plain(spec: EpisodeSpec) -> EpisodeSpec:
-    return EpisodeSpec(spec.route, spec.seed, spec.max_steps, spec.start)
+    return EpisodeSpec(spec.route, spec.seed, spec.max_steps, spec.start, spec.traffic)
 
 
 @dataclass(frozen=True)
