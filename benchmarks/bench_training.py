@@ -11,9 +11,9 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from drive_il.augment import Draw, PhotometricConfig, photometric
-from drive_il.datatypes import CameraSpec, ObservationSpec
 from drive_il.fit import ArrayBatches, FitConfig, fit, reproducible
 from drive_il.networks import DrivingPolicy, NetworkConfig, driving_loss, driving_network
+from drive_il.sensor_specs import CameraSpec, ObservationSpec
 
 N_FRAMES = 1280
 RNG = np.random.default_rng(0)

@@ -117,7 +117,7 @@ PROGRESS = np.dtype(
         ("target_y", "f8"),
         ("next_command", "i4"),  # Command of the target point
         ("stop", "i4"),  # index of the next stop line among its route's stops; past them all: count
-        ("stop_distance", "f8"),  # [m] from the front bumper to that line, infinite when none
+        ("stop_distance", "f8"),  # [m] from the front bumper to that line, 1000 when none
         ("stop_kind", "i4"),  # SignalKind of that line, 0 when none
         ("stop_signal", "i4"),  # its index into signals, -1 when none
         ("stop_light", "i4"),  # LightState of that line, OFF where it is no light
@@ -461,62 +461,3 @@ def check_control(control: Records, n_rows: int, step: Ints | None = None) -> No
                 f"{name} of row {row}{at} must be in [{low:g}, 1], got {value[row]!r}; "
                 "clip the policy's output"
             )
-
-
-@dataclass(frozen=True)
-class CameraSpec:
-    """One camera on the ego.
-
-    The picture is (height, width, 3) uint8 RGB, (height, width) float32 depth along the
-    optical axis [m], or (height, width) uint8 semantic class with CARLA's tag numbers.
-    """
-
-    name: str = "rgb"
-    """key in the observation"""
-    kind: str = "rgb"
-    """rgb, depth or semantic"""
-    width: int = 96
-    """pixels"""
-    height: int = 64
-    """pixels"""
-    fov: float = 90.0
-    """horizontal field of view [deg]"""
-    x: float = 1.3
-    """forward of the ego's centre [m]"""
-    y: float = 0.0
-    """left of the ego's centre [m]"""
-    z: float = 1.6
-    """above the road [m]"""
-    yaw: float = 0.0
-    """left of the ego's heading [rad]"""
-    pitch: float = 0.0
-    """nose up [rad]"""
-    roll: float = 0.0
-    """right side down [rad]"""
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("rgb", "depth", "semantic"):
-            raise ValueError(f"camera kind must be rgb, depth or semantic, got {self.kind!r}")
-        if not (1 <= self.width <= 8192 and 1 <= self.height <= 8192):
-            raise ValueError(
-                f"camera width and height must be in [1, 8192], got {self.width}x{self.height}"
-            )
-        if not 1.0 <= self.fov < 180.0:
-            raise ValueError(f"camera fov must be in [1, 180) degrees, got {self.fov}")
-
-
-@dataclass(frozen=True)
-class ObservationSpec:
-    """Which sensors a policy has; saved in every model folder.
-
-    Every observation also holds `speed` (B,) float32 [m/s] and `command` (B,) int64.
-    """
-
-    cameras: tuple[CameraSpec, ...] = (CameraSpec(),)
-    """cameras, by name"""
-    range_finder: bool = False
-    """ALVINN's laser range finder: `range_finder` (B, 8, 32) float32 in [0, 1]"""
-    birdview: bool = False
-    """bird's-eye raster: `birdview` (B, C, H, W) uint8"""
-    state: bool = False
-    """privileged state vector: `state` (B, F) float32"""

@@ -17,17 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from drive_il.datatypes import (
-    CONTROL,
-    Array,
-    CameraSpec,
-    Command,
-    Floats,
-    ObservationSpec,
-    Records,
-    State,
-)
+from drive_il.datatypes import CONTROL, Array, Command, Floats, Records, State
 from drive_il.datatypes import Observation as ObservationArrays
+from drive_il.sensor_specs import CameraSpec, ObservationSpec
 
 INFERENCE_BATCH = 16
 """rows that every policy network is padded to"""

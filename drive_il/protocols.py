@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from drive_il.datatypes import (
-    Bools,
-    EpisodeSpec,
-    Ints,
-    Observation,
-    ObservationSpec,
-    Records,
-    Scene,
-    State,
-)
+from drive_il.datatypes import Bools, EpisodeSpec, Ints, Observation, Records, Scene, State
+from drive_il.sensor_specs import ObservationSpec
 
 
 class World(Protocol):

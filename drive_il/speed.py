@@ -21,21 +21,13 @@ from typing import Any
 import numpy as np
 
 from drive_il import kernels
-from drive_il.datatypes import (
-    CONTROL,
-    CameraSpec,
-    EpisodeSpec,
-    Ints,
-    ObservationSpec,
-    Records,
-    Route,
-    Start,
-)
+from drive_il.datatypes import CONTROL, EpisodeSpec, Ints, Records, Route, Start
 from drive_il.experts.planner import Planner
 from drive_il.maps import library
 from drive_il.maps.network import RoadNetwork
 from drive_il.maps.planning import RoutePlanner
 from drive_il.maps.suites import make_suite
+from drive_il.sensor_specs import CameraSpec, ObservationSpec
 from drive_il.sensors.observer import SceneObserver
 from drive_il.sim.world import World
 

@@ -11,12 +11,10 @@ from drive_il.datatypes import (
     ROUTE_POINT,
     VEHICLE,
     Array,
-    CameraSpec,
     Episode,
     EpisodeSpec,
     Ints,
     Observation,
-    ObservationSpec,
     Outcome,
     Records,
     Route,
@@ -27,6 +25,7 @@ from drive_il.datatypes import (
     no_events,
 )
 from drive_il.maps.routes import make_table
+from drive_il.sensor_specs import CameraSpec, ObservationSpec
 
 
 def make_route(

@@ -16,6 +16,7 @@ BOTTOM = {
     "kernels",
     "protocols",
     "randomness",
+    "sensor_specs",
     "steering",
 }
 EVERYTHING = {"*"}

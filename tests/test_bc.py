@@ -8,10 +8,11 @@ import pytest
 
 from drive_il.augment import ViewpointConfig
 from drive_il.dataset import Dataset, EpisodeWriter
-from drive_il.datatypes import Array, CameraSpec, Episode, Floats, ObservationSpec, Records
+from drive_il.datatypes import Array, Episode, Floats, Records
 from drive_il.fit import FitConfig, Progress, labelled_frames
 from drive_il.learners import bc
 from drive_il.networks import NetworkConfig
+from drive_il.sensor_specs import CameraSpec, ObservationSpec
 from tests.toy_drives import demonstration, road_pictures
 
 SPEC = ObservationSpec(cameras=(CameraSpec(width=32, height=24),))

@@ -6,18 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from drive_il.datatypes import (
-    CameraSpec,
-    Episode,
-    EpisodeSpec,
-    Floats,
-    Ints,
-    Observation,
-    ObservationSpec,
-    Scene,
-    Start,
-    Who,
-)
+from drive_il.datatypes import Episode, EpisodeSpec, Floats, Ints, Observation, Scene, Start, Who
 from drive_il.experts.planner import Planner
 from drive_il.fit import FitConfig, Progress
 from drive_il.gates import ExpertDrives
@@ -26,6 +15,7 @@ from drive_il.maps.routes import plan
 from drive_il.networks import DrivingPolicy, NetworkConfig, driving_network
 from drive_il.protocols import Policy
 from drive_il.rollout import drive
+from drive_il.sensor_specs import CameraSpec, ObservationSpec
 from drive_il.sim.world import World
 from tests.roads import ring_road
 from tests.toy_drives import road_pictures

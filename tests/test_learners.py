@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from drive_il import learners
-from drive_il.datatypes import Array, CameraSpec, ObservationSpec
+from drive_il.datatypes import Array
 from drive_il.learners.alvinn import SPEC, Alvinn, AlvinnPolicy
 from drive_il.networks import DrivingPolicy, NetworkConfig, driving_network
+from drive_il.sensor_specs import CameraSpec, ObservationSpec
 
 
 def driving() -> DrivingPolicy:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from drive_il.datatypes import CONTROL, Array, CameraSpec, Command, ObservationSpec, check_control
+from drive_il.datatypes import CONTROL, Array, Command, check_control
 from drive_il.networks import (
     DrivingPolicy,
     NetworkConfig,
@@ -13,6 +13,7 @@ from drive_il.networks import (
     driving_network,
     in_fixed_batches,
 )
+from drive_il.sensor_specs import CameraSpec, ObservationSpec
 
 SMALL = NetworkConfig(channels=(8, 12, 16), hidden=32, branch_hidden=8)
 

@@ -15,9 +15,11 @@ from drive_il.datatypes import (
     Floats,
     Ints,
     Records,
+    Route,
     RouteTable,
 )
 from drive_il.maps import progress
+from drive_il.maps.routes import make_table
 
 
 def route_points(xy: Floats, heading: Floats, curvature: Floats | float = 0.0) -> Records:
@@ -64,9 +66,8 @@ def figure_eight(radius: float = 30.0) -> Records:
 
 
 def table(*routes: Records) -> RouteTable:
-    count = np.array([len(route) for route in routes], np.int32)
-    first = np.concatenate(([0], np.cumsum(count)[:-1])).astype(np.int32)
-    return RouteTable(np.concatenate(routes), first, count)
+    ends = np.zeros((2, 3))
+    return make_table([Route(str(i), "nowhere", points, ends) for i, points in enumerate(routes)])
 
 
 def place(

@@ -9,8 +9,9 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from drive_il.datatypes import ObservationSpec, Route
+from drive_il.datatypes import Route
 from drive_il.maps.network import RoadNetwork
+from drive_il.sensor_specs import ObservationSpec
 
 Folder = Annotated[Path, tyro.conf.Positional]
 

@@ -14,7 +14,7 @@ import tyro
 from drive_il import learners
 from drive_il.cli.progress import bar
 from drive_il.dataset import Dataset
-from drive_il.datatypes import Array, Episode, EpisodeSpec, ObservationSpec, Records, Start
+from drive_il.datatypes import Array, Episode, EpisodeSpec, Records, Start
 from drive_il.experts.planner import Planner
 from drive_il.fit import Progress
 from drive_il.learners import alvinn, bc, dagger
@@ -23,6 +23,7 @@ from drive_il.maps.network import RoadNetwork
 from drive_il.maps.planning import RoutePlanner
 from drive_il.maps.routes import plan_record
 from drive_il.randomness import derive_seed
+from drive_il.sensor_specs import ObservationSpec
 from drive_il.sensors.observer import SceneObserver
 from drive_il.sim.world import World
 

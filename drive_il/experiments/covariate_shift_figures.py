@@ -9,10 +9,11 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from drive_il.datatypes import Array, CameraSpec, Episode
+from drive_il.datatypes import Array, Episode
 from drive_il.experiments import covariate_shift_jobs as jobs
 from drive_il.maps import library
 from drive_il.rollout import scene_of
+from drive_il.sensor_specs import CameraSpec
 from drive_il.sensors.camera import Camera
 from drive_il.theory import costs
 

@@ -18,16 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from drive_il.dataset import Dataset, EpisodeWriter
-from drive_il.datatypes import (
-    Episode,
-    EpisodeSpec,
-    Floats,
-    ObservationSpec,
-    Records,
-    Route,
-    Scene,
-    Start,
-)
+from drive_il.datatypes import Episode, EpisodeSpec, Floats, Records, Route, Scene, Start
 from drive_il.evaluation.criteria import route_ended
 from drive_il.experiments.jobs import Report
 from drive_il.experts.planner import Planner
@@ -39,6 +30,7 @@ from drive_il.maps.routes import plan_record
 from drive_il.protocols import Expert
 from drive_il.randomness import derive_seed, uniform
 from drive_il.rollout import Step, Stop, drive, scene_of
+from drive_il.sensor_specs import ObservationSpec
 from drive_il.sensors.observer import SceneObserver
 from drive_il.sim.world import World
 from drive_il.theory import costs

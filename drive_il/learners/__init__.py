@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import drive_il
-from drive_il.datatypes import CameraSpec, ObservationSpec
 from drive_il.protocols import Policy
+from drive_il.sensor_specs import CameraSpec, ObservationSpec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

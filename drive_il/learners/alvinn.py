@@ -34,18 +34,7 @@ from torch import Tensor, nn
 
 from drive_il import steering
 from drive_il.dataset import Dataset
-from drive_il.datatypes import (
-    CONTROL,
-    Array,
-    Bools,
-    CameraSpec,
-    Episode,
-    Floats,
-    Observation,
-    ObservationSpec,
-    Records,
-    State,
-)
+from drive_il.datatypes import CONTROL, Array, Bools, Episode, Floats, Observation, Records, State
 from drive_il.fit import (
     ArrayBatches,
     Batch,
@@ -56,6 +45,7 @@ from drive_il.fit import (
 )
 from drive_il.networks import in_fixed_batches
 from drive_il.randomness import derive_seed
+from drive_il.sensor_specs import CameraSpec, ObservationSpec
 
 HEIGHT, WIDTH = 30, 32
 N_RANGES = 8 * 32

@@ -23,7 +23,7 @@ import numpy as np
 
 from drive_il import augment
 from drive_il.dataset import Dataset
-from drive_il.datatypes import Array, CameraSpec, Episode, ObservationSpec
+from drive_il.datatypes import Array, Episode
 from drive_il.fit import (
     ArrayBatches,
     Batch,
@@ -43,6 +43,7 @@ from drive_il.networks import (
     driving_network,
 )
 from drive_il.randomness import derive_seed
+from drive_il.sensor_specs import CameraSpec, ObservationSpec
 
 Prepare = Callable[[Batch, int, Array], Batch]
 """(recorded frames, epoch, frame indices) -> network inputs and targets"""

@@ -23,6 +23,7 @@ from drive_il.datatypes import WEATHER, Floats, Ints, Records, Route
 from drive_il.maps.centreline import Change, Column, trace
 from drive_il.maps.lane_graph import LEFT, RIGHT, LaneGraph
 from drive_il.maps.network import RoadNetwork
+from drive_il.maps.stops import stops_along
 
 SNAP_LIMIT = 10.0
 """[m] A keypoint further than this from every driving lane is an error."""
@@ -132,6 +133,7 @@ class RoutePlanner:
             keypoints=keypoints,
             weathers=np.zeros(0, WEATHER) if weathers is None else weathers,
             weather_at=np.zeros(0) if weather_at is None else weather_at,
+            stops=stops_along(self.network, points),
         )
 
     def snap(self, keypoint: Floats, heading: float = math.nan) -> list[Snap]:

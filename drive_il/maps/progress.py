@@ -32,6 +32,7 @@ _TARGET_MAX = 50.0  # [m] the leaderboard keeps a waypoint at least this often
 _GOAL_RADIUS = 10.0  # [m] from the goal, to complete the route
 _GOAL_FRACTION = 0.99  # of the route length, to complete the route
 _GOAL_DISTANCE = 1.0  # [m] before the end, to complete a route shorter than 100 m
+_NO_STOP = 1000.0  # [m] distance of the next stop line where there is none
 _TAIL = 0.8  # share of the half length behind the centre that must be past a stop line
 _SERVED_FROM = 4.0  # [m] from the front to the line: a halt nearer than this serves a stop sign
 _SERVED_TO = -2.0  # [m] so far may the front stand beyond the line then
@@ -258,7 +259,7 @@ def begin(
     progress.standing = 0.0
     progress.completed = False
     progress.stop = 0
-    progress.stop_distance = math.inf
+    progress.stop_distance = _NO_STOP
     progress.stop_kind = 0
     progress.stop_signal = -1
     progress.stop_light = _OFF
@@ -303,7 +304,7 @@ def meet_stops(
             events.stop_sign = line.signal
         progress.stop += 1
         progress.stop_served = False
-    progress.stop_distance = math.inf
+    progress.stop_distance = _NO_STOP
     progress.stop_kind = 0
     progress.stop_signal = -1
     progress.stop_light = _OFF

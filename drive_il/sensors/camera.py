@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from drive_il import kernels
-from drive_il.datatypes import VEHICLE, WEATHER, Array, CameraSpec, Records
+from drive_il.datatypes import VEHICLE, WEATHER, Array, Records
 from drive_il.maps.network import RoadNetwork
+from drive_il.sensor_specs import CameraSpec
 from drive_il.sensors.free_camera import render_free
 from drive_il.sensors.ground import ground_map
 from drive_il.sensors.lens import lens_of

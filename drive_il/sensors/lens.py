@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from drive_il import kernels
-from drive_il.datatypes import CameraSpec, Floats, Ints, Records
+from drive_il.datatypes import Floats, Ints, Records
+from drive_il.sensor_specs import CameraSpec
 
 RGB, DEPTH, SEMANTIC = 0, 1, 2
 KINDS = {"rgb": RGB, "depth": DEPTH, "semantic": SEMANTIC}

@@ -6,8 +6,9 @@ from collections import Counter
 
 import numpy as np
 
-from drive_il.datatypes import Ints, Observation, ObservationSpec, Scene
+from drive_il.datatypes import Ints, Observation, Scene
 from drive_il.maps.network import RoadNetwork
+from drive_il.sensor_specs import ObservationSpec
 from drive_il.sensors.birdview import BirdView
 from drive_il.sensors.camera import Camera
 from drive_il.sensors.range_finder import RangeFinder

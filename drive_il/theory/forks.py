@@ -21,7 +21,6 @@ from drive_il.datatypes import (
     EpisodeSpec,
     Ints,
     Observation,
-    ObservationSpec,
     Records,
     Scene,
     State,
@@ -29,6 +28,7 @@ from drive_il.datatypes import (
 )
 from drive_il.protocols import Expert, Query, World
 from drive_il.rollout import Step, Stop, drive
+from drive_il.sensor_specs import ObservationSpec
 
 
 class _Forkable:
