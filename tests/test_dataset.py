@@ -77,7 +77,10 @@ def test_any_length_round_trips(
     episode = replace(
         whole,
         spec=spec,
-        **{name: getattr(whole, name)[: n_steps + 1] for name in ("ego", "progress", "weather")},
+        **{
+            name: getattr(whole, name)[: n_steps + 1]
+            for name in ("ego", "progress", "weather", "vehicles", "walkers", "lights", "events")
+        },
         **{
             name: getattr(whole, name)[:n_steps]
             for name in ("control", "policy_control", "expert_control", "who", "asked")
