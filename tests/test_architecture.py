@@ -14,6 +14,7 @@ BOTTOM = {
     "folders",
     "geometry",
     "kernels",
+    "keyed_noise",
     "protocols",
     "randomness",
     "sensor_specs",
