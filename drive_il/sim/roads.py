@@ -1,0 +1,384 @@
+"""A network as traffic sees it: lanes to follow, whom to yield to, where to stop.
+
+Everything that can be decided from the map alone is decided here, once: which movements of a
+junction conflict and who of the two has the right of way, how fast each place of a lane can be
+driven, which lane a driver may change into. The kernels only look it up.
+
+Right of way, in this order: a stop sign yields to a yield sign, that to no sign. Between equals
+a left turn yields to the oncoming traffic it crosses; where no light rules the junction, who
+comes from the right goes first (a movement without any sign opposite signs has priority).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numba import types as nt
+
+from drive_il import kernels
+from drive_il.datatypes import Floats, Ints, Records
+from drive_il.geometry import wrap_angle
+from drive_il.maps.lane_graph import LEFT, RIGHT, LaneGraph
+from drive_il.maps.network import RoadNetwork, SignalKind
+
+LATERAL_ACCELERATION = 2.2
+"""in bends [m/s^2]"""
+BRAKING = 2.0
+"""towards bends [m/s^2]"""
+STOP_BEFORE = 1.0
+"""a junction without a stop line is waited for this far before it [m]"""
+_CLEAR = 2.6  # [m] two ways from one lane are apart once their centres are
+_STRAIGHT = np.radians(30.0)  # a movement that turns less goes straight on
+_FREE_ROAD, _EQUAL, _YIELDS, _STOPS = 0, 1, 2, 3
+
+ROAD = np.dtype(
+    [
+        ("first", "i4"),  # its points
+        ("count", "i4"),
+        ("length", "f8"),  # [m]
+        ("per_metre", "f8"),  # points per metre
+        ("junction", "i4"),  # OpenDRIVE id, -1 outside
+        ("driving", "?"),
+        ("left", "i4"),  # lane one may change into, -1 none, from s_left0 to s_left1
+        ("right", "i4"),
+        ("left_from", "f8"),  # [m]
+        ("left_to", "f8"),
+        ("right_from", "f8"),
+        ("right_to", "f8"),
+        ("way_first", "i4"),  # driving successors: ways[way_first : + way_count]
+        ("way_count", "i4"),
+        ("before_first", "i4"),  # driving predecessors: befores[...]
+        ("before_count", "i4"),
+        ("rival_first", "i4"),  # rivals[rival_first : + rival_count]
+        ("rival_count", "i4"),
+        ("stop_s", "f8"),  # [m] where to wait for the junction ahead; the lane's end if none
+        ("light", "i4"),  # signal at that line, -1 none
+        ("must_halt", "?"),  # a stop sign stands there
+        ("rank", "i4"),  # of a junction lane: how far back it is in the right of way
+        ("fast", "?"),  # a road that bicycles keep away from
+        ("crossing_first", "i4"),  # crossings[crossing_first : + crossing_count]
+        ("crossing_count", "i4"),
+    ]
+)
+"""One lane, parallel to RoadNetwork.lanes."""
+
+WAYPOINT = np.dtype(
+    [
+        ("x", "f8"),  # [m]
+        ("y", "f8"),
+        ("z", "f8"),
+        ("heading", "f8"),  # [rad]
+        ("limit", "f4"),  # [m/s] speed limit
+        ("safe", "f4"),  # [m/s] speed that the bends from here to the lane's end permit
+        ("half_width", "f4"),  # [m]
+        ("slope", "f4"),  # rise per metre
+    ]
+)
+"""One lane point, parallel to RoadNetwork.points."""
+
+RIVAL = np.dtype(
+    [
+        ("lane", "i4"),  # the other junction lane
+        ("sibling", "?"),  # it begins where this one does; `end` is where they part
+        ("yields", "?"),  # this one gives way to the other
+        ("begin", "f8"),  # [m] on this lane, where the surfaces meet
+        ("end", "f8"),
+        ("other_begin", "f8"),  # [m] the same on the other
+        ("other_end", "f8"),
+    ]
+)
+"""Another movement of the same junction that meets this one."""
+
+CROSSING = np.dtype(
+    [
+        ("crosswalk", "i4"),  # index of the crosswalk
+        ("begin", "f8"),  # [m] on the lane
+        ("end", "f8"),
+    ]
+)
+"""Where a lane runs over a crosswalk."""
+
+
+class Roads(NamedTuple):
+    """What the kernels take; see `roads_of`.
+
+    Attributes:
+        lanes: (L,) ROAD.
+        points: (P,) WAYPOINT.
+        ways: driving successors, lane after lane.
+        befores: driving predecessors, lane after lane.
+        rivals: RIVALs, lane after lane.
+        crossings: CROSSINGs, lane after lane.
+        places: lane of each place where a vehicle may be put, (N,).
+        place_s: where on it, (N,) [m].
+    """
+
+    lanes: Records
+    points: Records
+    ways: Ints
+    befores: Ints
+    rivals: Records
+    crossings: Records
+    places: Ints
+    place_s: Floats
+
+
+ROADS = nt.NamedTuple(
+    (
+        kernels.record(ROAD)[::1],
+        kernels.record(WAYPOINT)[::1],
+        nt.int32[::1],
+        nt.int32[::1],
+        kernels.record(RIVAL)[::1],
+        kernels.record(CROSSING)[::1],
+        nt.int32[::1],
+        nt.float64[::1],
+    ),
+    Roads,
+)
+"""Numba type of `Roads`."""
+
+
+class _Same:
+    """A network as a cache key: equal only to itself."""
+
+    def __init__(self, network: RoadNetwork) -> None:
+        self.network = network
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.network is self.network
+
+    def __hash__(self) -> int:
+        return id(self.network)
+
+
+def roads_of(network: RoadNetwork) -> Roads:
+    """Returns a network's tables for traffic (remembered)."""
+    return _roads_of(_Same(network))
+
+
+@lru_cache(maxsize=8)
+def _roads_of(key: _Same) -> Roads:
+    network = key.network
+    graph = LaneGraph(network)
+    lanes = _lanes(network, graph)
+    points = _points(network, lanes)
+    ways = _packed(lanes, "way", graph.successors)
+    befores = _packed(lanes, "before", _reversed(graph.successors))
+    _stops(network, lanes, graph)
+    _ranks(lanes, graph)
+    rivals = _rivals(network, lanes, graph)
+    crossings = _crossings(network, lanes)
+    places, place_s = _places(lanes)
+    return Roads(lanes, points, ways, befores, rivals, crossings, places, place_s)
+
+
+def _lanes(network: RoadNetwork, graph: LaneGraph) -> Records:
+    lanes = np.zeros(len(network.lanes), ROAD)
+    for name in ("first", "count", "length", "junction"):
+        lanes[name] = network.lanes[name]
+    lanes["per_metre"] = (lanes["count"] - 1) / np.maximum(lanes["length"], 1e-6)
+    lanes["driving"] = graph.driving
+    for side, name in ((LEFT, "left"), (RIGHT, "right")):
+        lanes[name] = -1
+        for lane in range(len(lanes)):
+            if (lane, side) in graph.neighbour:
+                lanes[name][lane] = graph.neighbour[lane, side]
+                low, high = graph.run[lane, side]
+                lanes[f"{name}_from"][lane] = low * lanes["length"][lane]
+                lanes[f"{name}_to"][lane] = high * lanes["length"][lane]
+    limits = network.points["speed_limit"][np.minimum(lanes["first"], len(network.points) - 1)]
+    lanes["fast"] = limits > 17.0
+    return lanes
+
+
+def _points(network: RoadNetwork, lanes: Records) -> Records:
+    given = network.points
+    points = np.zeros(len(given), WAYPOINT)
+    for name in ("x", "y", "z", "heading"):
+        points[name] = given[name]
+    points["limit"] = given["speed_limit"]
+    points["half_width"] = 0.5 * given["width"]
+    bend = np.abs(given["curvature"]).astype(np.float64)
+    allowed = np.minimum(given["speed_limit"] ** 2, LATERAL_ACCELERATION / np.maximum(bend, 1e-6))
+    for lane in np.flatnonzero(lanes["driving"]):
+        rows = slice(lanes["first"][lane], lanes["first"][lane] + lanes["count"][lane])
+        # The fastest square of speed from which braking evenly still meets every later bound.
+        slack = 2.0 * BRAKING * given["s"][rows]
+        later = np.minimum.accumulate((allowed[rows] + slack)[::-1])[::-1]
+        points["safe"][rows] = np.sqrt(later - slack)
+        points["slope"][rows] = np.gradient(given["z"][rows], np.maximum(given["s"][rows], 0.0))
+    return points
+
+
+def _packed(lanes: Records, name: str, lists: list[list[int]]) -> Ints:
+    counts = np.array([len(one) for one in lists], np.int32)
+    lanes[f"{name}_count"] = counts
+    lanes[f"{name}_first"] = np.cumsum(counts) - counts
+    return np.array([lane for one in lists for lane in one], np.int32)
+
+
+def _reversed(successors: list[list[int]]) -> list[list[int]]:
+    before: list[list[int]] = [[] for _ in successors]
+    for lane, following in enumerate(successors):
+        for other in following:
+            before[other].append(lane)
+    return before
+
+
+def _stops(network: RoadNetwork, lanes: Records, graph: LaneGraph) -> None:
+    lanes["light"] = -1
+    lanes["stop_s"] = lanes["length"]
+    for lane, following in enumerate(graph.successors):
+        if any(lanes["junction"][other] >= 0 for other in following):
+            lanes["stop_s"][lane] = max(0.5 * lanes["length"][lane], lanes["length"][lane] - 1.0)
+    for line in network.stop_lines:
+        lane, kind = int(line["lane"]), int(network.signals["kind"][line["signal"]])
+        lanes["stop_s"][lane] = min(lanes["stop_s"][lane], line["s"])
+        if kind == SignalKind.LIGHT:
+            lanes["light"][lane] = line["signal"]
+        lanes["must_halt"][lane] |= kind == SignalKind.STOP
+        rank = {SignalKind.STOP: _STOPS, SignalKind.YIELD: _YIELDS}.get(SignalKind(kind), 0)
+        for other in graph.successors[lane]:
+            lanes["rank"][other] = max(int(lanes["rank"][other]), rank)
+
+
+def _ranks(lanes: Records, graph: LaneGraph) -> None:
+    """Between movements without a sign, those of a junction that has no signs are equals."""
+    inside = (lanes["junction"] >= 0) & lanes["driving"]
+    for junction in np.unique(lanes["junction"][inside]):
+        members = inside & (lanes["junction"] == junction)
+        if not (lanes["rank"][members] >= _YIELDS).any():
+            lanes["rank"][members] = _EQUAL
+
+
+def _rivals(network: RoadNetwork, lanes: Records, graph: LaneGraph) -> Records:
+    zones = {
+        (lane, int(conflict["lane"])): (float(conflict["begin"]), float(conflict["end"]))
+        for lane in range(len(lanes))
+        for conflict in network.conflicts[
+            network.lanes["conflict_first"][lane] : network.lanes["conflict_first"][lane]
+            + network.lanes["conflict_count"][lane]
+        ]
+    }
+    lit = _lit_junctions(lanes, graph)
+    lists: list[list[tuple[int, bool, bool, float, float, float, float]]] = [[] for _ in lanes]
+    for (lane, other), (begin, end) in zones.items():
+        if lanes["driving"][lane] and lanes["driving"][other] and (other, lane) in zones:
+            gives_way = _gives_way(network, lanes, lane, other, lit)
+            lists[lane].append((other, False, gives_way, begin, end, *zones[other, lane]))
+    before = _reversed(graph.successors)
+    for lane in np.flatnonzero((lanes["junction"] >= 0) & lanes["driving"]).tolist():
+        for other in {o for b in before[lane] for o in graph.successors[b]} - {lane}:
+            apart = _parting(network, lane, other)
+            lists[lane].append((other, True, False, 0.0, apart, 0.0, apart))
+    counts = np.array([len(one) for one in lists], np.int32)
+    lanes["rival_count"] = counts
+    lanes["rival_first"] = np.cumsum(counts) - counts
+    rivals = np.zeros(int(counts.sum()), RIVAL)
+    for row, entry in enumerate(entry for one in lists for entry in one):
+        rivals[row] = entry
+    return rivals
+
+
+def _lit_junctions(lanes: Records, graph: LaneGraph) -> set[int]:
+    return {
+        int(lanes["junction"][other])
+        for lane in np.flatnonzero(lanes["light"] >= 0).tolist()
+        for other in graph.successors[lane]
+    }
+
+
+def _ends(network: RoadNetwork, lane: int) -> tuple[float, float]:
+    """Headings at both ends of a lane [rad]."""
+    record = network.lanes[lane]
+    heading = network.points["heading"]
+    last = record["first"] + record["count"] - 1
+    return float(heading[record["first"]]), float(heading[last])
+
+
+def _gives_way(
+    network: RoadNetwork, lanes: Records, lane: int, other: int, lit: set[int]
+) -> bool:
+    """Whether traffic on a junction lane yields to that on another."""
+    begin, end = _ends(network, lane)
+    other_begin, other_end = _ends(network, other)
+    angle = float(wrap_angle(other_begin - begin))
+    turn, other_turn = float(wrap_angle(end - begin)), float(wrap_angle(other_end - other_begin))
+    rank, other_rank = int(lanes["rank"][lane]), int(lanes["rank"][other])
+    is_lit = int(lanes["junction"][lane]) in lit
+    if not is_lit and rank != other_rank:
+        return rank > other_rank
+    if abs(angle) > np.radians(120.0):  # face to face: the left turn waits
+        return turn > _STRAIGHT and other_turn < _STRAIGHT
+    if is_lit:
+        return False  # the light keeps the two apart
+    if abs(angle) < np.radians(30.0):  # side by side into one lane: who turns less goes first
+        return abs(turn) > abs(other_turn) + 0.02
+    return angle > 0.0  # the other comes from the right, so that it heads to the left
+
+
+def _parting(network: RoadNetwork, lane: int, other: int) -> float:
+    """How far from their common beginning two lanes stay within reach of each other [m]."""
+    one, two = network.lanes[lane], network.lanes[other]
+    a = network.points[one["first"] : one["first"] + one["count"]]
+    b = network.points[two["first"] : two["first"] + two["count"]]
+    n = min(len(a), len(b))
+    apart = np.hypot(a["x"][:n] - b["x"][:n], a["y"][:n] - b["y"][:n])
+    near = np.flatnonzero(apart < _CLEAR)
+    return float(a["s"][near[-1]]) if len(near) else 0.0
+
+
+def _crossings(network: RoadNetwork, lanes: Records) -> Records:
+    found: list[list[tuple[int, float, float]]] = [[] for _ in lanes]
+    points = network.points
+    owner = np.repeat(np.arange(len(lanes)), lanes["count"])
+    driving = np.asarray(lanes["driving"])[owner]
+    first = network.crosswalk_first
+    for number, (a, b) in enumerate(zip(first[:-1], first[1:], strict=True)):
+        corners = network.crosswalks[a:b, :2]
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        near = np.flatnonzero(
+            driving
+            & (points["x"] >= low[0])
+            & (points["x"] <= high[0])
+            & (points["y"] >= low[1])
+            & (points["y"] <= high[1])
+        )
+        hit = near[_inside(points["x"][near], points["y"][near], corners)]
+        for lane in np.unique(owner[hit]).tolist():
+            s = points["s"][hit[owner[hit] == lane]]
+            found[lane].append((number, float(s.min()), float(s.max())))
+    counts = np.array([len(one) for one in found], np.int32)
+    lanes["crossing_count"] = counts
+    lanes["crossing_first"] = np.cumsum(counts) - counts
+    crossings = np.zeros(int(counts.sum()), CROSSING)
+    for row, entry in enumerate(entry for one in found for entry in one):
+        crossings[row] = entry
+    return crossings
+
+
+def _inside(x: Floats, y: Floats, corners: Floats) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Which points lie in a polygon (even-odd rule)."""
+    x0, y0 = corners[:, 0], corners[:, 1]
+    x1, y1 = np.roll(x0, -1), np.roll(y0, -1)
+    spans = (y0 > y[:, None]) != (y1 > y[:, None])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        at = x0 + (y[:, None] - y0) / (y1 - y0) * (x1 - x0)
+    return np.asarray((spans & (at > x[:, None])).sum(axis=1) % 2 == 1)
+
+
+def _places(lanes: Records) -> tuple[Ints, Floats]:
+    """Places for vehicles: every 4 m of the lanes outside junctions, ends left free."""
+    found_lanes, found_s = [], []
+    for lane in np.flatnonzero(lanes["driving"] & (lanes["junction"] < 0)):
+        s = np.arange(5.0, lanes["stop_s"][lane] - 4.0, 4.0)
+        found_lanes.append(np.full(len(s), lane, np.int32))
+        found_s.append(s)
+    if not found_lanes:
+        return np.zeros(0, np.int32), np.zeros(0)
+    return np.concatenate(found_lanes), np.concatenate(found_s)
+
+
