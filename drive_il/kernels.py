@@ -103,6 +103,13 @@ def inner(function: F) -> F:
     return cast(F, compiled)
 
 
+def lean(function: F) -> F:
+    """Marks a large scalar function called once per item: as `inner`, but never inlined."""
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "inline": "never"}
+    compiled = numba.njit(**options | {"_nrt": False})(function)
+    return cast(F, compiled)
+
+
 class Kernel(Generic[P, R]):
     """A compiled entry point: one explicit signature, compiled at its first call."""
 

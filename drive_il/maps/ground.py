@@ -51,27 +51,9 @@ GROUND = nt.Tuple(  # type: ignore[no-untyped-call]
 """Numba type of a `Ground`, for a kernel's signature."""
 
 
-class _Same:
-    """A network as a cache key: equal only to itself."""
-
-    def __init__(self, network: RoadNetwork) -> None:
-        self.network = network
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.network is self.network
-
-    def __hash__(self) -> int:
-        return id(self.network)
-
-
+@lru_cache(maxsize=8)
 def ground(network: RoadNetwork) -> Ground:
     """Returns a network's arrays as the device functions take them (remembered)."""
-    return _ground(_Same(network))
-
-
-@lru_cache(maxsize=8)
-def _ground(key: _Same) -> Ground:
-    network = key.network
     grid = network.grid
     head = np.zeros(1, _GRID)
     head[0] = (grid.x0, grid.y0, grid.cell, grid.columns, grid.rows)

@@ -142,9 +142,9 @@ STOP_LINE = np.dtype(
 """Where one signal makes the drivers of one lane stop."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RoadNetwork:
-    """One map. All arrays are read-only.
+    """One map. All arrays are read-only; a network is equal only to itself, and a cache key.
 
     Attributes:
         name: of the map, e.g. "Town01" or "alder".

@@ -141,27 +141,9 @@ ROADS = nt.NamedTuple(
 """Numba type of `Roads`."""
 
 
-class _Same:
-    """A network as a cache key: equal only to itself."""
-
-    def __init__(self, network: RoadNetwork) -> None:
-        self.network = network
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.network is self.network
-
-    def __hash__(self) -> int:
-        return id(self.network)
-
-
+@lru_cache(maxsize=8)
 def roads_of(network: RoadNetwork) -> Roads:
     """Returns a network's tables for traffic (remembered)."""
-    return _roads_of(_Same(network))
-
-
-@lru_cache(maxsize=8)
-def _roads_of(key: _Same) -> Roads:
-    network = key.network
     graph = LaneGraph(network)
     lanes = _lanes(network, graph)
     points = _points(network, lanes)
@@ -299,9 +281,7 @@ def _ends(network: RoadNetwork, lane: int) -> tuple[float, float]:
     return float(heading[record["first"]]), float(heading[last])
 
 
-def _gives_way(
-    network: RoadNetwork, lanes: Records, lane: int, other: int, lit: set[int]
-) -> bool:
+def _gives_way(network: RoadNetwork, lanes: Records, lane: int, other: int, lit: set[int]) -> bool:
     """Whether traffic on a junction lane yields to that on another."""
     begin, end = _ends(network, lane)
     other_begin, other_end = _ends(network, other)
@@ -380,5 +360,3 @@ def _places(lanes: Records) -> tuple[Ints, Floats]:
     if not found_lanes:
         return np.zeros(0, np.int32), np.zeros(0)
     return np.concatenate(found_lanes), np.concatenate(found_s)
-
-

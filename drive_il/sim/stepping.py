@@ -3,22 +3,109 @@
 from __future__ import annotations
 
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types as nt
 
 from drive_il import kernels
-from drive_il.actors import EVENTS
+from drive_il.actors import EVENTS, WALKER, Mover
 from drive_il.datatypes import CONTROL, PROGRESS, VEHICLE, WEATHER, Bools, Ints, Records
 from drive_il.maps import lane_queries, progress
 from drive_il.maps.ground import GROUND, Ground
 from drive_il.sim import vehicle
+from drive_il.sim.collisions import clear_contact, meet_vehicles, meet_walkers
+from drive_il.sim.drivers import DRIVER, Street, note_ego
+from drive_il.sim.lights import CYCLE, PHASES, Phases, start_lights, step_lights
+from drive_il.sim.models import MODEL
+from drive_il.sim.roads import ROADS, Roads
 from drive_il.sim.routes import ROUTES, RouteArrays, keyed_weather
+from drive_il.sim.traffic import step_traffic
 
+_BY_CONTROL = int(Mover.CONTROL)
 _EGO = kernels.record(VEHICLE)[::1]
 _PROGRESS = kernels.record(PROGRESS)[::1]
 _WEATHER = kernels.record(WEATHER)[::1]
 _CONTROL = nt.Array(kernels.record(CONTROL), 1, "C", readonly=True)
+
+
+class Egos(NamedTuple):
+    """What there is once per row, (B,) each."""
+
+    ego: Records
+    progress: Records
+    weather: Records
+    step: Ints
+    seed: Ints
+    events: Records
+
+
+EGOS = nt.NamedTuple(
+    (
+        _EGO,
+        _PROGRESS,
+        _WEATHER,
+        nt.int64[::1],
+        nt.uint64[::1],
+        kernels.record(EVENTS)[::1],
+    ),
+    Egos,
+)
+"""Numba type of `Egos`."""
+
+
+class Surroundings(NamedTuple):
+    """What there is once per world.
+
+    Attributes:
+        vehicles: (W, V) VEHICLE, the egos first.
+        drivers: (W, V) DRIVER.
+        controls: (W, V) CONTROL of vehicles that are driven from outside, the egos' unused.
+        walkers: (W, P) WALKER.
+        lights: (W, S) LightState.
+        cycles: (W, J) CYCLE.
+        busy: whether people claim each crosswalk, (W, C) uint8.
+        signals: whether lights run and signs bind the egos, (W,).
+    """
+
+    vehicles: Records
+    drivers: Records
+    controls: Records
+    walkers: Records
+    lights: Ints
+    cycles: Records
+    busy: Ints
+    signals: Bools
+
+
+SURROUNDINGS = nt.NamedTuple(
+    (
+        kernels.record(VEHICLE)[:, ::1],
+        kernels.record(DRIVER)[:, ::1],
+        kernels.record(CONTROL)[:, ::1],
+        kernels.record(WALKER)[:, ::1],
+        nt.uint8[:, ::1],
+        kernels.record(CYCLE)[:, ::1],
+        nt.uint8[:, ::1],
+        nt.boolean[::1],
+    ),
+    Surroundings,
+)
+"""Numba type of `Surroundings`."""
+
+
+class Map(NamedTuple):
+    """What does not change while a world runs."""
+
+    routes: RouteArrays
+    ground: Ground
+    roads: Roads
+    phases: Phases
+    models: Records
+
+
+MAP = nt.NamedTuple((ROUTES, GROUND, ROADS, PHASES, kernels.record(MODEL)[::1]), Map)
+"""Numba type of `Map`."""
 
 PLACEMENT = np.dtype(
     [
@@ -48,89 +135,127 @@ def first_invalid(first_row: int, last_row: int, control: Records) -> int:
     return -1
 
 
-@kernels.kernel(
-    nt.void(
-        nt.int64,
-        nt.int64,
-        _CONTROL,
-        _EGO,
-        _PROGRESS,
-        _WEATHER,
-        nt.int64[::1],
-        kernels.record(EVENTS)[::1],
-        kernels.record(VEHICLE)[:, ::1],
-        nt.uint8[:, ::1],
-        nt.boolean[::1],
-        ROUTES,
-        GROUND,
-        nt.float64,
-    )
-)
+@kernels.kernel(nt.void(nt.int64, nt.int64, _CONTROL, EGOS, SURROUNDINGS, MAP, nt.float64))
 def step_worlds(
     first_world: int,
     last_world: int,
     control: Records,
-    egos: Records,
-    progresses: Records,
-    weathers: Records,
-    step: Ints,
-    events: Records,
-    vehicles: Records,
-    lights: Ints,
-    signals: Bools,
-    routes: RouteArrays,
-    ground: Ground,
+    egos: Any,
+    around: Any,
+    map_: Any,
     dt: float,
 ) -> None:
-    """Drives worlds by one step: egos, lanes, progress, weather, counter; all in place.
+    """Drives worlds by one step, in place.
+
+    Traffic and lights act on the state that the step begins with; the egos then move among
+    what they have become.
 
     Args:
         first_world: of the range.
         last_world: one past it.
         control: (B,) CONTROL, valid.
-        egos: (B,) VEHICLE.
-        progresses: (B,) PROGRESS.
-        weathers: (B,) WEATHER.
-        step: (B,).
-        events: (B,) EVENTS.
-        vehicles: (W, V) VEHICLE, the egos first.
-        lights: (W, S) LightState.
-        signals: (W,) whether lights and signs bind the egos.
-        routes: what the rows' progress points into.
-        ground: of the map.
+        egos: see Egos.
+        around: see Surroundings.
+        map_: see Map.
         dt: [s].
     """
-    n_egos = len(egos) // len(vehicles)
+    n_egos = len(egos.ego) // len(around.vehicles)
+    n_lanes, n_slots = len(map_.roads.lanes), around.vehicles.shape[1]
+    crowded = n_slots > n_egos
+    # Scratch, clean between worlds.
+    head = np.full(n_lanes if crowded else 1, -1, np.int32)
+    want_head = np.full(n_lanes if crowded else 1, -1, np.int32)
+    link, want_link = np.empty(2 * n_slots, np.int32), np.empty(2 * n_slots, np.int32)
+    foreign, n_foreign = np.empty(n_slots, np.int32), np.zeros(1, np.int32)
     for world in range(first_world, last_world):
+        row = world * n_egos
+        if crowded:
+            vehicles, drivers = around.vehicles[world], around.drivers[world]
+            street = Street(vehicles, drivers, head, link, want_head, want_link, foreign, n_foreign)
+            for slot in range(n_egos):
+                _note(drivers[slot], egos, row + slot, map_)
+            walkers, lights = around.walkers[world], around.lights[world]
+            busy, seed, step = around.busy[world], egos.seed[row], egos.step[row]
+            step_traffic(street, map_.roads, walkers, lights, busy, seed, step, dt)
+            _drive_others(vehicles, n_egos, around.controls[world], map_.ground, dt)
+        if around.signals[world]:
+            step_lights(map_.phases, around.cycles[world], around.lights[world], dt)
         for slot in range(n_egos):
-            row = world * n_egos + slot
-            ego = egos[row]
-            c = control[row]
-            vehicle.drive(ego, c.throttle, c.brake, c.steer, dt)
-            lane_queries.settle(ground, ego)
-            vehicles[world, slot] = ego
-            _follow(row, egos, progresses, events, routes, lights[world], signals[world], dt)
-            keyed_weather(routes, progresses[row], weathers[row])
-            step[row] += 1
+            _step_ego(row + slot, slot, world, control, egos, around, map_, dt)
 
 
 @kernels.device
-def _follow(
+def _note(driver: Any, egos: Any, row: int, map_: Any) -> None:
+    at, routes = egos.progress[row], map_.routes
+    first, count = routes[1][at.route], routes[2][at.route]
+    note_ego(driver, egos.ego[row], at, routes[0], first, count, map_.roads.lanes)
+
+
+@kernels.device
+def _drive_others(
+    vehicles: Records, n_egos: int, controls: Records, ground: Ground, dt: float
+) -> None:
+    """Drives those vehicles that a Control from outside moves."""
+    for v in range(n_egos, len(vehicles)):
+        other = vehicles[v]
+        if other.id != 0 and other.mover == _BY_CONTROL:
+            c = controls[v]
+            vehicle.drive(other, c.throttle, c.brake, c.steer, dt)
+            lane_queries.settle(ground, other)
+
+
+@kernels.device
+def _step_ego(
     row: int,
-    egos: Records,
-    progresses: Records,
-    events: Records,
-    routes: RouteArrays,
-    lights: Ints,
-    binding: bool,
+    slot: int,
+    world: int,
+    control: Records,
+    egos: Any,
+    around: Any,
+    map_: Any,
     dt: float,
 ) -> None:
-    """Brings the progress of one ego up to date."""
-    ego, progress_ = egos[row], progresses[row]
-    route = progress_.route
-    progress.advance(ego, progress_, routes[0], routes[1][route], routes[2][route], dt)
-    count = routes[9][route] if binding else 0
-    progress.meet_stops(ego, progress_, events[row], routes[7], routes[8][route], count, lights)
+    """Drives one ego: motion, contacts, lane, progress, weather, counter."""
+    ego, at, c = egos.ego[row], egos.progress[row], control[row]
+    events, routes = egos.events[row], map_.routes
+    vehicle.drive(ego, c.throttle, c.brake, c.steer, dt)
+    clear_contact(events)
+    if around.vehicles.shape[1] > 1:
+        meet_vehicles(ego, slot, around.vehicles[world], map_.models, events)
+    if around.walkers.shape[1] > 0:
+        meet_walkers(ego, around.walkers[world], events)
+    lane_queries.settle(map_.ground, ego)
+    around.vehicles[world, slot] = ego
+    route = at.route
+    progress.advance(ego, at, routes[0], routes[1][route], routes[2][route], dt)
+    count = routes[9][route] if around.signals[world] else 0
+    lights = around.lights[world]
+    progress.meet_stops(ego, at, events, routes[7], routes[8][route], count, lights)
+    keyed_weather(routes, at, egos.weather[row])
+    egos.step[row] += 1
+
+
+@kernels.kernel(
+    nt.void(nt.int64, nt.int64, nt.int64[::1], SURROUNDINGS, MAP, nt.uint64[::1], nt.boolean[::1])
+)
+def start_worlds(
+    first: int, last: int, index: Ints, around: Any, map_: Any, seed: Ints, signals: Bools
+) -> None:
+    """Starts the lights of worlds.
+
+    Args:
+        first: of the range of `index`.
+        last: one past it.
+        index: which worlds, (N,).
+        around: see Surroundings.
+        map_: see Map.
+        seed: of their episodes, (N,).
+        signals: whether their lights run, (N,).
+    """
+    for k in range(first, last):
+        world = index[k]
+        around.signals[world] = signals[k]
+        start_lights(map_.phases, around.cycles[world], around.lights[world], seed[k], signals[k])
 
 
 @kernels.device

@@ -35,8 +35,14 @@ from drive_il.datatypes import (
 from drive_il.maps.ground import ground
 from drive_il.maps.network import RoadNetwork
 from drive_il.sim import stepping, vehicle
+from drive_il.sim.drivers import DRIVER
+from drive_il.sim.lights import CYCLE, phases_of
+from drive_il.sim.models import MODELS
+from drive_il.sim.population import Population, room_for
+from drive_il.sim.roads import roads_of
 from drive_il.sim.routes import Routes
 
+_PER_VEHICLE = ("vehicles", "drivers", "controls")
 _MAX_DT = 0.5  # [s]
 _ROWS_PER_THREAD = 256  # a step of fewer rows is over before a second thread has begun
 
@@ -103,16 +109,11 @@ class World:
             "events": no_events(n_rows),
         }
         self._rows["ego"]["id"] = np.arange(n_rows) % egos + 1
-        n_worlds = n_rows // egos
-        self._worlds: dict[str, Array] = {
-            "vehicles": np.zeros((n_worlds, egos), VEHICLE),
-            "walkers": np.zeros((n_worlds, 0), WALKER),
-            "lights": np.full((n_worlds, len(network.signals)), int(LightState.OFF), np.uint8),
-            "signals": np.zeros(n_worlds, np.bool_),
-        }
+        self._worlds = _empty_worlds(network, n_rows // egos, egos)
         self._begun: Bools = np.zeros(n_rows, np.bool_)
         self._all_begun = False
-        self._ground = ground(network)
+        self._roads = roads_of(network)
+        self._population = Population(network, self._roads)
         self._routes = Routes(network, routes)
         self._bind()
 
@@ -138,17 +139,15 @@ class World:
             rows["events"],
         )
         self._arguments = (
-            rows["ego"],
-            rows["progress"],
-            rows["weather"],
-            rows["step"],
-            rows["events"],
-            worlds["vehicles"],
-            worlds["lights"],
-            worlds["signals"],
-            self._routes.arrays,
-            self._ground,
-            self.dt,
+            stepping.Egos(*(rows[name] for name in stepping.Egos._fields)),
+            stepping.Surroundings(*(worlds[name] for name in stepping.Surroundings._fields)),
+            stepping.Map(
+                self._routes.arrays,
+                ground(self.network),
+                self._roads,
+                phases_of(self.network),
+                MODELS,
+            ),
         )
 
     @property
@@ -205,8 +204,31 @@ class World:
         self._rows["seed"][rows] = [spec.seed for spec in specs]
         self._rows["events"][rows] = no_events(1)
         self._place(placements)
+        self._start(rows, specs)
         self._begun[rows] = True
         self._all_begun = bool(self._begun.all())
+
+    def _start(self, rows: Ints, specs: list[EpisodeSpec]) -> None:
+        """Starts the worlds whose first egos are among these rows: lights and traffic."""
+        first = [k for k, row in enumerate(rows.tolist()) if row % self._egos == 0]
+        if not first:
+            return
+        worlds = rows[first] // self._egos
+        traffic = [specs[k].traffic for k in first]
+        slots = max(room_for(one, self._egos) for one in traffic)
+        self._make_room({name: (slots,) for name in _PER_VEHICLE})
+        for name in _PER_VEHICLE:
+            self._worlds[name][worlds, self._egos :] = np.zeros((), self._worlds[name].dtype)
+        self._worlds["walkers"][worlds] = np.zeros((), WALKER)
+        self._worlds["busy"][worlds] = 0
+        seeds = self._rows["seed"][rows[first]]
+        signals = np.array([one.signals for one in traffic])
+        index = np.asarray(worlds, np.int64)
+        stepping.start_worlds(0, len(index), index, *self._arguments[1:], seeds, signals)
+        for world, one, seed in zip(worlds.tolist(), traffic, seeds.tolist(), strict=True):
+            if not one.is_empty:
+                self._population.fill(self._worlds, world, one, seed, self._egos)
+            self._worlds["next_id"][world] = slots + self._egos + 1
 
     def place(
         self,
@@ -256,7 +278,7 @@ class World:
             self._rows["progress"],
             self._rows["weather"],
             self._routes.arrays,
-            self._ground,
+            ground(self.network),
         )
         rows = placements["row"]
         self._worlds["vehicles"][rows // self._egos, rows % self._egos] = self._rows["ego"][rows]
@@ -284,6 +306,7 @@ class World:
             self._n_rows // self._egos,
             control,
             *self._arguments,
+            self.dt,
             min_rows=_ROWS_PER_THREAD,
         )
 
@@ -405,6 +428,25 @@ def _check_speed(speed: float) -> None:
 def _check_finite(name: str, values: Floats) -> None:
     if not np.isfinite(values).all():
         raise ValueError(f"{name} must be finite, got {values[~np.isfinite(values)][0]}")
+
+
+def _empty_worlds(network: RoadNetwork, n_worlds: int, egos: int) -> dict[str, Array]:
+    """Returns the arrays of worlds with nobody but the egos."""
+    drivers = np.zeros((n_worlds, egos), DRIVER)
+    for name in ("lane", "from_lane", "next_lane", "want", "tail"):
+        drivers[name] = -1
+    phases = phases_of(network)
+    return {
+        "vehicles": np.zeros((n_worlds, egos), VEHICLE),
+        "drivers": drivers,
+        "controls": np.zeros((n_worlds, egos), CONTROL),
+        "walkers": np.zeros((n_worlds, 0), WALKER),
+        "lights": np.full((n_worlds, len(network.signals)), int(LightState.OFF), np.uint8),
+        "cycles": np.zeros((n_worlds, len(phases.first) - 1), CYCLE),
+        "busy": np.zeros((n_worlds, len(network.crosswalk_first) - 1), np.uint8),
+        "signals": np.zeros(n_worlds, np.bool_),
+        "next_id": np.full(n_worlds, egos + 1, np.int64),
+    }
 
 
 def _put(room: Array, worlds: Ints, items: Array) -> None:

@@ -1,0 +1,198 @@
+"""Who may pass a junction: every driver asks for its movement before the stop line.
+
+A movement is granted when the light allows it, nobody who was granted a conflicting one would
+be met, nobody with the right of way would be held up, and there is room behind the junction.
+Grants are given one after the other, so that two drivers never get conflicting ones at once;
+who has one does not wait inside. That is what keeps junctions from locking up.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from drive_il import kernels
+from drive_il.actors import LightState
+from drive_il.datatypes import Ints
+from drive_il.sim.drivers import CLEAR, NO_ROOM, RED, TRAFFIC, YIELDING
+from drive_il.sim.following import FAR
+
+_LIT = (int(LightState.GREEN), int(LightState.YELLOW), int(LightState.RED))
+_GREEN, _YELLOW, _RED = _LIT
+_AFTER = 1.0  # [s] that must pass between two who cross each other's way
+_PATIENCE = 6.0  # [s] after which a driver insists against others who stand too
+_ROOM = 2.0  # [m] kept free behind the junction
+_FIRM = 4.0  # [m/s^2] who would have to brake harder for a yellow light goes on
+_CRAWL = 2.0  # [m/s] slower than this one is not reckoned with
+_BRISK = 9.0  # [m/s] nobody is expected to become faster in a junction
+_OPTIMISM = 2.0  # [m/s^2] how fast others may speed up
+
+
+@kernels.inner
+def travel_time(distance: float, speed: float, eager: float) -> float:
+    """Returns the time to cover a distance, speeding up to a brisk pace [s]."""
+    if distance <= 0.0:
+        return 0.0
+    top = max(speed, _BRISK)
+    until_top = (top * top - speed * speed) / (2.0 * eager)
+    if distance <= until_top:
+        return (math.sqrt(speed * speed + 2.0 * eager * distance) - speed) / eager
+    return (top - speed) / eager + (distance - until_top) / top
+
+
+@kernels.inner
+def line_gap(driver: Any, roads: Any, half: float) -> float:
+    """Returns how far a driver's front is before its stop line [m]; negative beyond it."""
+    lane = roads.lanes[driver.lane]
+    to_junction = -driver.want_s
+    before = lane.length - lane.stop_s if to_junction <= lane.length - driver.s + 1e-6 else 1.0
+    return to_junction - before - half
+
+
+@kernels.inner
+def _light_of(driver: Any, roads: Any, lights: Ints) -> int:
+    """Returns what a driver's light shows; GREEN where none rules the junction."""
+    before = _last_before(driver, roads)
+    signal = roads.lanes[before].light
+    return _GREEN if signal < 0 or lights[signal] > _GREEN else lights[signal]
+
+
+@kernels.inner
+def _last_before(driver: Any, roads: Any) -> int:
+    """Returns the lane of a driver's path from which it enters its junction lane."""
+    if driver.path0 == driver.want:
+        return driver.lane
+    return driver.path0 if driver.path1 == driver.want else driver.path1
+
+
+@kernels.inner
+def _has_room(street: Any, roads: Any, v: int) -> bool:
+    """Whether a driver would get out of the junction behind those before it."""
+    vehicles, drivers, lanes = street.vehicles, street.drivers, roads.lanes
+    me, n = drivers[v], len(vehicles)
+    beyond = me.path1 if me.path0 == me.want else me.path2 if me.path1 == me.want else -1
+    if beyond < 0:
+        return True
+    free = lanes[beyond].length + 20.0
+    node = street.head[beyond]
+    while node >= 0:
+        w = node if node < n else node - n
+        # Who drives briskly will have made room by then.
+        end = drivers[w].s - 0.5 * vehicles[w].length + 2.0 * vehicles[w].speed
+        if w != v:
+            free = min(free, end)
+        node = street.link[node]
+    node = street.want_head[me.want]
+    while node >= 0:
+        w = node if node < n else node - n
+        if w != v and node < n and drivers[w].granted:
+            free -= vehicles[w].length + _ROOM
+        node = street.want_link[node]
+    return free > vehicles[v].length + _ROOM
+
+
+@kernels.inner
+def _collides(
+    street: Any, roads: Any, v: int, w: int, rival: Any, is_tail: bool, lights: Ints
+) -> bool:
+    """Whether a driver should not set out because of another on a conflicting way."""
+    me, other = street.drivers[v], street.drivers[w]
+    mine, theirs = street.vehicles[v], street.vehicles[w]
+    at = other.tail_s if is_tail else other.want_s
+    half = 0.5 * theirs.length
+    there, gone = rival.other_begin - at - half, rival.other_end - at + half
+    if gone < 0.0:
+        return False
+    granted = is_tail or other.granted
+    if not granted:
+        if not rival.yields or theirs.speed < _CRAWL and me.waited > _PATIENCE:
+            return False
+        if theirs.mover == TRAFFIC and _light_of(other, roads, lights) == _RED:
+            return False
+        if theirs.speed < 0.5 and me.waited > other.waited + 0.5:
+            return False  # both stand: who has waited longer goes
+    own_half = 0.5 * mine.length
+    begin = travel_time(rival.begin - me.want_s - own_half, mine.speed, _OPTIMISM)
+    end = travel_time(rival.end - me.want_s + own_half, mine.speed, me.eager)
+    their_begin = travel_time(there, theirs.speed, _OPTIMISM)
+    slow = max(theirs.speed, _CRAWL)
+    their_end = gone / slow
+    after = _AFTER if me.waited < 15.0 else 0.5 * _AFTER
+    return begin < their_end + after and their_begin < end + after
+
+
+@kernels.lean
+def ask(street: Any, roads: Any, v: int, first_in_line: bool, lights: Ints) -> int:
+    """Decides whether a driver may pass the junction ahead.
+
+    Args:
+        street: see Street, located.
+        roads: see Roads.
+        v: slot of the driver.
+        first_in_line: nobody stands between it and the stop line.
+        lights: LightState of each signal.
+
+    Returns:
+        CLEAR, or what it has to wait for.
+    """
+    me, n = street.drivers[v], len(street.vehicles)
+    speed = street.vehicles[v].speed
+    gap = line_gap(me, roads, 0.5 * street.vehicles[v].length)
+    light = _light_of(me, roads, lights)
+    if light == _RED:
+        return RED
+    # At yellow who can stop does, but for one who has waited in vain through the green.
+    if light == _YELLOW and gap > speed * speed / (2.0 * _FIRM) and me.waited < 3.0:
+        return RED
+    if not first_in_line:
+        return YIELDING
+    if roads.lanes[_last_before(me, roads)].must_halt and not me.halted:
+        return YIELDING
+    lane = roads.lanes[me.want]
+    for r in range(lane.rival_first, lane.rival_first + lane.rival_count):
+        rival = roads.rivals[r]
+        if rival.sibling:
+            continue
+        node = street.want_head[rival.lane]
+        while node >= 0:
+            w = node if node < n else node - n
+            if w != v and _collides(street, roads, v, w, rival, node >= n, lights):
+                return YIELDING
+            node = street.want_link[node]
+    return CLEAR if _has_room(street, roads, v) else NO_ROOM
+
+
+@kernels.lean
+def keep_grant(street: Any, roads: Any, v: int, first_in_line: bool, lights: Ints) -> bool:
+    """Whether a driver still before its stop line keeps what it was granted."""
+    me, vehicle = street.drivers[v], street.vehicles[v]
+    gap = line_gap(me, roads, 0.5 * vehicle.length)
+    if gap < vehicle.speed * vehicle.speed / (2.0 * _FIRM) + 0.5:
+        return True
+    return first_in_line and _light_of(me, roads, lights) == _GREEN
+
+
+@kernels.lean
+def blocked_zone(street: Any, roads: Any, v: int) -> float:
+    """Returns the gap to a conflict zone that somebody still fills, FAR when all are free [m].
+
+    Those who were granted conflicting movements one after the other are kept apart by time;
+    this holds when somebody was slower than expected.
+    """
+    me, n = street.drivers[v], len(street.vehicles)
+    half = 0.5 * street.vehicles[v].length
+    lane, best = roads.lanes[me.want], FAR
+    for r in range(lane.rival_first, lane.rival_first + lane.rival_count):
+        rival = roads.rivals[r]
+        gap = rival.begin - me.want_s - half
+        if rival.sibling or gap < 0.0 or gap > best:
+            continue
+        node = street.want_head[rival.lane]
+        while node >= 0:
+            w = node if node < n else node - n
+            at = street.drivers[w].tail_s if node >= n else street.drivers[w].want_s
+            reach = 0.5 * street.vehicles[w].length
+            if w != v and at + reach > rival.other_begin and at - reach < rival.other_end:
+                best = gap
+            node = street.want_link[node]
+    return best

@@ -1,0 +1,323 @@
+"""Vehicles that follow the rules of the road: one step of a whole world.
+
+All decide on the state that the step begins with, then all move. A vehicle runs on the
+middle of its lane; its heading is that of a trailer whose front runs there (a tractrix), so
+that long vehicles cut corners as they do.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from drive_il import kernels
+from drive_il.actors import VehicleLight
+from drive_il.datatypes import Ints, Records
+from drive_il.keyed_noise import noise_key, uniform_at
+from drive_il.maps.progress import wrap
+from drive_il.randomness import purpose_key
+from drive_il.sim.drivers import (
+    BEHIND,
+    CLEAR,
+    TRAFFIC,
+    WALKER_AHEAD,
+    YIELDING,
+    clear,
+    enter,
+    locate,
+    path_lane,
+)
+from drive_il.sim.following import FAR, idm, leader, stranger, walker_ahead, wanted_speed
+from drive_il.sim.junctions import ask, blocked_zone, keep_grant, line_gap
+from drive_il.sim.lane_changes import DURATION, consider
+
+_WAY = purpose_key("traffic way")
+_LOOK_EVERY = 20  # steps between two thoughts of changing lane
+_STANDS = 0.1  # [m/s]
+_BRAKE_LAMPS = -0.6  # [m/s^2]
+_BRAKE, _LEFT, _RIGHT = (
+    int(VehicleLight.BRAKE),
+    int(VehicleLight.LEFT_BLINKER),
+    int(VehicleLight.RIGHT_BLINKER),
+)
+_TURN = 0.35  # [rad] a way that bends more is announced by the indicator
+_BEFORE_LINE = 1.2  # [m] kept to a stop line, beyond IDM's own gap
+_BEFORE_CROSSING = 1.0  # [m]
+_SERVED = 4.5  # [m] from the line: a halt nearer than this serves a stop sign
+
+
+@kernels.lean
+def choose_path(driver: Any, roads: Any, seed: Any, number: int, slow: bool) -> None:
+    """Chooses lanes to follow where none are chosen yet.
+
+    Args:
+        driver: DRIVER record.
+        roads: see Roads.
+        seed: of the episode.
+        number: the vehicle's id; its choices differ from everybody else's.
+        slow: it keeps off fast roads where it can.
+    """
+    lanes = roads.lanes
+    for k in range(1, 4):
+        if path_lane(driver, k) >= 0:
+            continue
+        last = lanes[path_lane(driver, k - 1)]
+        if last.way_count == 0:
+            return
+        key = noise_key(seed, driver.choices, _WAY)
+        pick = int(uniform_at(key, number) * last.way_count)
+        way = roads.ways[last.way_first + min(pick, last.way_count - 1)]
+        if slow and lanes[way].fast:
+            for other in range(last.way_first, last.way_first + last.way_count):
+                if not lanes[roads.ways[other]].fast:
+                    way = roads.ways[other]
+        driver.choices += 1
+        if k == 1:
+            driver.path0 = way
+        elif k == 2:
+            driver.path1 = way
+        else:
+            driver.path2 = way
+
+
+@kernels.inner
+def _crossing_gap(driver: Any, roads: Any, half: float, speed: float, busy: Ints) -> float:
+    """Returns the gap to the next crosswalk that people claim, FAR when there is none [m]."""
+    base = -driver.s
+    for k in range(3):
+        number = path_lane(driver, k)
+        if number < 0 or base > 60.0:
+            break
+        lane = roads.lanes[number]
+        for c in range(lane.crossing_first, lane.crossing_first + lane.crossing_count):
+            crossing = roads.crossings[c]
+            gap = base + crossing.begin - half - _BEFORE_CROSSING
+            # Who could not stop any more goes on.
+            if busy[crossing.crosswalk] > 0 and gap > speed * speed / 10.0 - 0.5 and gap > -0.5:
+                return max(gap, 0.0)
+        base += lane.length
+    return FAR
+
+
+@kernels.lean
+def _decide(street: Any, roads: Any, v: int, walkers: Records, lights: Ints, busy: Ints) -> None:
+    """Sets a driver's acceleration, its grant and what it waits for."""
+    driver, vehicle = street.drivers[v], street.vehicles[v]
+    speed, half = vehicle.speed, 0.5 * vehicle.length
+    reach = 12.0 + 4.0 * speed + speed * speed / 5.0
+    wanted = wanted_speed(driver, roads)
+    gap, ahead, _ = leader(street, roads, v, reach)
+    reason = BEHIND
+    other_gap, other_ahead = stranger(street, roads, v, min(reach, 90.0))
+    acceleration = idm(speed, wanted, gap, ahead, driver.eager, driver.headway)
+    if other_gap < FAR:
+        slower = idm(speed, wanted, other_gap, other_ahead, driver.eager, driver.headway)
+        acceleration = min(acceleration, slower)
+        gap = min(gap, other_gap)
+    for people_gap in (
+        walker_ahead(vehicle, driver, roads, walkers, min(reach, 50.0)) - 1.0,
+        _crossing_gap(driver, roads, half, speed, busy) + 1.0,
+    ):
+        if people_gap < 0.5 * FAR:
+            slower = idm(speed, wanted, people_gap, 0.0, driver.eager, 0.3)
+            if slower < acceleration:
+                acceleration, reason = slower, WALKER_AHEAD
+    if driver.want >= 0:
+        stop, why = _junction(street, roads, v, gap, lights)
+        if stop < FAR:
+            slower = idm(speed, wanted, stop, 0.0, driver.eager, 0.2)
+            if slower < acceleration:
+                acceleration, reason = slower, why
+    driver.acceleration = acceleration
+    driver.reason = reason
+
+
+@kernels.inner
+def _junction(street: Any, roads: Any, v: int, gap: float, lights: Ints) -> tuple[float, int]:
+    """Asks for the junction ahead; returns where to stop before it, and why."""
+    driver, vehicle = street.drivers[v], street.vehicles[v]
+    half = 0.5 * vehicle.length
+    line = line_gap(driver, roads, half)
+    first_in_line = gap > line + 0.5
+    if driver.granted:
+        if line > 0.0 and not keep_grant(street, roads, v, first_in_line, lights):
+            driver.granted = False
+        else:
+            return blocked_zone(street, roads, v), YIELDING
+    if line > 8.0 + vehicle.speed + vehicle.speed * vehicle.speed / 4.0:
+        return FAR, CLEAR
+    if vehicle.speed < _STANDS and line < _SERVED:
+        driver.halted = True
+    why = ask(street, roads, v, first_in_line, lights)
+    if why == CLEAR:
+        driver.granted = True
+        return blocked_zone(street, roads, v), YIELDING
+    return max(line, 0.0) + _BEFORE_LINE, why
+
+
+@kernels.lean
+def _advance(vehicle: Any, driver: Any, roads: Any, dt: float) -> None:
+    """Moves a driver along its path by one step, and its vehicle with it."""
+    lanes = roads.lanes
+    before = vehicle.speed
+    speed = max(before + driver.acceleration * dt, 0.0)
+    distance = 0.5 * (before + speed) * dt
+    if driver.acceleration < 0.0 and before + driver.acceleration * dt < 0.0:
+        distance = 0.5 * before * before / -driver.acceleration
+    driver.s += distance
+    if driver.tail >= 0:
+        driver.tail_s += distance
+        if driver.tail_s - 0.5 * vehicle.length > lanes[driver.tail].length:
+            driver.tail = -1
+    while driver.s >= lanes[driver.lane].length and driver.path0 >= 0:
+        driver.s -= lanes[driver.lane].length
+        if lanes[driver.lane].junction >= 0:
+            driver.tail = driver.lane
+            driver.tail_s = lanes[driver.lane].length + driver.s
+            driver.granted = False
+        driver.lane = driver.path0
+        driver.path0, driver.path1, driver.path2 = driver.path1, driver.path2, -1
+        if driver.from_lane >= 0:  # the change ends with the road
+            driver.from_lane = -1
+            driver.change = DURATION
+    vehicle.acceleration = (speed - before) / dt
+    vehicle.speed = speed
+    driver.waited = driver.waited + dt if speed < _STANDS else 0.0
+
+
+@kernels.inner
+def _slide(driver: Any, dt: float) -> float:
+    """Brings a lane change on; returns how fast the offset changes [m/s]."""
+    if driver.offset == 0.0:
+        return 0.0
+    driver.change += dt
+    share = min(driver.change / DURATION, 1.0)
+    # Smooth at both ends: 10 x^3 - 15 x^4 + 6 x^5.
+    left = 1.0 - share * share * share * (10.0 - 15.0 * share + 6.0 * share * share)
+    before = driver.offset
+    driver.offset = driver.change_from * left
+    if driver.from_lane >= 0 and share > 0.6:
+        driver.from_lane = -1
+    return (driver.offset - before) / dt
+
+
+@kernels.lean
+def set_pose(vehicle: Any, driver: Any, roads: Any, slide: float, distance: float) -> None:
+    """Puts a vehicle where its driver is.
+
+    Args:
+        vehicle: VEHICLE record.
+        driver: DRIVER record.
+        roads: see Roads.
+        slide: speed to its left [m/s].
+        distance: driven in this step, by which the heading follows; negative sets it anew [m].
+    """
+    lane = roads.lanes[driver.lane]
+    place = min(max(driver.s * lane.per_metre, 0.0), lane.count - 1.001)
+    i = int(place)
+    t = place - i
+    a, b = roads.points[lane.first + i], roads.points[lane.first + i + 1]
+    heading = a.heading + t * wrap(b.heading - a.heading)
+    x, y = a.x + t * (b.x - a.x), a.y + t * (b.y - a.y)
+    vehicle.x = x - math.sin(heading) * driver.offset
+    vehicle.y = y + math.cos(heading) * driver.offset
+    vehicle.z = a.z + t * (b.z - a.z)
+    vehicle.pitch = math.atan(a.slope)
+    course = heading + math.atan2(slide, max(vehicle.speed, 1.0))
+    before = vehicle.heading
+    if distance < 0.0:
+        before = course
+    lag = wrap(course - before)
+    follow = 1.0 - math.exp(-max(distance, 0.0) / vehicle.rear_wheelbase)
+    vehicle.heading = wrap(before + lag * follow)
+    vehicle.slip = lag * (1.0 - follow)
+    vehicle.lane = driver.lane
+    vehicle.lane_s = driver.s
+    vehicle.off_road = 0.0
+
+
+@kernels.inner
+def _set_lamps(vehicle: Any, driver: Any, roads: Any) -> None:
+    lamps = vehicle.lights & ~(_BRAKE | _LEFT | _RIGHT)
+    if vehicle.acceleration < _BRAKE_LAMPS or vehicle.speed < _STANDS:
+        lamps |= _BRAKE
+    if driver.offset > 0.3:
+        lamps |= _RIGHT
+    elif driver.offset < -0.3:
+        lamps |= _LEFT
+    elif driver.want >= 0 and driver.want_s > -40.0:
+        lane = roads.lanes[driver.want]
+        first, last = roads.points[lane.first], roads.points[lane.first + lane.count - 1]
+        turn = wrap(last.heading - first.heading)
+        if abs(turn) > _TURN:
+            lamps |= _LEFT if turn > 0.0 else _RIGHT
+    vehicle.lights = lamps
+
+
+@kernels.inner
+def _begin_change(vehicle: Any, driver: Any, roads: Any) -> None:
+    """Takes a driver into the lane beside it; others see it in both until it is across."""
+    lanes, number = roads.lanes, driver.next_lane
+    s = driver.s * lanes[number].length / lanes[driver.lane].length
+    point = roads.points[lanes[number].first + int(s * lanes[number].per_metre)]
+    dx, dy = vehicle.x - point.x, vehicle.y - point.y
+    driver.from_lane, driver.lane, driver.next_lane = driver.lane, number, -1
+    driver.s = s
+    driver.offset = math.cos(point.heading) * dy - math.sin(point.heading) * dx
+    driver.change_from = driver.offset
+    driver.change = 0.0
+    driver.path0 = driver.path1 = driver.path2 = -1
+    driver.want = -1
+    driver.granted = False
+
+
+@kernels.lean
+def step_traffic(
+    street: Any,
+    roads: Any,
+    walkers: Records,
+    lights: Ints,
+    busy: Ints,
+    seed: Any,
+    step: int,
+    dt: float,
+) -> None:
+    """Drives all vehicles of one world that follow the rules.
+
+    Args:
+        street: the world, lists empty; empty again afterwards.
+        roads: see Roads.
+        walkers: (P,) WALKER.
+        lights: (S,) LightState.
+        busy: whether people claim each crosswalk, (C,).
+        seed: of the episode.
+        step: of the episode; everything is decided on its state.
+        dt: [s].
+    """
+    vehicles, drivers = street.vehicles, street.drivers
+    locate(street, roads)
+    for v in range(len(vehicles)):
+        if vehicles[v].id != 0 and vehicles[v].mover == TRAFFIC:
+            _decide(street, roads, v, walkers, lights, busy)
+    for v in range(len(vehicles)):
+        if vehicles[v].id == 0 or vehicles[v].mover != TRAFFIC:
+            continue
+        if (step + 7 * v) % _LOOK_EVERY == 0:
+            lane = consider(street, roads, v)
+            if lane >= 0:  # those who look after it already see it there
+                drivers[v].next_lane = lane
+                enter(street.head, street.link, lane, len(vehicles) + v)
+    clear(street)
+    for v in range(len(vehicles)):
+        vehicle, driver = vehicles[v], drivers[v]
+        if vehicle.id == 0 or vehicle.mover != TRAFFIC:
+            continue
+        before, yaw = vehicle.speed, vehicle.heading
+        if driver.next_lane >= 0:
+            _begin_change(vehicle, driver, roads)
+        _advance(vehicle, driver, roads, dt)
+        choose_path(driver, roads, seed, vehicle.id, vehicle.power < 0.3)
+        slide = _slide(driver, dt)
+        set_pose(vehicle, driver, roads, slide, 0.5 * (before + vehicle.speed) * dt)
+        vehicle.yaw_rate = wrap(vehicle.heading - yaw) / dt
+        _set_lamps(vehicle, driver, roads)
