@@ -54,6 +54,7 @@ DRIVER = np.dtype(
 """Mind and place of one driver, one per vehicle slot; of others only the places are used."""
 
 
+_OFF_ROUTE = 4.0  # [m] an ego further beside its route has none that others could reckon with
 _NOTICE = 80.0  # [m] ahead of an ego within which its next junction is noted
 
 
@@ -219,6 +220,8 @@ def note_ego(
         lanes: (L,) ROAD.
     """
     driver.want, driver.granted = -1, False
+    if abs(progress.lateral_error) > _OFF_ROUTE:
+        return
     i, last = first + progress.index, first + count - 1
     while i < last and points[i].s - progress.s < _NOTICE and not points[i].in_junction:
         i += 1

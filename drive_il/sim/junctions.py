@@ -14,13 +14,24 @@ from typing import Any
 from drive_il import kernels
 from drive_il.actors import LightState
 from drive_il.datatypes import Ints
-from drive_il.sim.drivers import CLEAR, NO_ROOM, RED, TRAFFIC, YIELDING
+from drive_il.sim.drivers import (
+    CLEAR,
+    N_PATH,
+    NO_ROOM,
+    RED,
+    TRAFFIC,
+    YIELDING,
+    path_lane,
+    place_on,
+)
 from drive_il.sim.following import FAR
 
 _LIT = (int(LightState.GREEN), int(LightState.YELLOW), int(LightState.RED))
 _GREEN, _YELLOW, _RED = _LIT
 _AFTER = 1.0  # [s] that must pass between two who cross each other's way
 _PATIENCE = 6.0  # [s] after which a driver insists against others who stand too
+_COURTESY = 12.0  # [s] after which others let a driver in who can do so gently
+_GENTLE = 2.0  # [m/s^2]
 _ROOM = 2.0  # [m] kept free behind the junction
 _FIRM = 4.0  # [m/s^2] who would have to brake harder for a yellow light goes on
 _CRAWL = 2.0  # [m/s] slower than this one is not reckoned with
@@ -67,28 +78,52 @@ def _last_before(driver: Any, roads: Any) -> int:
 
 @kernels.inner
 def _has_room(street: Any, roads: Any, v: int) -> bool:
-    """Whether a driver would get out of the junction behind those before it."""
+    """Whether a driver would get out of the junction behind those before it.
+
+    What lies behind may be short and end at the next junction, as in a roundabout: the way is
+    followed until somebody is found.
+    """
     vehicles, drivers, lanes = street.vehicles, street.drivers, roads.lanes
     me, n = drivers[v], len(vehicles)
-    beyond = me.path1 if me.path0 == me.want else me.path2 if me.path1 == me.want else -1
-    if beyond < 0:
+    need = vehicles[v].length + _ROOM
+    base, free, inside = 0.0, 1e9, False
+    for k in range(1, N_PATH + 1):
+        number = path_lane(me, k)
+        if number < 0 or base > need:
+            break
+        if inside:
+            node = street.head[number]
+            while node >= 0:
+                w = node if node < n else node - n
+                # Who drives briskly will have made room by then.
+                end = place_on(street, roads, number, node) - 0.5 * vehicles[w].length
+                if w != v:
+                    free = min(free, base + end + 2.0 * vehicles[w].speed)
+                node = street.link[node]
+            base += lanes[number].length
+        inside = inside or number == me.want
+    if free > 1e8:
         return True
-    free = lanes[beyond].length + 20.0
-    node = street.head[beyond]
-    while node >= 0:
-        w = node if node < n else node - n
-        # Who drives briskly will have made room by then.
-        end = drivers[w].s - 0.5 * vehicles[w].length + 2.0 * vehicles[w].speed
-        if w != v:
-            free = min(free, end)
-        node = street.link[node]
-    node = street.want_head[me.want]
-    while node >= 0:
-        w = node if node < n else node - n
-        if w != v and node < n and drivers[w].granted:
-            free -= vehicles[w].length + _ROOM
-        node = street.want_link[node]
-    return free > vehicles[v].length + _ROOM
+    return free - _claimed(street, roads, v) > need
+
+
+@kernels.inner
+def _claimed(street: Any, roads: Any, v: int) -> float:
+    """Room behind the junction that others who were let in before still need [m]."""
+    vehicles, drivers, lanes = street.vehicles, street.drivers, roads.lanes
+    me, n = drivers[v], len(vehicles)
+    lane = lanes[me.want]
+    claimed = 0.0
+    for r in range(-1, lane.rival_count):
+        other = me.want if r < 0 else roads.rivals[lane.rival_first + r].lane
+        if r >= 0 and roads.ways[lanes[other].way_first] != roads.ways[lane.way_first]:
+            continue
+        node = street.want_head[other]
+        while node >= 0:
+            if node != v and node < n and drivers[node].granted:
+                claimed += vehicles[node].length + _ROOM
+            node = street.want_link[node]
+    return claimed
 
 
 @kernels.inner
@@ -111,6 +146,10 @@ def _collides(
             return False
         if theirs.speed < 0.5 and me.waited > other.waited + 0.5:
             return False  # both stand: who has waited longer goes
+        if theirs.mover == TRAFFIC and me.waited > _COURTESY:
+            gap = line_gap(other, roads, half)
+            if gap > theirs.speed * theirs.speed / (2.0 * _GENTLE) + 2.0:
+                return False  # it will see the grant in time and let this one go
     own_half = 0.5 * mine.length
     begin = travel_time(rival.begin - me.want_s - own_half, mine.speed, _OPTIMISM)
     end = travel_time(rival.end - me.want_s + own_half, mine.speed, me.eager)

@@ -30,6 +30,11 @@ BRAKING = 2.0
 STOP_BEFORE = 1.0
 """a junction without a stop line is waited for this far before it [m]"""
 _CLEAR = 2.6  # [m] two ways from one lane are apart once their centres are
+_CLEARANCE = 0.6  # [m] beside their lanes that vehicles may need, the long ones above all
+_OVERHANG = 0.5  # [m] by which lanes side by side may overlap
+_ASLANT = np.radians(15.0)  # ways that differ less in direction run side by side
+_SAME_LEVEL = 3.0  # [m] ways further apart in height do not meet
+_TIGHT = 4.7  # [m/s] a bend that permits no more is left to short vehicles where possible
 _STRAIGHT = np.radians(30.0)  # a movement that turns less goes straight on
 _FREE_ROAD, _EQUAL, _YIELDS, _STOPS = 0, 1, 2, 3
 
@@ -58,6 +63,7 @@ ROAD = np.dtype(
         ("must_halt", "?"),  # a stop sign stands there
         ("rank", "i4"),  # of a junction lane: how far back it is in the right of way
         ("fast", "?"),  # a road that bicycles keep away from
+        ("tight", "?"),  # a bend that long vehicles keep away from
         ("crossing_first", "i4"),  # crossings[crossing_first : + crossing_count]
         ("crossing_count", "i4"),
     ]
@@ -191,6 +197,7 @@ def _points(network: RoadNetwork, lanes: Records) -> Records:
         slack = 2.0 * BRAKING * given["s"][rows]
         later = np.minimum.accumulate((allowed[rows] + slack)[::-1])[::-1]
         points["safe"][rows] = np.sqrt(later - slack)
+        lanes["tight"][lane] = points["safe"][rows].min() < _TIGHT
         points["slope"][rows] = np.gradient(given["z"][rows], np.maximum(given["s"][rows], 0.0))
     return points
 
@@ -237,21 +244,13 @@ def _ranks(lanes: Records, graph: LaneGraph) -> None:
 
 
 def _rivals(network: RoadNetwork, lanes: Records, graph: LaneGraph) -> Records:
-    zones = {
-        (lane, int(conflict["lane"])): (float(conflict["begin"]), float(conflict["end"]))
-        for lane in range(len(lanes))
-        for conflict in network.conflicts[
-            network.lanes["conflict_first"][lane] : network.lanes["conflict_first"][lane]
-            + network.lanes["conflict_count"][lane]
-        ]
-    }
+    before = _reversed(graph.successors)
+    zones = _zones(network, lanes, before)
     lit = _lit_junctions(lanes, graph)
     lists: list[list[tuple[int, bool, bool, float, float, float, float]]] = [[] for _ in lanes]
     for (lane, other), (begin, end) in zones.items():
-        if lanes["driving"][lane] and lanes["driving"][other] and (other, lane) in zones:
-            gives_way = _gives_way(network, lanes, lane, other, lit)
-            lists[lane].append((other, False, gives_way, begin, end, *zones[other, lane]))
-    before = _reversed(graph.successors)
+        gives_way = _gives_way(network, lanes, lane, other, lit)
+        lists[lane].append((other, False, gives_way, begin, end, *zones[other, lane]))
     for lane in np.flatnonzero((lanes["junction"] >= 0) & lanes["driving"]).tolist():
         for other in {o for b in before[lane] for o in graph.successors[b]} - {lane}:
             apart = _parting(network, lane, other)
@@ -263,6 +262,47 @@ def _rivals(network: RoadNetwork, lanes: Records, graph: LaneGraph) -> Records:
     for row, entry in enumerate(entry for one in lists for entry in one):
         rivals[row] = entry
     return rivals
+
+
+def _zones(
+    network: RoadNetwork, lanes: Records, before: list[list[int]]
+) -> dict[tuple[int, int], tuple[float, float]]:
+    """Where vehicles on two movements of a junction would come too near each other.
+
+    Returns:
+        (lane, other) -> first and last such place on the lane [m], for movements that do not
+        begin on one lane.
+    """
+    inside = np.flatnonzero((lanes["junction"] >= 0) & lanes["driving"])
+    zones = {}
+    for junction in np.unique(lanes["junction"][inside]):
+        members = inside[lanes["junction"][inside] == junction].tolist()
+        for a in members:
+            for b in members:
+                if a < b and not set(before[a]) & set(before[b]):
+                    zone = _meeting(_way(network, a), _way(network, b))
+                    if zone is not None:
+                        zones[a, b], zones[b, a] = zone
+    return zones
+
+
+def _way(network: RoadNetwork, lane: int) -> Records:
+    record = network.lanes[lane]
+    return network.points[record["first"] : record["first"] + record["count"]]
+
+
+def _meeting(a: Records, b: Records) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    """First and last places on both ways that are too near the other."""
+    apart = np.hypot(a["x"][:, None] - b["x"], a["y"][:, None] - b["y"])
+    angle = np.abs(wrap_angle(a["heading"][:, None] - b["heading"]))
+    # Lanes side by side keep apart by their widths alone.
+    extra = np.where((angle > _ASLANT) & (angle < np.pi - _ASLANT), _CLEARANCE, -_OVERHANG)
+    reach = 0.5 * (a["width"][:, None] + b["width"]) + extra
+    near = (apart < reach) & (np.abs(a["z"][:, None] - b["z"]) < _SAME_LEVEL)
+    on_a, on_b = a["s"][near.any(axis=1)], b["s"][near.any(axis=0)]
+    if not len(on_a):
+        return None
+    return (float(on_a[0]), float(on_a[-1])), (float(on_b[0]), float(on_b[-1]))
 
 
 def _lit_junctions(lanes: Records, graph: LaneGraph) -> set[int]:
@@ -302,9 +342,7 @@ def _gives_way(network: RoadNetwork, lanes: Records, lane: int, other: int, lit:
 
 def _parting(network: RoadNetwork, lane: int, other: int) -> float:
     """How far from their common beginning two lanes stay within reach of each other [m]."""
-    one, two = network.lanes[lane], network.lanes[other]
-    a = network.points[one["first"] : one["first"] + one["count"]]
-    b = network.points[two["first"] : two["first"] + two["count"]]
+    a, b = _way(network, lane), _way(network, other)
     n = min(len(a), len(b))
     apart = np.hypot(a["x"][:n] - b["x"][:n], a["y"][:n] - b["y"][:n])
     near = np.flatnonzero(apart < _CLEAR)

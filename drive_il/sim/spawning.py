@@ -172,7 +172,7 @@ def spawn_traffic(
             vehicle.r, vehicle.g, vehicle.b = paints[paint, 0], paints[paint, 1], paints[paint, 2]
             vehicle.lights = _LOW_BEAM
             driver.lane, driver.s = lane, s
-            choose_path(driver, roads, seed, number, model.power < 0.3)
+            choose_path(vehicle, driver, roads, seed)
             vehicle.speed = 0.5 * min(min(place.safe, place.limit), model.top_speed)
             set_pose(vehicle, driver, roads, 0.0, -1.0)
             placed += 1
@@ -263,4 +263,4 @@ def join(vehicle: Any, driver: Any, roads: Any, seed: Any) -> None:
     driver.offset = math.cos(point.heading) * dy - math.sin(point.heading) * dx
     driver.change_from, driver.change = driver.offset, 0.0
     vehicle.mover = _TRAFFIC
-    choose_path(driver, roads, seed, vehicle.id, vehicle.power < 0.3)
+    choose_path(vehicle, driver, roads, seed)

@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 from drive_il import kernels
-from drive_il.actors import VehicleLight
+from drive_il.actors import ActorKind, VehicleLight
 from drive_il.datatypes import Ints, Records
 from drive_il.keyed_noise import noise_key, uniform_at
 from drive_il.maps.progress import wrap
@@ -19,6 +19,7 @@ from drive_il.randomness import purpose_key
 from drive_il.sim.drivers import (
     BEHIND,
     CLEAR,
+    N_PATH,
     TRAFFIC,
     WALKER_AHEAD,
     YIELDING,
@@ -32,6 +33,9 @@ from drive_il.sim.junctions import ask, blocked_zone, keep_grant, line_gap
 from drive_il.sim.lane_changes import DURATION, consider
 
 _WAY = purpose_key("traffic way")
+_BICYCLE = int(ActorKind.BICYCLE)
+_LONG = 7.0  # [m]
+_GUIDE = 0.3  # share of the length ahead of the centre that is led along the lane's middle
 _LOOK_EVERY = 20  # steps between two thoughts of changing lane
 _STANDS = 0.1  # [m/s]
 _BRAKE_LAMPS = -0.6  # [m/s^2]
@@ -46,31 +50,37 @@ _BEFORE_CROSSING = 1.0  # [m]
 _SERVED = 4.5  # [m] from the line: a halt nearer than this serves a stop sign
 
 
+@kernels.inner
+def _shuns(vehicle: Any, lane: Any) -> bool:
+    """Whether a vehicle keeps off a lane where it can."""
+    if vehicle.kind == _BICYCLE:
+        return lane.fast
+    return lane.tight and vehicle.length > _LONG
+
+
 @kernels.lean
-def choose_path(driver: Any, roads: Any, seed: Any, number: int, slow: bool) -> None:
+def choose_path(vehicle: Any, driver: Any, roads: Any, seed: Any) -> None:
     """Chooses lanes to follow where none are chosen yet.
 
     Args:
+        vehicle: VEHICLE record; its id makes its choices its own.
         driver: DRIVER record.
         roads: see Roads.
         seed: of the episode.
-        number: the vehicle's id; its choices differ from everybody else's.
-        slow: it keeps off fast roads where it can.
     """
     lanes = roads.lanes
-    for k in range(1, 4):
+    for k in range(1, N_PATH + 1):
         if path_lane(driver, k) >= 0:
             continue
         last = lanes[path_lane(driver, k - 1)]
-        if last.way_count == 0:
+        n = last.way_count
+        if n == 0:
             return
-        key = noise_key(seed, driver.choices, _WAY)
-        pick = int(uniform_at(key, number) * last.way_count)
-        way = roads.ways[last.way_first + min(pick, last.way_count - 1)]
-        if slow and lanes[way].fast:
-            for other in range(last.way_first, last.way_first + last.way_count):
-                if not lanes[roads.ways[other]].fast:
-                    way = roads.ways[other]
+        pick = int(uniform_at(noise_key(seed, driver.choices, _WAY), vehicle.id) * n)
+        for turn in range(n):  # the first from there on that suits it, or else that one
+            way = roads.ways[last.way_first + (pick + turn) % n]
+            if not _shuns(vehicle, lanes[way]):
+                break
         driver.choices += 1
         if k == 1:
             driver.path0 = way
@@ -205,6 +215,9 @@ def _slide(driver: Any, dt: float) -> float:
 def set_pose(vehicle: Any, driver: Any, roads: Any, slide: float, distance: float) -> None:
     """Puts a vehicle where its driver is.
 
+    A guide point ahead of the centre runs on the middle of the path (plus the offset); the rear
+    axle follows it as a trailer does.
+
     Args:
         vehicle: VEHICLE record.
         driver: DRIVER record.
@@ -212,25 +225,29 @@ def set_pose(vehicle: Any, driver: Any, roads: Any, slide: float, distance: floa
         slide: speed to its left [m/s].
         distance: driven in this step, by which the heading follows; negative sets it anew [m].
     """
-    lane = roads.lanes[driver.lane]
-    place = min(max(driver.s * lane.per_metre, 0.0), lane.count - 1.001)
+    ahead = _GUIDE * vehicle.length
+    number, s = driver.lane, driver.s + ahead
+    if s > roads.lanes[number].length and driver.path0 >= 0:
+        s -= roads.lanes[number].length
+        number = driver.path0
+    lane = roads.lanes[number]
+    place = min(max(s * lane.per_metre, 0.0), lane.count - 1.001)
     i = int(place)
     t = place - i
     a, b = roads.points[lane.first + i], roads.points[lane.first + i + 1]
     heading = a.heading + t * wrap(b.heading - a.heading)
-    x, y = a.x + t * (b.x - a.x), a.y + t * (b.y - a.y)
-    vehicle.x = x - math.sin(heading) * driver.offset
-    vehicle.y = y + math.cos(heading) * driver.offset
-    vehicle.z = a.z + t * (b.z - a.z)
-    vehicle.pitch = math.atan(a.slope)
+    x = a.x + t * (b.x - a.x) - math.sin(heading) * driver.offset
+    y = a.y + t * (b.y - a.y) + math.cos(heading) * driver.offset
     course = heading + math.atan2(slide, max(vehicle.speed, 1.0))
-    before = vehicle.heading
-    if distance < 0.0:
-        before = course
+    before = course if distance < 0.0 else vehicle.heading
     lag = wrap(course - before)
-    follow = 1.0 - math.exp(-max(distance, 0.0) / vehicle.rear_wheelbase)
+    follow = 1.0 - math.exp(-max(distance, 0.0) / (vehicle.rear_wheelbase + ahead))
     vehicle.heading = wrap(before + lag * follow)
     vehicle.slip = lag * (1.0 - follow)
+    vehicle.x = x - ahead * math.cos(vehicle.heading)
+    vehicle.y = y - ahead * math.sin(vehicle.heading)
+    vehicle.z = a.z + t * (b.z - a.z)
+    vehicle.pitch = math.atan(a.slope)
     vehicle.lane = driver.lane
     vehicle.lane_s = driver.s
     vehicle.off_road = 0.0
@@ -316,7 +333,7 @@ def step_traffic(
         if driver.next_lane >= 0:
             _begin_change(vehicle, driver, roads)
         _advance(vehicle, driver, roads, dt)
-        choose_path(driver, roads, seed, vehicle.id, vehicle.power < 0.3)
+        choose_path(vehicle, driver, roads, seed)
         slide = _slide(driver, dt)
         set_pose(vehicle, driver, roads, slide, 0.5 * (before + vehicle.speed) * dt)
         vehicle.yaw_rate = wrap(vehicle.heading - yaw) / dt
