@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import drive_il
 from drive_il.protocols import Policy
-from drive_il.sensor_specs import CameraSpec, ObservationSpec
+from drive_il.sensor_specs import (
+    CameraSpec,
+    GnssSpec,
+    ImuSpec,
+    LidarSpec,
+    ObservationSpec,
+    RadarSpec,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -172,8 +179,15 @@ def _alvinn(
 
 
 def _observation(values: dict[str, Any]) -> ObservationSpec:
-    cameras = tuple(CameraSpec(**camera) for camera in values["cameras"])
-    return ObservationSpec(**values | {"cameras": cameras})
+    several = {"cameras": CameraSpec, "lidars": LidarSpec, "radars": RadarSpec}
+    single = {"gnss": GnssSpec, "imu": ImuSpec}
+    specs: dict[str, Any] = {
+        key: tuple(kind(**each) for each in values[key])
+        for key, kind in several.items()
+        if key in values
+    }
+    specs |= {key: kind(**values[key]) for key, kind in single.items() if values.get(key)}
+    return ObservationSpec(**values | specs)
 
 
 def _versions() -> dict[str, str]:

@@ -11,10 +11,27 @@ from drive_il.maps.network import RoadNetwork
 from drive_il.sensor_specs import ObservationSpec
 from drive_il.sensors.birdview import BirdView
 from drive_il.sensors.camera import Camera
+from drive_il.sensors.contacts import collision, lane_invasion
+from drive_il.sensors.inertial import Gnss, Imu, speedometer
+from drive_il.sensors.lidar import Lidar
+from drive_il.sensors.radar import Radar
 from drive_il.sensors.range_finder import RangeFinder
 from drive_il.sensors.state import state_vector
 
-_RESERVED = ("speed", "command", "range_finder", "birdview", "state")
+_RESERVED = (
+    "speed",
+    "command",
+    "range_finder",
+    "birdview",
+    "state",
+    "gnss",
+    "imu",
+    "speedometer",
+    "collision",
+    "collision_id",
+    "collision_impulse",
+    "lane_invasion",
+)
 
 
 class SceneObserver:
@@ -30,17 +47,15 @@ class SceneObserver:
         Raises:
             ValueError: if two sensors have the same name.
         """
-        names = Counter(camera.name for camera in spec.cameras) + Counter(_RESERVED)
-        twice = [name for name, count in names.items() if count > 1]
-        if twice:
-            raise ValueError(
-                f"camera name {twice[0]!r} is taken; names must differ from each other and "
-                f"from {', '.join(_RESERVED)}"
-            )
+        _check_names(spec)
         self._spec = spec
         self._cameras = {camera.name: Camera(network, camera) for camera in spec.cameras}
         self._range_finder = RangeFinder(network) if spec.range_finder else None
         self._birdview = BirdView(network) if spec.birdview else None
+        self._lidars = {lidar.name: Lidar(network, lidar) for lidar in spec.lidars}
+        self._radars = {radar.name: Radar(network, radar) for radar in spec.radars}
+        self._gnss = Gnss(network, spec.gnss) if spec.gnss else None
+        self._imu = Imu(spec.imu) if spec.imu else None
 
     @property
     def spec(self) -> ObservationSpec:
@@ -57,7 +72,7 @@ class SceneObserver:
         Returns:
             `speed` (N,) float32 [m/s] and `command` (N,) int64, every camera by its name,
             and where the spec asks for them `range_finder` (N, 8, 32) float32, `birdview`
-            (N, 4, 96, 96) uint8 and `state` (N, F) float32.
+            (N, 4, 96, 96) uint8, `state` (N, F) float32 and the others as it says.
         """
         rows = np.asarray(rows)
         ego = scene.ego[rows]
@@ -69,9 +84,46 @@ class SceneObserver:
         for name, camera in self._cameras.items():
             seen[name] = camera.render(ego, weather)
         if self._range_finder is not None:
-            seen["range_finder"] = self._range_finder.scan(ego)
+            seen["range_finder"] = self._range_finder.scan(scene, rows)
         if self._birdview is not None:
             seen["birdview"] = self._birdview.draw(scene, rows)
         if self._spec.state:
             seen["state"] = state_vector(scene, rows)
+        self._measure(scene, rows, seen)
         return seen
+
+    def _measure(self, scene: Scene, rows: Ints, seen: Observation) -> None:
+        """Adds what lidars, radars and the sensors of motion and contact say."""
+        for name, lidar in self._lidars.items():
+            frame = lidar.scan(scene, rows)
+            seen[name] = frame.points
+            seen[f"{name}_count"] = frame.n_points.sum(axis=1, dtype=np.int32)
+            if lidar.spec.kind == "semantic":
+                seen[f"{name}_objects"] = frame.objects
+        for name, radar in self._radars.items():
+            seen[name], seen[f"{name}_count"] = radar.scan(scene, rows)
+        if self._gnss is not None:
+            seen["gnss"] = self._gnss.locate(scene, rows)
+        if self._imu is not None:
+            seen["imu"] = self._imu.feel(scene, rows)
+        if self._spec.speedometer:
+            seen["speedometer"] = speedometer(scene, rows)
+        if self._spec.collision:
+            seen |= collision(scene, rows)
+        if self._spec.lane_invasion:
+            seen["lane_invasion"] = lane_invasion(scene, rows)
+
+
+def _check_names(spec: ObservationSpec) -> None:
+    """Refuses two arrays of one name."""
+    names = Counter([*_RESERVED, *(camera.name for camera in spec.cameras)])
+    for lidar in spec.lidars:
+        names.update((lidar.name, f"{lidar.name}_count", f"{lidar.name}_objects"))
+    for radar in spec.radars:
+        names.update((radar.name, f"{radar.name}_count"))
+    twice = [name for name, count in names.items() if count > 1]
+    if twice:
+        raise ValueError(
+            f"sensor name {twice[0]!r} is taken; names must differ from each other, from the "
+            f"NAME_count and NAME_objects of others and from {', '.join(_RESERVED)}"
+        )
