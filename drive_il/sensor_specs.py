@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MAX_RANGE = 300.0
+"""of lidars and radars: the scenery further away is never seen [m]"""
+
 
 @dataclass(frozen=True)
 class CameraSpec:
@@ -99,8 +102,8 @@ class LidarSpec:
             raise ValueError(f"lidar kind must be ray_cast or semantic, got {self.kind!r}")
         if not 1 <= self.channels <= 1024:
             raise ValueError(f"lidar channels must be in [1, 1024], got {self.channels}")
-        if not 0.0 < self.range <= 1000.0:
-            raise ValueError(f"lidar range must be in (0, 1000] m, got {self.range}")
+        if not 0.0 < self.range <= MAX_RANGE:
+            raise ValueError(f"lidar range must be in (0, {MAX_RANGE:g}] m, got {self.range}")
         if not -89.0 <= self.lower_fov <= self.upper_fov <= 89.0:
             raise ValueError(
                 "lidar lower_fov and upper_fov must be in [-89, 89] degrees and in this order, "
@@ -152,8 +155,8 @@ class RadarSpec:
                 raise ValueError(
                     f"radar {name} must be in [0, 180) degrees, got {getattr(self, name)}"
                 )
-        if not 0.0 < self.range <= 1000.0:
-            raise ValueError(f"radar range must be in (0, 1000] m, got {self.range}")
+        if not 0.0 < self.range <= MAX_RANGE:
+            raise ValueError(f"radar range must be in (0, {MAX_RANGE:g}] m, got {self.range}")
         for name in ("points_per_second", "z"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"radar {name} must be > 0, got {getattr(self, name)}")

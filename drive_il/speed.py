@@ -27,7 +27,14 @@ from drive_il.maps import library
 from drive_il.maps.network import RoadNetwork
 from drive_il.maps.planning import RoutePlanner
 from drive_il.maps.suites import make_suite
-from drive_il.sensor_specs import CameraSpec, ObservationSpec
+from drive_il.sensor_specs import (
+    CameraSpec,
+    GnssSpec,
+    ImuSpec,
+    LidarSpec,
+    ObservationSpec,
+    RadarSpec,
+)
 from drive_il.sensors.observer import SceneObserver
 from drive_il.sim.world import World
 
@@ -236,7 +243,18 @@ def measure(seconds: float, say: Say | None = None) -> dict[str, Any]:
 
 def warm_up(say: Say | None = None) -> None:
     """Compiles every kernel and prepares the shipped towns' caches."""
-    everything = ObservationSpec(range_finder=True, birdview=True, state=True)
+    everything = ObservationSpec(
+        range_finder=True,
+        birdview=True,
+        state=True,
+        lidars=(LidarSpec(),),
+        radars=(RadarSpec(),),
+        gnss=GnssSpec(),
+        imu=ImuSpec(),
+        speedometer=True,
+        collision=True,
+        lane_invasion=True,
+    )
     for name in library.shipped():
         if say is not None:
             say(f"preparing {name} ...")

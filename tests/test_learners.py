@@ -12,7 +12,14 @@ from drive_il import learners
 from drive_il.datatypes import Array
 from drive_il.learners.alvinn import SPEC, Alvinn, AlvinnPolicy
 from drive_il.networks import DrivingPolicy, NetworkConfig, driving_network
-from drive_il.sensor_specs import CameraSpec, ObservationSpec
+from drive_il.sensor_specs import (
+    CameraSpec,
+    GnssSpec,
+    ImuSpec,
+    LidarSpec,
+    ObservationSpec,
+    RadarSpec,
+)
 
 
 def driving() -> DrivingPolicy:
@@ -50,6 +57,28 @@ def test_loading_gives_the_same_policy_to_the_bit(make: type, tmp_path: Path) ->
     assert before.tobytes() == after.tobytes()
     assert loaded.spec == policy.spec
     assert loaded.card == policy.card | {"scores": {"driving_score": 12.5}}
+
+
+def test_a_model_folder_keeps_all_its_sensors(tmp_path: Path) -> None:
+    made = driving()
+    spec = ObservationSpec(
+        made.spec.cameras,
+        lidars=(LidarSpec(channels=16), LidarSpec(name="tags", kind="semantic")),
+        radars=(RadarSpec(pitch=0.1),),
+        gnss=GnssSpec(noise_lat_bias=1e-5),
+        imu=ImuSpec(x=0.5),
+        speedometer=True,
+        lane_invasion=True,
+    )
+    learners.save(DrivingPolicy(made.network, made.config, spec, made.card), tmp_path)
+    assert learners.load(tmp_path).spec == spec
+    # Folders written before these sensors existed still load.
+    path = tmp_path / "config.json"
+    config = json.loads(path.read_text())
+    for name in ("lidars", "radars", "gnss", "imu", "speedometer", "collision", "lane_invasion"):
+        del config["observation"][name]
+    path.write_text(json.dumps(config))
+    assert learners.load(tmp_path).spec == ObservationSpec(made.spec.cameras)
 
 
 def test_a_default_model_is_small(tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ TAG_WALKER = 12
 _VEHICLE_TAGS = (14, 14, 15, 16, 18, 19, 21)
 """CARLA's semantic tag of each ActorKind: car (vans too), truck, bus, motorcycle, bicycle,
 dynamic"""
-_LEVEL, _STEEP = 4.0, 0.12
-"""actors further up or down than 4 m, or as far as a slope of 12 % leads, are elsewhere"""
+_STEP, _SLOPE = 3.0, 0.1
+"""actors further up or down than 3 m and a slope of 10 % explain are on another level"""
 
 TARGET = np.dtype(
     [
@@ -111,7 +111,7 @@ def _set_walker(target: Any, walker: Any) -> None:
 def _is_near(actor: Any, x: float, y: float, z: float, reach: float) -> bool:
     dx, dy, dz = actor.x - x, actor.y - y, abs(actor.z - z)
     square = dx * dx + dy * dy
-    return square < reach * reach and dz < _LEVEL + _STEEP * math.sqrt(square)
+    return square < reach * reach and dz <= _STEP + _SLOPE * math.sqrt(square)
 
 
 @kernels.inner
