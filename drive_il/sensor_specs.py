@@ -55,9 +55,9 @@ class CameraSpec:
 class LidarSpec:
     """One lidar on the ego: CARLA's sensor.lidar.ray_cast or ray_cast_semantic.
 
-    Attribute names and units are CARLA's, the defaults those of its leaderboard. It stands
-    level on the ego and turns clockwise, from the rear over the left side. At 20 Hz and 10
-    turns a second each frame is half a sweep that begins where the last one ended.
+    Attribute names and units are CARLA's, the defaults those of its leaderboard. It turns
+    clockwise, from the rear over the left side. At 20 Hz and 10 turns a second each frame
+    is half a sweep that begins where the last one ended.
     """
 
     name: str = "lidar"
@@ -96,6 +96,10 @@ class LidarSpec:
     """above the road [m]"""
     yaw: float = 0.0
     """left of the ego's heading [rad]"""
+    pitch: float = 0.0
+    """nose up; a lidar that is not level takes some hundred times as long [rad]"""
+    roll: float = 0.0
+    """right side down [rad]"""
 
     def __post_init__(self) -> None:
         if self.kind not in ("ray_cast", "semantic"):

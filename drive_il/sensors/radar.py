@@ -29,7 +29,7 @@ from drive_il.sensors.targets import (
     actors_of,
     gather_actors,
     gather_scenery,
-    meet_target,
+    meet_first,
 )
 
 _TURN = 2.0 * math.pi
@@ -83,27 +83,6 @@ def _antenna(spec: RadarSpec, n_beams: int) -> Records:
 
 
 @kernels.inner
-def _nearest(
-    targets: Any,
-    count: int,
-    frame: Any,
-    look_x: float,
-    look_y: float,
-    rise: float,
-) -> tuple[float, int]:
-    """Level distance to what a beam meets first [m], and which target, -1 for the ground."""
-    inverse_drop = -1.0 / rise
-    nearest, met = math.inf, -1
-    if rise < 0.0:
-        nearest = frame.z * inverse_drop
-    for k in range(count):
-        t = meet_target(targets[k], frame.x, frame.y, frame.z, look_x, look_y, rise, inverse_drop)
-        if t < nearest:
-            nearest, met = t, k
-    return nearest, met
-
-
-@kernels.inner
 def _measure(
     antenna: Any,
     frame: Any,
@@ -127,7 +106,7 @@ def _measure(
         rise = z / flat
         if abs(rise) < _FLATTEST:
             rise = -_FLATTEST
-        t, met = _nearest(targets, count, frame, x / flat, y / flat, rise)
+        t, _, met = meet_first(targets, count, frame.x, frame.y, frame.z, x / flat, y / flat, rise)
         if t > antenna.range * flat:
             continue
         along_x, along_y = -velocity_x, -velocity_y

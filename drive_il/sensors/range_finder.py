@@ -27,7 +27,7 @@ from drive_il.sensors.targets import (
     actors_of,
     gather_actors,
     gather_scenery,
-    meet_target,
+    meet_first,
     mount,
 )
 
@@ -81,11 +81,7 @@ def _scan(
             look_x, look_y = math.cos(angle), math.sin(angle)
             for i in range(N_ROWS):
                 rise = rises[i]
-                inverse_drop = -1.0 / rise
-                nearest = HEIGHT / -rise if rise < 0.0 else math.inf
-                for k in range(count):
-                    t = meet_target(targets[k], x, y, HEIGHT, look_x, look_y, rise, inverse_drop)
-                    nearest = min(nearest, t)
+                nearest, _, _ = meet_first(targets, count, x, y, HEIGHT, look_x, look_y, rise)
                 distance = nearest * math.sqrt(1.0 + rise * rise)
                 out[row, i, j] = max(1.0 - distance / RANGE, 0.0)
 

@@ -257,41 +257,52 @@ def meet_upright(
 
 
 @kernels.inner
-def meet_target(
-    target: Any,
+def meet_first(
+    targets: Any,
+    count: int,
     x: float,
     y: float,
     height: float,
     look_x: float,
     look_y: float,
     rise: float,
-    inverse_drop: float,
-) -> float:
-    """Meets one beam with one target.
+) -> tuple[float, int, int]:
+    """Finds what one beam meets first, of all targets and the ground.
 
     Args:
-        target: TARGET record.
+        targets: TARGET records.
+        count: how many of them there are.
         x: of the sensor, world frame [m].
         y: likewise [m].
         height: of the sensor above the road [m].
         look_x: level direction of the beam, world frame, unit vector.
         look_y: likewise.
-        rise: metres it rises per level metre.
-        inverse_drop: -1 / rise.
+        rise: metres it rises per level metre, not 0.
 
     Returns:
-        Level distance [m], infinity when it misses.
+        Level distance [m], infinity where it meets nothing; the face; and which target, -1
+        for the ground or nothing.
     """
-    gap_x, gap_y = x - target.x, y - target.y
-    ox = target.cos * gap_x + target.sin * gap_y
-    oy = -target.sin * gap_x + target.cos * gap_y
-    dx = target.cos * look_x + target.sin * look_y
-    dy = -target.sin * look_x + target.cos * look_y
-    enter, leave, wall = meet_ends(target, ox, oy, dx, dy)
-    if enter > leave or enter < NEAR:
-        return math.inf
-    t, face = meet_upright(target, ox, oy, height, dx, dy, rise, inverse_drop, enter, leave, wall)
-    return t if face >= 0 else math.inf
+    inverse_drop = -1.0 / rise
+    nearest, nearest_face, met = math.inf, -1, -1
+    if rise < 0.0:
+        nearest = height / -rise
+    for k in range(count):
+        target = targets[k]
+        gap_x, gap_y = x - target.x, y - target.y
+        ox = target.cos * gap_x + target.sin * gap_y
+        oy = -target.sin * gap_x + target.cos * gap_y
+        dx = target.cos * look_x + target.sin * look_y
+        dy = -target.sin * look_x + target.cos * look_y
+        enter, leave, wall = meet_ends(target, ox, oy, dx, dy)
+        if enter > leave or enter < NEAR or enter >= nearest:
+            continue
+        t, face = meet_upright(
+            target, ox, oy, height, dx, dy, rise, inverse_drop, enter, leave, wall
+        )
+        if face >= 0 and t < nearest:
+            nearest, nearest_face, met = t, face, k
+    return nearest, nearest_face, met
 
 
 @kernels.inner
@@ -303,28 +314,38 @@ def incidence(
     height: float,
     look_x: float,
     look_y: float,
-    rise: float,
+    look_z: float,
+    length: float,
     t: float,
 ) -> float:
-    """Cosine of the angle between a beam and the normal of the face it meets at t [m].
+    """Cosine of the angle between a beam and the normal of the face that it meets.
 
-    The other arguments are those of `meet_target`.
+    Args:
+        target: TARGET record.
+        face: that it meets.
+        x: of the sensor, world frame [m].
+        y: likewise [m].
+        height: of the sensor above the road [m].
+        look_x: direction of the beam, world frame.
+        look_y: likewise.
+        look_z: likewise.
+        length: of that direction.
+        t: where it meets the face, in lengths of the direction.
     """
-    slant = 1.0 / math.sqrt(1.0 + rise * rise)
     if face == TOP or face == UNDERSIDE:
-        return abs(rise) * slant
-    gap_x, gap_y = x - target.x, y - target.y
-    ox = target.cos * gap_x + target.sin * gap_y
-    oy = -target.sin * gap_x + target.cos * gap_y
+        return abs(look_z) / length
     dx = target.cos * look_x + target.sin * look_y
     dy = -target.sin * look_x + target.cos * look_y
     if target.shape == BOX:
-        return abs(dx if face == END else dy) * slant
-    nx, ny, nz = ox + t * dx, oy + t * dy, 0.0
+        return abs(dx if face == END else dy) / length
+    gap_x, gap_y = x - target.x, y - target.y
+    nx = target.cos * gap_x + target.sin * gap_y + t * dx
+    ny = -target.sin * gap_x + target.cos * gap_y + t * dy
+    nz = 0.0
     if target.shape == ELLIPSOID:
         half = 0.5 * (target.high - target.low)
         nx /= target.half_length * target.half_length
         ny /= target.half_width * target.half_width
-        nz = (height + t * rise - 0.5 * (target.high + target.low)) / (half * half)
+        nz = (height + t * look_z - 0.5 * (target.high + target.low)) / (half * half)
     size = math.sqrt(nx * nx + ny * ny + nz * nz)
-    return -(nx * dx + ny * dy + nz * rise) * slant / size
+    return -(nx * dx + ny * dy + nz * look_z) / (size * length)
