@@ -31,6 +31,7 @@ DRIVER = np.dtype(
         ("offset", "f8"),  # [m] left of the lane's middle
         ("change", "f8"),  # [s] into a lane change
         ("change_from", "f8"),  # [m] offset at its beginning
+        ("before", "i4"),  # lane it came from, -1: not known
         ("path0", "i4"),  # lanes to follow, -1: not chosen yet
         ("path1", "i4"),
         ("path2", "i4"),
@@ -43,6 +44,7 @@ DRIVER = np.dtype(
         ("halted", "?"),  # it has halted at the stop sign ahead
         ("waited", "f8"),  # [s] since it last moved
         ("reason", "i4"),  # what it waits for
+        ("leader", "i4"),  # slot of the vehicle it follows, -1
         ("temper", "f8"),  # speed it likes as a share of what is allowed
         ("headway", "f8"),  # [s] time gap it keeps
         ("top_speed", "f8"),  # [m/s] of its vehicle

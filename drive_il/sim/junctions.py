@@ -31,6 +31,7 @@ _GREEN, _YELLOW, _RED = _LIT
 _AFTER = 1.0  # [s] that must pass between two who cross each other's way
 _PATIENCE = 6.0  # [s] after which a driver insists against others who stand too
 _COURTESY = 12.0  # [s] after which others let a driver in who can do so gently
+_SHORT = 15.0  # [m] a lane before a junction that is no place to wait
 _GENTLE = 2.0  # [m/s^2]
 _ROOM = 2.0  # [m] kept free behind the junction
 _FIRM = 4.0  # [m/s^2] who would have to brake harder for a yellow light goes on
@@ -40,11 +41,11 @@ _OPTIMISM = 2.0  # [m/s^2] how fast others may speed up
 
 
 @kernels.inner
-def travel_time(distance: float, speed: float, eager: float) -> float:
-    """Returns the time to cover a distance, speeding up to a brisk pace [s]."""
+def travel_time(distance: float, speed: float, eager: float, top: float) -> float:
+    """Returns the time to cover a distance, speeding up as far as `top` [s]."""
     if distance <= 0.0:
         return 0.0
-    top = max(speed, _BRISK)
+    top = max(speed, top)
     until_top = (top * top - speed * speed) / (2.0 * eager)
     if distance <= until_top:
         return (math.sqrt(speed * speed + 2.0 * eager * distance) - speed) / eager
@@ -86,7 +87,7 @@ def _has_room(street: Any, roads: Any, v: int) -> bool:
     vehicles, drivers, lanes = street.vehicles, street.drivers, roads.lanes
     me, n = drivers[v], len(vehicles)
     need = vehicles[v].length + _ROOM
-    base, free, inside = 0.0, 1e9, False
+    base, free, inside, storage = 0.0, FAR, False, FAR
     for k in range(1, N_PATH + 1):
         number = path_lane(me, k)
         if number < 0 or base > need:
@@ -100,11 +101,14 @@ def _has_room(street: Any, roads: Any, v: int) -> bool:
                 if w != v:
                     free = min(free, base + end + 2.0 * vehicles[w].speed)
                 node = street.link[node]
+            if lanes[number].junction >= 0 and storage == FAR:
+                storage = base  # who has to wait for the next junction waits before it
             base += lanes[number].length
         inside = inside or number == me.want
-    if free > 1e8:
-        return True
-    return free - _claimed(street, roads, v) > need
+    claimed = _claimed(street, roads, v)
+    if claimed > 0.0:
+        free = min(free, storage)
+    return free - claimed > need
 
 
 @kernels.inner
@@ -151,11 +155,12 @@ def _collides(
             if gap > theirs.speed * theirs.speed / (2.0 * _GENTLE) + 2.0:
                 return False  # it will see the grant in time and let this one go
     own_half = 0.5 * mine.length
-    begin = travel_time(rival.begin - me.want_s - own_half, mine.speed, _OPTIMISM)
-    end = travel_time(rival.end - me.want_s + own_half, mine.speed, me.eager)
-    their_begin = travel_time(there, theirs.speed, _OPTIMISM)
-    slow = max(theirs.speed, _CRAWL)
-    their_end = gone / slow
+    begin = travel_time(rival.begin - me.want_s - own_half, mine.speed, _OPTIMISM, _BRISK)
+    pace = min(roads.lanes[me.want].pace, _BRISK)
+    out = rival.end - me.want_s + own_half
+    end = travel_time(out, min(mine.speed, pace), me.eager, pace)
+    their_begin = travel_time(there, theirs.speed, _OPTIMISM, _BRISK)
+    their_end = gone / max(min(theirs.speed, roads.lanes[rival.lane].pace), _CRAWL)
     after = _AFTER if me.waited < 15.0 else 0.5 * _AFTER
     return begin < their_end + after and their_begin < end + after
 
@@ -198,6 +203,9 @@ def ask(street: Any, roads: Any, v: int, first_in_line: bool, lights: Ints) -> i
             if w != v and _collides(street, roads, v, w, rival, node >= n, lights):
                 return YIELDING
             node = street.want_link[node]
+    before = roads.lanes[_last_before(me, roads)]
+    if before.length < _SHORT:
+        return CLEAR  # in a roundabout, or between two halves of a junction: out of the way
     return CLEAR if _has_room(street, roads, v) else NO_ROOM
 
 
@@ -235,3 +243,36 @@ def blocked_zone(street: Any, roads: Any, v: int) -> float:
                 best = gap
             node = street.want_link[node]
     return best
+
+
+@kernels.lean
+def merging_leader(street: Any, roads: Any, v: int) -> tuple[float, float]:
+    """Finds whom a driver will follow where ways merge: the next nearer to the merge.
+
+    Args:
+        street: see Street, located.
+        roads: see Roads.
+        v: slot of a driver that was granted its junction.
+
+    Returns:
+        Gap as if both drove on one lane [m], FAR when there is none; its speed [m/s].
+    """
+    me, n = street.drivers[v], len(street.vehicles)
+    lane = roads.lanes[me.want]
+    left = lane.length - me.want_s
+    best, speed = FAR, 0.0
+    for r in range(lane.rival_first, lane.rival_first + lane.rival_count):
+        rival = roads.rivals[r]
+        other = roads.lanes[rival.lane]
+        if rival.sibling or roads.ways[other.way_first] != roads.ways[lane.way_first]:
+            continue
+        node = street.want_head[rival.lane]
+        while node >= 0:
+            if node < n and node != v and street.drivers[node].granted:
+                their_left = other.length - street.drivers[node].want_s
+                reach = 0.5 * (street.vehicles[v].length + street.vehicles[node].length)
+                ahead = their_left < left or (their_left == left and node < v)
+                if ahead and left - their_left - reach < best:
+                    best, speed = left - their_left - reach, street.vehicles[node].speed
+            node = street.want_link[node]
+    return best, speed

@@ -63,6 +63,7 @@ ROAD = np.dtype(
         ("must_halt", "?"),  # a stop sign stands there
         ("rank", "i4"),  # of a junction lane: how far back it is in the right of way
         ("fast", "?"),  # a road that bicycles keep away from
+        ("pace", "f4"),  # [m/s] that all of it can be driven at
         ("tight", "?"),  # a bend that long vehicles keep away from
         ("crossing_first", "i4"),  # crossings[crossing_first : + crossing_count]
         ("crossing_count", "i4"),
@@ -197,7 +198,8 @@ def _points(network: RoadNetwork, lanes: Records) -> Records:
         slack = 2.0 * BRAKING * given["s"][rows]
         later = np.minimum.accumulate((allowed[rows] + slack)[::-1])[::-1]
         points["safe"][rows] = np.sqrt(later - slack)
-        lanes["tight"][lane] = points["safe"][rows].min() < _TIGHT
+        lanes["pace"][lane] = points["safe"][rows].min()
+        lanes["tight"][lane] = lanes["pace"][lane] < _TIGHT
         points["slope"][rows] = np.gradient(given["z"][rows], np.maximum(given["s"][rows], 0.0))
     return points
 

@@ -63,12 +63,12 @@ def make_driver(driver: Any, model: Any, seed: Any, number: int) -> None:
     """
     driver.lane = driver.from_lane = driver.next_lane = -1
     driver.s = driver.offset = driver.change = driver.change_from = 0.0
-    driver.path0 = driver.path1 = driver.path2 = -1
+    driver.before = driver.path0 = driver.path1 = driver.path2 = -1
     driver.choices = 0
     driver.want = driver.tail = -1
     driver.want_s = driver.tail_s = 0.0
     driver.granted = driver.halted = False
-    driver.waited, driver.reason, driver.acceleration = 0.0, 0, 0.0
+    driver.waited, driver.reason, driver.leader, driver.acceleration = 0.0, 0, -1, 0.0
     key = noise_key(seed, number, _WHO)
     driver.temper = 0.85 + 0.2 * uniform_at(key, 0)
     driver.headway = 1.0 + 0.6 * uniform_at(key, 1)
@@ -174,7 +174,7 @@ def spawn_traffic(
             driver.lane, driver.s = lane, s
             choose_path(vehicle, driver, roads, seed)
             vehicle.speed = 0.5 * min(min(place.safe, place.limit), model.top_speed)
-            set_pose(vehicle, driver, roads, 0.0, -1.0)
+            set_pose(vehicle, driver, roads, 0.0)
             placed += 1
             break
     return placed

@@ -1,8 +1,7 @@
 """Vehicles that follow the rules of the road: one step of a whole world.
 
-All decide on the state that the step begins with, then all move. A vehicle runs on the
-middle of its lane; its heading is that of a trailer whose front runs there (a tractrix), so
-that long vehicles cut corners as they do.
+All decide on the state that the step begins with, then all move. A vehicle runs with both its
+axles on the middle of its lane.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from drive_il.sim.drivers import (
     BEHIND,
     CLEAR,
     N_PATH,
+    NO_ROOM,
     TRAFFIC,
     WALKER_AHEAD,
     YIELDING,
@@ -29,13 +29,14 @@ from drive_il.sim.drivers import (
     path_lane,
 )
 from drive_il.sim.following import FAR, idm, leader, stranger, walker_ahead, wanted_speed
-from drive_il.sim.junctions import ask, blocked_zone, keep_grant, line_gap
+from drive_il.sim.junctions import ask, blocked_zone, keep_grant, line_gap, merging_leader
 from drive_il.sim.lane_changes import DURATION, consider
 
 _WAY = purpose_key("traffic way")
 _BICYCLE = int(ActorKind.BICYCLE)
+_DETOUR = 30.0  # [s] of waiting for room behind a junction until another way is taken
 _LONG = 7.0  # [m]
-_GUIDE = 0.3  # share of the length ahead of the centre that is led along the lane's middle
+_AXLE = 0.3  # share of the length between the centre and either axle
 _LOOK_EVERY = 20  # steps between two thoughts of changing lane
 _STANDS = 0.1  # [m/s]
 _BRAKE_LAMPS = -0.6  # [m/s^2]
@@ -116,7 +117,7 @@ def _decide(street: Any, roads: Any, v: int, walkers: Records, lights: Ints, bus
     speed, half = vehicle.speed, 0.5 * vehicle.length
     reach = 12.0 + 4.0 * speed + speed * speed / 5.0
     wanted = wanted_speed(driver, roads)
-    gap, ahead, _ = leader(street, roads, v, reach)
+    gap, ahead, driver.leader = leader(street, roads, v, reach)
     reason = BEHIND
     other_gap, other_ahead = stranger(street, roads, v, min(reach, 90.0))
     acceleration = idm(speed, wanted, gap, ahead, driver.eager, driver.headway)
@@ -138,6 +139,10 @@ def _decide(street: Any, roads: Any, v: int, walkers: Records, lights: Ints, bus
             slower = idm(speed, wanted, stop, 0.0, driver.eager, 0.2)
             if slower < acceleration:
                 acceleration, reason = slower, why
+        if driver.granted:
+            merge, merge_speed = merging_leader(street, roads, v)
+            slower = idm(speed, wanted, merge, merge_speed, driver.eager, 0.6)
+            acceleration = min(acceleration, slower)
     driver.acceleration = acceleration
     driver.reason = reason
 
@@ -185,7 +190,7 @@ def _advance(vehicle: Any, driver: Any, roads: Any, dt: float) -> None:
             driver.tail = driver.lane
             driver.tail_s = lanes[driver.lane].length + driver.s
             driver.granted = False
-        driver.lane = driver.path0
+        driver.before, driver.lane = driver.lane, driver.path0
         driver.path0, driver.path1, driver.path2 = driver.path1, driver.path2, -1
         if driver.from_lane >= 0:  # the change ends with the road
             driver.from_lane = -1
@@ -211,43 +216,60 @@ def _slide(driver: Any, dt: float) -> float:
     return (driver.offset - before) / dt
 
 
-@kernels.lean
-def set_pose(vehicle: Any, driver: Any, roads: Any, slide: float, distance: float) -> None:
-    """Puts a vehicle where its driver is.
+@kernels.inner
+def _path_point(driver: Any, roads: Any, s: float) -> tuple[float, float, float, float, float]:
+    """Returns x, y, z, heading and slope of a driver's path at a place near it.
 
-    A guide point ahead of the centre runs on the middle of the path (plus the offset); the rear
-    axle follows it as a trailer does.
+    Args:
+        driver: DRIVER record.
+        roads: see Roads.
+        s: along its lane; negative on the lane before, beyond its end on the next [m].
+    """
+    lanes, number = roads.lanes, driver.lane
+    if s < 0.0 and driver.before >= 0:
+        number = driver.before
+        s += lanes[number].length
+    elif s > lanes[number].length and driver.path0 >= 0:
+        s -= lanes[number].length
+        number = driver.path0
+    lane = lanes[number]
+    # Where the path is not known it goes on straight.
+    place = s * lane.per_metre
+    i = min(max(int(math.floor(place)), 0), lane.count - 2)
+    t = place - i
+    a, b = roads.points[lane.first + i], roads.points[lane.first + i + 1]
+    turn = min(max(t, 0.0), 1.0) * wrap(b.heading - a.heading)
+    return (
+        a.x + t * (b.x - a.x),
+        a.y + t * (b.y - a.y),
+        a.z + t * (b.z - a.z),
+        a.heading + turn,
+        a.slope,
+    )
+
+
+@kernels.lean
+def set_pose(vehicle: Any, driver: Any, roads: Any, slide: float) -> None:
+    """Puts a vehicle where its driver is: both axles on the path, or beside it by the offset.
 
     Args:
         vehicle: VEHICLE record.
         driver: DRIVER record.
         roads: see Roads.
         slide: speed to its left [m/s].
-        distance: driven in this step, by which the heading follows; negative sets it anew [m].
     """
-    ahead = _GUIDE * vehicle.length
-    number, s = driver.lane, driver.s + ahead
-    if s > roads.lanes[number].length and driver.path0 >= 0:
-        s -= roads.lanes[number].length
-        number = driver.path0
-    lane = roads.lanes[number]
-    place = min(max(s * lane.per_metre, 0.0), lane.count - 1.001)
-    i = int(place)
-    t = place - i
-    a, b = roads.points[lane.first + i], roads.points[lane.first + i + 1]
-    heading = a.heading + t * wrap(b.heading - a.heading)
-    x = a.x + t * (b.x - a.x) - math.sin(heading) * driver.offset
-    y = a.y + t * (b.y - a.y) + math.cos(heading) * driver.offset
-    course = heading + math.atan2(slide, max(vehicle.speed, 1.0))
-    before = course if distance < 0.0 else vehicle.heading
-    lag = wrap(course - before)
-    follow = 1.0 - math.exp(-max(distance, 0.0) / (vehicle.rear_wheelbase + ahead))
-    vehicle.heading = wrap(before + lag * follow)
-    vehicle.slip = lag * (1.0 - follow)
-    vehicle.x = x - ahead * math.cos(vehicle.heading)
-    vehicle.y = y - ahead * math.sin(vehicle.heading)
-    vehicle.z = a.z + t * (b.z - a.z)
-    vehicle.pitch = math.atan(a.slope)
+    axle = _AXLE * vehicle.length
+    x, y, z, heading, slope = _path_point(driver, roads, driver.s)
+    x0, y0, _, _, _ = _path_point(driver, roads, driver.s - axle)
+    x1, y1, _, _, _ = _path_point(driver, roads, driver.s + axle)
+    course = math.atan2(y1 - y0, x1 - x0)
+    cos, sin = math.cos(course), math.sin(course)
+    vehicle.x = 0.5 * (x0 + x1) - sin * driver.offset
+    vehicle.y = 0.5 * (y0 + y1) + cos * driver.offset
+    vehicle.z = z
+    vehicle.heading = wrap(course + math.atan2(slide, max(vehicle.speed, 2.0)))
+    vehicle.slip = wrap(heading - course)
+    vehicle.pitch = math.atan(slope)
     vehicle.lane = driver.lane
     vehicle.lane_s = driver.s
     vehicle.off_road = 0.0
@@ -283,7 +305,7 @@ def _begin_change(vehicle: Any, driver: Any, roads: Any) -> None:
     driver.offset = math.cos(point.heading) * dy - math.sin(point.heading) * dx
     driver.change_from = driver.offset
     driver.change = 0.0
-    driver.path0 = driver.path1 = driver.path2 = -1
+    driver.before = driver.path0 = driver.path1 = driver.path2 = -1
     driver.want = -1
     driver.granted = False
 
@@ -329,12 +351,15 @@ def step_traffic(
         vehicle, driver = vehicles[v], drivers[v]
         if vehicle.id == 0 or vehicle.mover != TRAFFIC:
             continue
-        before, yaw = vehicle.speed, vehicle.heading
+        yaw = vehicle.heading
         if driver.next_lane >= 0:
             _begin_change(vehicle, driver, roads)
+        if driver.reason == NO_ROOM and driver.waited > _DETOUR:
+            driver.path0 = driver.path1 = driver.path2 = -1
+            driver.waited = 0.5 * _DETOUR  # time for the new way before the next
         _advance(vehicle, driver, roads, dt)
         choose_path(vehicle, driver, roads, seed)
         slide = _slide(driver, dt)
-        set_pose(vehicle, driver, roads, slide, 0.5 * (before + vehicle.speed) * dt)
+        set_pose(vehicle, driver, roads, slide)
         vehicle.yaw_rate = wrap(vehicle.heading - yaw) / dt
         _set_lamps(vehicle, driver, roads)

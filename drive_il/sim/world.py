@@ -433,7 +433,7 @@ def _check_finite(name: str, values: Floats) -> None:
 def _empty_worlds(network: RoadNetwork, n_worlds: int, egos: int) -> dict[str, Array]:
     """Returns the arrays of worlds with nobody but the egos."""
     drivers = np.zeros((n_worlds, egos), DRIVER)
-    for name in ("lane", "from_lane", "next_lane", "want", "tail"):
+    for name in ("lane", "from_lane", "next_lane", "before", "want", "tail"):
         drivers[name] = -1
     phases = phases_of(network)
     return {
