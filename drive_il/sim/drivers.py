@@ -36,10 +36,10 @@ DRIVER = np.dtype(
         ("path1", "i4"),
         ("path2", "i4"),
         ("choices", "i4"),  # made so far
-        ("want", "i4"),  # junction lane it is on or will enter next, -1
-        ("want_s", "f8"),  # [m] of its centre along that lane; negative before it
+        ("want", "i4"),  # junction lane it will enter next, -1
+        ("want_s", "f8"),  # [m] of its centre along that lane: negative
         ("granted", "?"),  # it may pass that junction
-        ("tail", "i4"),  # junction lane its tail is still on, -1
+        ("tail", "i4"),  # junction lane that it, or still its tail, is on, -1
         ("tail_s", "f8"),  # [m] of its centre along that lane
         ("halted", "?"),  # it has halted at the stop sign ahead
         ("waited", "f8"),  # [s] since it last moved
@@ -69,8 +69,8 @@ class Street(NamedTuple):
         head: first node on each lane, -1; node v is vehicle v, node V + v the same vehicle
             on the lane that it is leaving or about to enter; (L,).
         link: next node, (2 V,).
-        want_head: first node that has a junction lane in mind; node V + v has only its tail
-            there; (L,).
+        want_head: first node that has a junction lane in mind; node V + v is on it already,
+            or its tail is; (L,).
         want_link: next node, (2 V,).
         foreign: vehicles that do not follow traffic's rules but may be in the way, (V,).
         n_foreign: how many, (1,).
@@ -149,6 +149,8 @@ def locate(street: Any, roads: Any) -> None:
                 n_foreign += 1
             if driver.want >= 0:
                 enter(street.want_head, street.want_link, driver.want, v)
+            if driver.tail >= 0:
+                enter(street.want_head, street.want_link, driver.tail, n + v)
             continue
         enter(street.head, street.link, driver.lane, v)
         if driver.from_lane >= 0:
@@ -163,12 +165,10 @@ def locate(street: Any, roads: Any) -> None:
 
 @kernels.inner
 def _foresee(driver: Any, lanes: Records) -> None:
-    """Sets which junction lane a driver is on or comes to next, and how far it is."""
+    """Sets which junction lane a driver is on, which it comes to next, and where it is on both."""
     if lanes[driver.lane].junction >= 0:
-        driver.want = driver.lane
-        driver.want_s = driver.s
-        driver.granted = True
-        return
+        driver.tail = driver.lane
+        driver.tail_s = driver.s
     left = lanes[driver.lane].length - driver.s
     for k in range(1, N_PATH + 1):
         lane = path_lane(driver, k)
@@ -221,7 +221,7 @@ def note_ego(
         count: number of them.
         lanes: (L,) ROAD.
     """
-    driver.want, driver.granted = -1, False
+    driver.want, driver.tail, driver.granted = -1, -1, False
     if abs(progress.lateral_error) > _OFF_ROUTE:
         return
     i, last = first + progress.index, first + count - 1
@@ -233,7 +233,9 @@ def note_ego(
     begin = i
     while begin > first and points[begin - 1].lane == point.lane:
         begin -= 1
-    driver.want = point.lane
-    driver.want_s = progress.s - points[begin].s
-    driver.granted = driver.want_s + 0.5 * ego.length > 0.0
+    at = progress.s - points[begin].s
+    if at + 0.5 * ego.length > 0.0:
+        driver.tail, driver.tail_s = point.lane, at
+    else:
+        driver.want, driver.want_s = point.lane, at
     driver.waited = progress.standing

@@ -28,9 +28,9 @@ from drive_il.sim.following import FAR
 
 _LIT = (int(LightState.GREEN), int(LightState.YELLOW), int(LightState.RED))
 _GREEN, _YELLOW, _RED = _LIT
-_AFTER = 1.0  # [s] that must pass between two who cross each other's way
-_PATIENCE = 6.0  # [s] after which a driver insists against others who stand too
-_COURTESY = 12.0  # [s] after which others let a driver in who can do so gently
+_AFTER = 0.6  # [s] that must pass between two who cross each other's way
+_PATIENCE = 4.0  # [s] after which a driver insists against others who stand too
+_COURTESY = 8.0  # [s] after which others let a driver in who can do so gently
 _SHORT = 15.0  # [m] a lane before a junction that is no place to wait
 _GENTLE = 2.0  # [m/s^2]
 _ROOM = 2.0  # [m] kept free behind the junction
@@ -53,12 +53,18 @@ def travel_time(distance: float, speed: float, eager: float, top: float) -> floa
 
 
 @kernels.inner
+def _last_before(driver: Any, roads: Any) -> int:
+    """Returns the lane of a driver's path from which it enters its junction lane."""
+    if driver.path0 == driver.want:
+        return driver.lane
+    return driver.path0 if driver.path1 == driver.want else driver.path1
+
+
+@kernels.inner
 def line_gap(driver: Any, roads: Any, half: float) -> float:
     """Returns how far a driver's front is before its stop line [m]; negative beyond it."""
-    lane = roads.lanes[driver.lane]
-    to_junction = -driver.want_s
-    before = lane.length - lane.stop_s if to_junction <= lane.length - driver.s + 1e-6 else 1.0
-    return to_junction - before - half
+    lane = roads.lanes[_last_before(driver, roads)]
+    return -driver.want_s - (lane.length - lane.stop_s) - half
 
 
 @kernels.inner
@@ -70,15 +76,7 @@ def _light_of(driver: Any, roads: Any, lights: Ints) -> int:
 
 
 @kernels.inner
-def _last_before(driver: Any, roads: Any) -> int:
-    """Returns the lane of a driver's path from which it enters its junction lane."""
-    if driver.path0 == driver.want:
-        return driver.lane
-    return driver.path0 if driver.path1 == driver.want else driver.path1
-
-
-@kernels.inner
-def _has_room(street: Any, roads: Any, v: int) -> bool:
+def _has_room(street: Any, roads: Any, v: int, lights: Ints) -> bool:
     """Whether a driver would get out of the junction behind those before it.
 
     What lies behind may be short and end at the next junction, as in a roundabout: the way is
@@ -103,6 +101,9 @@ def _has_room(street: Any, roads: Any, v: int) -> bool:
                 node = street.link[node]
             if lanes[number].junction >= 0 and storage == FAR:
                 storage = base  # who has to wait for the next junction waits before it
+                signal = lanes[path_lane(me, k - 1)].light
+                if signal >= 0 and lights[signal] == _RED and base < need:
+                    return False
             base += lanes[number].length
         inside = inside or number == me.want
     claimed = _claimed(street, roads, v)
@@ -124,8 +125,10 @@ def _claimed(street: Any, roads: Any, v: int) -> float:
             continue
         node = street.want_head[other]
         while node >= 0:
-            if node != v and node < n and drivers[node].granted:
-                claimed += vehicles[node].length + _ROOM
+            w = node if node < n else node - n
+            # Of those on it, who has its centre out already is seen there.
+            if w != v and (drivers[w].granted if node < n else drivers[w].lane == other):
+                claimed += vehicles[w].length + _ROOM
             node = street.want_link[node]
     return claimed
 
@@ -206,7 +209,7 @@ def ask(street: Any, roads: Any, v: int, first_in_line: bool, lights: Ints) -> i
     before = roads.lanes[_last_before(me, roads)]
     if before.length < _SHORT:
         return CLEAR  # in a roundabout, or between two halves of a junction: out of the way
-    return CLEAR if _has_room(street, roads, v) else NO_ROOM
+    return CLEAR if _has_room(street, roads, v, lights) else NO_ROOM
 
 
 @kernels.lean
@@ -214,52 +217,60 @@ def keep_grant(street: Any, roads: Any, v: int, first_in_line: bool, lights: Int
     """Whether a driver still before its stop line keeps what it was granted."""
     me, vehicle = street.drivers[v], street.vehicles[v]
     gap = line_gap(me, roads, 0.5 * vehicle.length)
-    if gap < vehicle.speed * vehicle.speed / (2.0 * _FIRM) + 0.5:
-        return True
+    if gap < vehicle.speed * vehicle.speed / (2.0 * _FIRM):
+        return True  # it could not stop any more
     return first_in_line and _light_of(me, roads, lights) == _GREEN
 
 
 @kernels.lean
-def blocked_zone(street: Any, roads: Any, v: int) -> float:
+def blocked_zone(street: Any, roads: Any, v: int, number: int, at: float) -> float:
     """Returns the gap to a conflict zone that somebody still fills, FAR when all are free [m].
 
     Those who were granted conflicting movements one after the other are kept apart by time;
     this holds when somebody was slower than expected.
+
+    Args:
+        street: see Street, located.
+        roads: see Roads.
+        v: slot of a driver that was granted its junction.
+        number: the junction lane.
+        at: where its centre is along it, negative before it [m].
     """
-    me, n = street.drivers[v], len(street.vehicles)
-    half = 0.5 * street.vehicles[v].length
-    lane, best = roads.lanes[me.want], FAR
+    n, half = len(street.vehicles), 0.5 * street.vehicles[v].length
+    lane, best = roads.lanes[number], FAR
     for r in range(lane.rival_first, lane.rival_first + lane.rival_count):
         rival = roads.rivals[r]
-        gap = rival.begin - me.want_s - half
+        gap = rival.begin - at - half
         if rival.sibling or gap < 0.0 or gap > best:
             continue
         node = street.want_head[rival.lane]
         while node >= 0:
             w = node if node < n else node - n
-            at = street.drivers[w].tail_s if node >= n else street.drivers[w].want_s
+            place = street.drivers[w].tail_s if node >= n else street.drivers[w].want_s
             reach = 0.5 * street.vehicles[w].length
-            if w != v and at + reach > rival.other_begin and at - reach < rival.other_end:
+            if w != v and place + reach > rival.other_begin and place - reach < rival.other_end:
                 best = gap
             node = street.want_link[node]
     return best
 
 
 @kernels.lean
-def merging_leader(street: Any, roads: Any, v: int) -> tuple[float, float]:
+def merging_leader(street: Any, roads: Any, v: int, number: int, at: float) -> tuple[float, float]:
     """Finds whom a driver will follow where ways merge: the next nearer to the merge.
 
     Args:
         street: see Street, located.
         roads: see Roads.
         v: slot of a driver that was granted its junction.
+        number: the junction lane.
+        at: where its centre is along it, negative before it [m].
 
     Returns:
         Gap as if both drove on one lane [m], FAR when there is none; its speed [m/s].
     """
-    me, n = street.drivers[v], len(street.vehicles)
-    lane = roads.lanes[me.want]
-    left = lane.length - me.want_s
+    drivers, n = street.drivers, len(street.vehicles)
+    lane = roads.lanes[number]
+    left = lane.length - at
     best, speed = FAR, 0.0
     for r in range(lane.rival_first, lane.rival_first + lane.rival_count):
         rival = roads.rivals[r]
@@ -268,11 +279,16 @@ def merging_leader(street: Any, roads: Any, v: int) -> tuple[float, float]:
             continue
         node = street.want_head[rival.lane]
         while node >= 0:
-            if node < n and node != v and street.drivers[node].granted:
-                their_left = other.length - street.drivers[node].want_s
-                reach = 0.5 * (street.vehicles[v].length + street.vehicles[node].length)
-                ahead = their_left < left or (their_left == left and node < v)
-                if ahead and left - their_left - reach < best:
-                    best, speed = left - their_left - reach, street.vehicles[node].speed
+            w = node if node < n else node - n
+            if w != v and (node >= n or drivers[w].granted):
+                place = drivers[w].tail_s if node >= n else drivers[w].want_s
+                their_left = other.length - place
+                gap = (
+                    left
+                    - their_left
+                    - 0.5 * (street.vehicles[v].length + street.vehicles[w].length)
+                )
+                if (their_left < left or (their_left == left and w < v)) and gap < best:
+                    best, speed = gap, street.vehicles[w].speed
             node = street.want_link[node]
     return best, speed

@@ -29,7 +29,7 @@ RouteArrays: TypeAlias = tuple[
 """Points, first and count of each route; keyframes, their place [%], first and count; stops,
 first and count."""
 
-ROUTES = nt.Tuple(  # type: ignore[no-untyped-call]
+ROUTES = nt.Tuple(
     (
         kernels.record(ROUTE_POINT)[::1],
         nt.int32[::1],

@@ -19,6 +19,7 @@ from drive_il.maps import lane_queries
 from drive_il.maps.ground import GROUND, Ground
 from drive_il.randomness import purpose_key
 from drive_il.sim.drivers import DRIVER
+from drive_il.sim.following import COMFORT
 from drive_il.sim.models import MODEL
 from drive_il.sim.roads import ROADS
 from drive_il.sim.traffic import choose_path, set_pose
@@ -173,7 +174,9 @@ def spawn_traffic(
             vehicle.lights = _LOW_BEAM
             driver.lane, driver.s = lane, s
             choose_path(vehicle, driver, roads, seed)
-            vehicle.speed = 0.5 * min(min(place.safe, place.limit), model.top_speed)
+            pace = 0.5 * min(min(place.safe, place.limit), model.top_speed)
+            room = max(road.stop_s - s - half, 0.0)
+            vehicle.speed = min(pace, math.sqrt(2.0 * COMFORT * room))  # it can stop at its line
             set_pose(vehicle, driver, roads, 0.0)
             placed += 1
             break

@@ -28,7 +28,7 @@ from drive_il.sim.drivers import (
     locate,
     path_lane,
 )
-from drive_il.sim.following import FAR, idm, leader, stranger, walker_ahead, wanted_speed
+from drive_il.sim.following import FAR, HARDEST, idm, leader, stranger, walker_ahead, wanted_speed
 from drive_il.sim.junctions import ask, blocked_zone, keep_grant, line_gap, merging_leader
 from drive_il.sim.lane_changes import DURATION, consider
 
@@ -46,7 +46,7 @@ _BRAKE, _LEFT, _RIGHT = (
     int(VehicleLight.RIGHT_BLINKER),
 )
 _TURN = 0.35  # [rad] a way that bends more is announced by the indicator
-_BEFORE_LINE = 1.2  # [m] kept to a stop line, beyond IDM's own gap
+_NEARER = 0.5  # [m] a stop line is approached this much nearer than a vehicle
 _BEFORE_CROSSING = 1.0  # [m]
 _SERVED = 4.5  # [m] from the line: a halt nearer than this serves a stop sign
 
@@ -133,41 +133,47 @@ def _decide(street: Any, roads: Any, v: int, walkers: Records, lights: Ints, bus
             slower = idm(speed, wanted, people_gap, 0.0, driver.eager, 0.3)
             if slower < acceleration:
                 acceleration, reason = slower, WALKER_AHEAD
+    if driver.tail == driver.lane:
+        zone = blocked_zone(street, roads, v, driver.tail, driver.tail_s)
+        merge, merge_speed = merging_leader(street, roads, v, driver.tail, driver.tail_s)
+        slower = idm(speed, wanted, merge, merge_speed, driver.eager, 0.6)
+        slower = min(slower, idm(speed, wanted, zone, 0.0, driver.eager, 0.2))
+        if slower < acceleration:
+            acceleration, reason = slower, YIELDING
     if driver.want >= 0:
-        stop, why = _junction(street, roads, v, gap, lights)
-        if stop < FAR:
-            slower = idm(speed, wanted, stop, 0.0, driver.eager, 0.2)
-            if slower < acceleration:
-                acceleration, reason = slower, why
-        if driver.granted:
-            merge, merge_speed = merging_leader(street, roads, v)
-            slower = idm(speed, wanted, merge, merge_speed, driver.eager, 0.6)
-            acceleration = min(acceleration, slower)
+        slower, why = _junction(street, roads, v, gap, wanted, lights)
+        if slower < acceleration:
+            acceleration, reason = slower, why
     driver.acceleration = acceleration
     driver.reason = reason
 
 
 @kernels.inner
-def _junction(street: Any, roads: Any, v: int, gap: float, lights: Ints) -> tuple[float, int]:
-    """Asks for the junction ahead; returns where to stop before it, and why."""
+def _junction(
+    street: Any, roads: Any, v: int, gap: float, wanted: float, lights: Ints
+) -> tuple[float, int]:
+    """Asks for the junction ahead; returns the acceleration it permits, and what it waits for."""
     driver, vehicle = street.drivers[v], street.vehicles[v]
-    half = 0.5 * vehicle.length
+    speed, half = vehicle.speed, 0.5 * vehicle.length
     line = line_gap(driver, roads, half)
+    if line > 8.0 + speed + speed * speed / 4.0:
+        return HARDEST, CLEAR
     first_in_line = gap > line + 0.5
-    if driver.granted:
-        if line > 0.0 and not keep_grant(street, roads, v, first_in_line, lights):
-            driver.granted = False
-        else:
-            return blocked_zone(street, roads, v), YIELDING
-    if line > 8.0 + vehicle.speed + vehicle.speed * vehicle.speed / 4.0:
-        return FAR, CLEAR
-    if vehicle.speed < _STANDS and line < _SERVED:
+    if driver.granted and line > 0.0:
+        driver.granted = keep_grant(street, roads, v, first_in_line, lights)
+    elif not driver.granted and speed < _STANDS and line < _SERVED:
         driver.halted = True
-    why = ask(street, roads, v, first_in_line, lights)
-    if why == CLEAR:
-        driver.granted = True
-        return blocked_zone(street, roads, v), YIELDING
-    return max(line, 0.0) + _BEFORE_LINE, why
+    why = CLEAR
+    if not driver.granted:
+        why = ask(street, roads, v, first_in_line, lights)
+        driver.granted = why == CLEAR
+    if not driver.granted:
+        stop = max(line, 0.0) + _NEARER
+        return idm(speed, wanted, stop, 0.0, driver.eager, 0.2), why
+    zone = blocked_zone(street, roads, v, driver.want, driver.want_s)
+    merge, merge_speed = merging_leader(street, roads, v, driver.want, driver.want_s)
+    slower = idm(speed, wanted, merge, merge_speed, driver.eager, 0.6)
+    return min(slower, idm(speed, wanted, zone, 0.0, driver.eager, 0.2)), YIELDING
 
 
 @kernels.lean
@@ -186,10 +192,6 @@ def _advance(vehicle: Any, driver: Any, roads: Any, dt: float) -> None:
             driver.tail = -1
     while driver.s >= lanes[driver.lane].length and driver.path0 >= 0:
         driver.s -= lanes[driver.lane].length
-        if lanes[driver.lane].junction >= 0:
-            driver.tail = driver.lane
-            driver.tail_s = lanes[driver.lane].length + driver.s
-            driver.granted = False
         driver.before, driver.lane = driver.lane, driver.path0
         driver.path0, driver.path1, driver.path2 = driver.path1, driver.path2, -1
         if driver.from_lane >= 0:  # the change ends with the road
