@@ -23,6 +23,7 @@ from drive_il.maps.lane_queries import locate
 from drive_il.maps.network import LaneType, RoadNetwork, SignalKind, build_grid
 from drive_il.maps.routes import make_table
 from drive_il.maps.stops import stops_along
+from drive_il.past import Past, footprints
 
 SIZES = {
     ActorKind.CAR: (4.7, 1.9, 1.5),
@@ -164,7 +165,34 @@ def _mind_stops(scene: Scene, row: int) -> None:
     scene.progress[row] = way
 
 
-def turned(scene: Scene, network: RoadNetwork, angle: float, shift: tuple[float, float]) -> tuple[Scene, RoadNetwork]:
+def with_past(scene: Scene, n_steps: int = 30) -> Scene:
+    """The same scene, in which everyone has driven straight on for the last steps."""
+
+    def before(actors: Records) -> Array:
+        prints = []
+        for k in range(n_steps, 0, -1):
+            moved = actors.copy()
+            way = actors["speed"] * k * scene.dt
+            moved["x"] -= way * np.cos(actors["heading"])
+            moved["y"] -= way * np.sin(actors["heading"])
+            prints.append(footprints(moved))
+        return np.stack(prints, axis=-1)
+
+    actors, n_worlds = scene.actors, len(scene.actors.vehicles)
+    past = Past(
+        before(actors.vehicles),
+        before(actors.walkers),
+        np.repeat(actors.lights[..., None], n_steps, axis=-1),
+        np.full((scene.n_rows, n_steps), -1, np.int32),
+        np.full(n_worlds, n_steps - 1, np.int32),
+        np.full(n_worlds, n_steps, np.int32),
+    )
+    return replace(scene, past=past)
+
+
+def turned(
+    scene: Scene, network: RoadNetwork, angle: float, shift: tuple[float, float]
+) -> tuple[Scene, RoadNetwork]:
     """The same world turned about the origin, then moved; all observations must stay."""
     network = replace(
         network,

@@ -62,7 +62,13 @@ def insert(distance: float, item: int, n: int, distances: Floats, items: Ints) -
 
 @kernels.leaf
 def _pose(
-    dx: float, dy: float, ego_heading: float, heading: float, course: float, speed: float, out: Array
+    dx: float,
+    dy: float,
+    ego_heading: float,
+    heading: float,
+    course: float,
+    speed: float,
+    out: Array,
 ) -> None:
     cos, sin = math.cos(ego_heading), math.sin(ego_heading)
     out[0] = cos * dx + sin * dy

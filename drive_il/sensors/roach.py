@@ -76,7 +76,7 @@ _PROP = int(ActorKind.PROP)
 _RADIUS = math.hypot(EGO_ROW, SIZE / 2) / SCALE  # [m] of the circle around the ego that is seen
 
 _PRINTS = nt.Array(kernels.record(FOOTPRINT), 3, "A", readonly=True)
-_MOMENTS = nt.Tuple(  # type: ignore[no-untyped-call]
+_MOMENTS = nt.Tuple(
     (
         _PRINTS,
         _PRINTS,
@@ -176,9 +176,7 @@ def _draw_moment(
     signal = moments[3][row, when]
     if signal >= 0:
         sign = ground.sign_boxes[signal]
-        canvas.box(
-            out, _LIGHTS + age, at, sign[0], sign[1], sign[2], sign[3], sign[3], 255
-        )
+        canvas.box(out, _LIGHTS + age, at, sign[0], sign[1], sign[2], sign[3], sign[3], 255)
 
 
 @kernels.kernel(

@@ -127,41 +127,49 @@ def _is_straight(edges: Floats) -> bool:
     return True
 
 
-def _strip(network: RoadNetwork, run: tuple[int, int], low: Floats, high: Floats) -> np.void:
+def _strip(
+    network: RoadNetwork, run: tuple[int, int], low: Floats, high: Floats, kind: int
+) -> Records:
     """Returns the piece between two lateral positions at both ends of a run, left + [m]."""
     points = network.points[list(run)]
-    piece = np.zeros((), PIECE)
+    piece = np.zeros(1, PIECE)
+    piece["kind"] = kind
     for axis, normal in (("x", -np.sin(points["heading"])), ("y", np.cos(points["heading"]))):
         right, left = points[axis] + normal * low, points[axis] + normal * high
         for corner, at in enumerate((right[0], right[1], left[1], left[0])):
             piece[f"{axis}{corner}"] = at
-    return piece[()]
+    return piece
 
 
 def _pieces(network: RoadNetwork) -> Records:
     """Cuts driving lanes, and the markings of those outside junctions as Roach has them."""
-    found: list[np.void] = []
+    found: list[Records] = []
     for lane in network.lanes[network.lanes["type"] == LaneType.DRIVING]:
         for run in _runs(network, lane):
             half = network.points["width"][list(run)] / 2
-            piece = _strip(network, run, -half - ROAD_BORDER, half + ROAD_BORDER)
-            piece["kind"] = ROAD
-            found.append(piece)
+            edge = half + ROAD_BORDER
+            found.append(_strip(network, run, -edge, edge, ROAD))
             if lane["junction"] >= 0:
                 continue
             for side, sign in (("left", 1.0), ("right", -1.0)):
                 mark = MarkType(int(network.points[f"{side}_mark"][run[0]]))
                 for number, kind in enumerate(_LINES.get(mark, ())):
                     middle = sign * (half + number * _MARK_GAP)
-                    piece = _strip(
-                        network, run, middle - MARK_HALF_WIDTH, middle + MARK_HALF_WIDTH
-                    )
-                    piece["kind"] = kind
-                    found.append(piece)
-    return np.array(found, PIECE)
+                    low, high = middle - MARK_HALF_WIDTH, middle + MARK_HALF_WIDTH
+                    found.append(_strip(network, run, low, high, kind))
+    return np.concatenate(found) if found else np.zeros(0, PIECE)
 
 
-def _signs(network: RoadNetwork) -> Floats:
+def light_lines(network: RoadNetwork) -> tuple[Floats, Ints]:
+    """Returns the ends of the stop lines of lights, x0 y0 x1 y1 (M, 4) [m], and their signals."""
+    is_light = network.signals["kind"][network.stop_lines["signal"]] == SignalKind.LIGHT
+    lines = network.stop_lines[is_light]
+    ends = np.stack([lines[name] for name in ("x0", "y0", "x1", "y1")], axis=1)
+    return np.ascontiguousarray(ends, np.float64), lines["signal"].astype(np.int32)
+
+
+def sign_boxes(network: RoadNetwork) -> Floats:
+    """Returns the square at each signal's stop line; see `RoachMap.sign_boxes`."""
     boxes = np.zeros((len(network.signals), 4))
     for line in network.stop_lines:
         across = math.hypot(line["x1"] - line["x0"], line["y1"] - line["y0"])
@@ -182,17 +190,13 @@ def _build(network: RoadNetwork) -> RoachMap:
     cell = place[:, 1] * columns + place[:, 0]
     first = np.zeros(rows * columns + 1, np.int32)
     np.cumsum(np.bincount(cell, minlength=rows * columns), out=first[1:])
-    is_light = network.signals["kind"][network.stop_lines["signal"]] == SignalKind.LIGHT
-    lines = network.stop_lines[is_light]
-    ends = np.stack([lines[name] for name in ("x0", "y0", "x1", "y1")], axis=1)
     return RoachMap(
         pieces[np.argsort(cell, kind="stable")],
         first,
         origin.astype(np.float64),
         np.array((columns, rows), np.int64),
-        np.ascontiguousarray(ends, np.float64),
-        lines["signal"].astype(np.int32),
-        _signs(network),
+        *light_lines(network),
+        sign_boxes(network),
     )
 
 
