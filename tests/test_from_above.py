@@ -66,7 +66,7 @@ def test_roach_has_its_layout() -> None:
 
 
 def test_a_car_ahead_to_the_left_covers_its_pixels() -> None:
-    """10 m ahead and 2 m left, 4.7 x 1.9 m: rows 152 - 5 (10 +- 2.35), columns 96 - 5 (2 +- 0.95)."""
+    """4.7 x 1.9 m, 10 m ahead, 2 m left: rows 152 - 5 (10 +- 2.35), columns 96 - 5 (2 +- 0.95)."""
     view = draw(alone([vehicle(ActorKind.CAR, 10.0, 2.0, 0.0)], []))[0]
     for channel in range(3, 7):  # before the episode is old enough the present stands in
         assert ranges(view[channel]) == (90, 113, 81, 90)
@@ -100,11 +100,12 @@ def test_the_line_of_a_light_has_the_grey_of_its_state(state: LightState, grey: 
     scene = alone([], [])
     scene.actors.lights[:] = LightState.OFF
     scene.actors.lights[0, scene.progress["stop_signal"][0]] = state
+    ahead = scene.progress["stop_distance"][0] + 0.5 * scene.ego["length"][0]
     for channel in draw(scene)[0, 11:15]:
         assert set(np.unique(channel)) == ({0, grey} if grey else {0})
-        if grey:  # the line is 12 m ahead of the centre and 6 pixels wide
+        if grey:  # 6 pixels wide
             rows = np.flatnonzero(channel[:, 96])
-            assert abs(rows.mean() - (152 - 60 - 0.5)) < 1.5
+            assert abs(rows.mean() - (152 - 5 * ahead - 0.5)) < 1.0
             assert 5 <= len(rows) <= 7
 
 

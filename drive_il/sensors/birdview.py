@@ -204,7 +204,7 @@ class BirdView:
 
         Channels are CHANNELS, then ACTOR_CHANNELS where asked for.
         """
-        rows = np.asarray(rows, np.int64)
+        rows = np.ascontiguousarray(rows, np.int64)
         n_channels = len(CHANNELS) + (len(ACTOR_CHANNELS) if self._stops else 0)
         out = np.empty((len(rows), n_channels, SIZE, SIZE), np.uint8)
         kernels.run(

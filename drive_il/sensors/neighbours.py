@@ -166,7 +166,7 @@ def nearest_actors(scene: Scene, rows: Ints, n_actors: int) -> tuple[Array, Bool
         Attributes (N, n_actors, 16) float32 as ACTOR_NAMES, zeros where there is nobody;
         where there is somebody, (N, n_actors) bool.
     """
-    rows = np.asarray(rows, np.int64)
+    rows = np.ascontiguousarray(rows, np.int64)
     out = np.zeros((len(rows), n_actors, N_ATTRIBUTES), np.float32)
     mask = np.zeros((len(rows), n_actors), np.bool_)
     if n_actors == 0:

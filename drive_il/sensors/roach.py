@@ -258,7 +258,7 @@ class RoachView:
                 f"Roach's view shows the last {max(AGES):g} s, the scene remembers "
                 f"{past.n_steps * scene.dt:g} s; make the world with history={max(AGES):g}"
             )
-        rows = np.asarray(rows, np.int64)
+        rows = np.ascontiguousarray(rows, np.int64)
         worlds = actors.world[rows]
         present = (
             footprints(actors.vehicles[worlds])[..., None],

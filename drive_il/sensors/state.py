@@ -204,7 +204,7 @@ def _fill(
 
 def state_vector(scene: Scene, rows: Ints, n_actors: int = 0) -> Array:
     """Returns the state of some rows, (len(rows), len(state_names(n_actors))) float32."""
-    rows = np.asarray(rows, np.int64)
+    rows = np.ascontiguousarray(rows, np.int64)
     out = np.empty((len(rows), len(STATE_NAMES)), np.float32)
     kernels.run(
         _fill,

@@ -159,7 +159,7 @@ class VectorView:
             lane first; `lanes_mask` (N, lanes) bool; `actors` (N, actors, 16) float32, see
             ACTOR_NAMES, the nearest first; `actors_mask` (N, actors) bool.
         """
-        rows = np.asarray(rows, np.int64)
+        rows = np.ascontiguousarray(rows, np.int64)
         spec = self._spec
         lanes = np.empty((len(rows), spec.lanes, spec.points, len(LANE_NAMES)), np.float32)
         lanes_mask = np.empty((len(rows), spec.lanes), np.bool_)
