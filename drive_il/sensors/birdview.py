@@ -157,34 +157,36 @@ def _draw_actors(
     sign_of: Ints,
     out: Array,
 ) -> None:
+    white = np.int64(255)  # a literal would be compiled anew for each number
     for n in range(first_row, last_row):
         ego, world, slot = egos[rows[n]], worlds[rows[n]], slots[rows[n]]
         at = canvas.look(ego.x, ego.y, ego.heading, 1.0 / PIXEL, EGO_ROW, SIZE)
         picture = out[n]
         picture[_VEHICLES:] = 0
+        cars, people, stops = np.int64(_VEHICLES), np.int64(_WALKERS), np.int64(_LIGHTS)
         for k in range(vehicles.shape[1]):
             other = vehicles[world, k]
             if k != slot and other.id != 0 and abs(other.z - ego.z) < _OTHER_LEVEL:
                 length, width = 0.5 * other.length, 0.5 * other.width
                 x, y, heading = other.x, other.y, other.heading
-                canvas.box(picture, _VEHICLES, at, x, y, heading, length, width, 255)
+                canvas.box(picture, cars, at, x, y, heading, length, width, white)
         for k in range(walkers.shape[1]):
             walker = walkers[world, k]
             if walker.id != 0 and abs(walker.z - ego.z) < _OTHER_LEVEL:
                 row, column = canvas.to_pixel(at, walker.x, walker.y)
                 radius = max(walker.radius, _LEAST_RADIUS) / PIXEL
-                canvas.disc(picture, _WALKERS, row, column, radius, 255)
+                canvas.disc(picture, people, row, column, radius, white)
         for state in range(3):
             for k in range(len(line_signal)):
                 signal = line_signal[k]
                 if signal < lights.shape[1] and lights[world, signal] == _STATES[state]:
                     start = canvas.to_pixel(at, lines[k, 0], lines[k, 1])
                     end = canvas.to_pixel(at, lines[k, 2], lines[k, 3])
-                    canvas.stroke(picture, _LIGHTS, start, end, _LINE_RADIUS, _GREY[state])
+                    canvas.stroke(picture, stops, start, end, _LINE_RADIUS, _GREY[state])
         if sign_of[n] >= 0:
             x, y = signs[sign_of[n], 0], signs[sign_of[n], 1]
             heading, half = signs[sign_of[n], 2], signs[sign_of[n], 3]
-            canvas.box(picture, _LIGHTS, at, x, y, heading, _LINE_RADIUS * PIXEL, half, 255)
+            canvas.box(picture, stops, at, x, y, heading, _LINE_RADIUS * PIXEL, half, white)
 
 
 class BirdView:

@@ -11,11 +11,15 @@ from __future__ import annotations
 import math
 from typing import TypeAlias
 
+import numpy as np
+
 from drive_il import kernels
 from drive_il.datatypes import Array
 
 View: TypeAlias = tuple[float, float, float, float, float, float, float]
 """Where a picture looks: see `look`."""
+Whole: TypeAlias = int | np.int64
+"""Kernels hand over np.int64: each literal would be compiled anew."""
 Four: TypeAlias = tuple[float, float, float, float]
 
 
@@ -54,7 +58,7 @@ def _meet(
 
 
 @kernels.lean
-def fill(out: Array, channel: int, rows: Four, columns: Four, value: int) -> None:
+def fill(out: Array, channel: Whole, rows: Four, columns: Four, value: Whole) -> None:
     """Fills a convex quadrilateral given by its corners in pixels, in order."""
     a, b, c, d = rows
     e, f, g, h = columns
@@ -73,7 +77,9 @@ def fill(out: Array, channel: int, rows: Four, columns: Four, value: int) -> Non
 
 
 @kernels.lean
-def disc(out: Array, channel: int, row: float, column: float, radius: float, value: int) -> None:
+def disc(
+    out: Array, channel: Whole, row: float, column: float, radius: float, value: Whole
+) -> None:
     """Fills a disc given in pixels."""
     last = min(math.floor(row + radius), out.shape[1] - 1)
     for i in range(max(math.ceil(row - radius), 0), last + 1):
@@ -86,11 +92,11 @@ def disc(out: Array, channel: int, row: float, column: float, radius: float, val
 @kernels.lean
 def stroke(
     out: Array,
-    channel: int,
+    channel: Whole,
     start: tuple[float, float],
     end: tuple[float, float],
     radius: float,
-    value: int,
+    value: Whole,
 ) -> None:
     """Draws a line with round ends between two points in pixels (row, column)."""
     up, across = end[0] - start[0], end[1] - start[1]
@@ -111,14 +117,14 @@ def stroke(
 @kernels.lean
 def box(
     out: Array,
-    channel: int,
+    channel: Whole,
     at: View,
     x: float,
     y: float,
     heading: float,
     half_length: float,
     half_width: float,
-    value: int,
+    value: Whole,
 ) -> None:
     """Fills a box given in the world by centre, heading and half sizes [m]."""
     row, column = to_pixel(at, x, y)

@@ -39,7 +39,7 @@ _BRAKE, _LEFT = int(VehicleLight.BRAKE), int(VehicleLight.LEFT_BLINKER)
 _RIGHT, _SPECIAL = int(VehicleLight.RIGHT_BLINKER), int(VehicleLight.SPECIAL1)
 
 
-@kernels.leaf
+@kernels.lean
 def insert(distance: float, item: int, n: int, distances: Floats, items: Ints) -> int:
     """Puts an item into a list of the nearest, nearest first; returns the list's new length.
 
@@ -60,7 +60,7 @@ def insert(distance: float, item: int, n: int, distances: Floats, items: Ints) -
     return n + 1
 
 
-@kernels.leaf
+@kernels.lean
 def _pose(
     dx: float,
     dy: float,

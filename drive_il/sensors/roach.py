@@ -36,7 +36,7 @@ from drive_il.datatypes import PROGRESS, ROUTE_POINT, VEHICLE, Array, Floats, In
 from drive_il.maps.network import RoadNetwork
 from drive_il.past import FOOTPRINT, footprints, signs_ahead
 from drive_il.sensors import canvas
-from drive_il.sensors.canvas import View
+from drive_il.sensors.canvas import View, Whole
 from drive_il.sensors.roach_map import (
     BROKEN,
     CELL,
@@ -116,13 +116,13 @@ def _draw_route(points: Records, index: int, end: int, at: View, out: Array) -> 
     here = canvas.to_pixel(at, points[index].x, points[index].y)
     for k in range(index + 1, last):
         following = canvas.to_pixel(at, points[k].x, points[k].y)
-        canvas.stroke(out, 1, here, following, _ROUTE_RADIUS, 255)
+        canvas.stroke(out, np.int64(1), here, following, _ROUTE_RADIUS, np.int64(255))
         here = following
 
 
 @kernels.lean
 def _draw_lights(
-    ground: Any, lights: Array, world: int, when: int, at: View, channel: int, out: Array
+    ground: Any, lights: Array, world: Whole, when: Whole, at: View, channel: int, out: Array
 ) -> None:
     for k in range(3):
         for line in range(len(ground.line_signal)):
@@ -138,32 +138,35 @@ def _draw_lights(
 @kernels.lean
 def _draw_prints(
     prints: Records,
-    world: int,
-    when: int,
-    slot: int,
+    world: Whole,
+    when: Whole,
+    slot: Whole,
     scale: float,
     at: View,
     z: float,
     channel: int,
     out: Array,
 ) -> None:
+    white = np.int64(255)
     for k in range(prints.shape[1]):
         mark = prints[world, k, when]
         is_shown = k != slot and mark.length > 0.0 and mark.kind != _PROP
         if is_shown and abs(mark.z - z) < _LEVEL:
             half_length = max(0.5 * scale * mark.length, _LEAST_HALF)
             half_width = max(0.5 * scale * mark.width, _LEAST_HALF)
-            canvas.box(out, channel, at, mark.x, mark.y, mark.heading, half_length, half_width, 255)
+            canvas.box(
+                out, channel, at, mark.x, mark.y, mark.heading, half_length, half_width, white
+            )
 
 
 @kernels.lean
 def _draw_moment(
     ground: Any,
     moments: Any,
-    world: int,
-    row: int,
-    when: int,
-    slot: int,
+    world: Whole,
+    row: Whole,
+    when: Whole,
+    slot: Whole,
     at: View,
     z: float,
     age: int,
@@ -171,12 +174,14 @@ def _draw_moment(
 ) -> None:
     """Draws what moved, as it was at one moment."""
     _draw_prints(moments[0], world, when, slot, 1.0, at, z, _VEHICLES + age, out)
-    _draw_prints(moments[1], world, when, -1, _WALKER_SCALE, at, z, _WALKERS + age, out)
+    _draw_prints(moments[1], world, when, np.int64(-1), _WALKER_SCALE, at, z, _WALKERS + age, out)
     _draw_lights(ground, moments[2], world, when, at, _LIGHTS + age, out)
     signal = moments[3][row, when]
     if signal >= 0:
         sign = ground.sign_boxes[signal]
-        canvas.box(out, _LIGHTS + age, at, sign[0], sign[1], sign[2], sign[3], sign[3], 255)
+        canvas.box(
+            out, _LIGHTS + age, at, sign[0], sign[1], sign[2], sign[3], sign[3], np.int64(255)
+        )
 
 
 @kernels.kernel(
@@ -222,8 +227,9 @@ def _draw(
     n_past = past[3].shape[1]
     for n in range(first_row, last_row):
         row = rows[n]
-        world, slot, ego, way = worlds[row], slots[row], egos[row], progress[row]
-        picture = out[n]
+        # One integer type throughout: each other one would be compiled anew.
+        world, slot = np.int64(worlds[row]), np.int64(slots[row])
+        ego, way, picture = egos[row], progress[row], out[n]
         picture[:] = 0
         at = canvas.look(ego.x, ego.y, ego.heading, SCALE, EGO_ROW, SIZE)
         for kind in (ROAD, SOLID, BROKEN):
@@ -231,12 +237,12 @@ def _draw(
         begin = first[way.route]
         _draw_route(points, begin + way.index, begin + count[way.route], at, picture)
         for age in range(len(lags)):
-            lag = min(lags[age], remembered[world])
+            lag = min(lags[age], np.int64(remembered[world]))
             if lag > 0:
-                when = (newest[world] - lag + 1) % n_past
+                when = (np.int64(newest[world]) - lag + 1) % n_past
                 _draw_moment(ground, past, world, row, when, slot, at, ego.z, age, picture)
             else:
-                _draw_moment(ground, present, n, n, 0, slot, at, ego.z, age, picture)
+                _draw_moment(ground, present, n, n, np.int64(0), slot, at, ego.z, age, picture)
 
 
 class RoachView:
