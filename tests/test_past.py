@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from drive_il.actors import Traffic
 from drive_il.datatypes import CONTROL, EpisodeSpec, Scene, Start
 from drive_il.maps.network import SignalKind
 from drive_il.past import FOOTPRINT, Past, past_of_log, signs_ahead
@@ -14,11 +15,13 @@ from drive_il.sim.world import World
 from tests.towns_with_traffic import route_from, town
 
 SPEC = ObservationSpec(cameras=(), roach=True)
+ALONE = Traffic()
+BUSY = Traffic(vehicles=40, signals=True, radius=60.0)
 
 
-def spec(seed: int = 0, speed: float = 5.0) -> EpisodeSpec:
+def spec(seed: int = 0, speed: float = 5.0, traffic: Traffic = ALONE) -> EpisodeSpec:
     lane = int(town().stop_lines["lane"][0])
-    return EpisodeSpec(route_from(town(), lane, 200.0), seed, 45, Start(speed=speed))
+    return EpisodeSpec(route_from(town(), lane, 200.0), seed, 45, Start(speed=speed), traffic)
 
 
 def control(n_rows: int) -> np.ndarray:
@@ -51,9 +54,10 @@ def test_a_world_remembers_its_last_states_in_order() -> None:
     assert world.scene.past.count.tolist() == [5, 0, 5]
 
 
-def test_snapshots_take_the_past_along_into_another_row() -> None:
+@pytest.mark.parametrize("traffic", [ALONE, BUSY])
+def test_snapshots_take_the_past_along_into_another_row(traffic: Traffic) -> None:
     world = World(town(), 2, history=1.5)
-    world.reset(np.arange(2), [spec(0, 3.0), spec(0, 8.0)])
+    world.reset(np.arange(2), [spec(0, 3.0), spec(0, 8.0, traffic)])
     for _ in range(40):
         world.step(control(2))
     snapshot = world.snapshot(np.array([1]))
@@ -66,11 +70,13 @@ def test_snapshots_take_the_past_along_into_another_row() -> None:
         World(town(), 1).restore(snapshot, np.array([0]))
 
 
-def test_a_logged_episode_is_observed_as_it_was_live() -> None:
+@pytest.mark.parametrize("traffic", [ALONE, BUSY])
+def test_a_logged_episode_is_observed_as_it_was_live(traffic: Traffic) -> None:
     observer = SceneObserver(town(), SPEC)
     world = World(town(), 2, history=SPEC.history)
     policy = FunctionPolicy(lambda _: (0.6, 0.0, 0.0))
-    (episode, _) = drive(world, observer, policy, [spec(0), spec(1, 7.0)])
+    (episode, _) = drive(world, observer, policy, [spec(0, 5.0, traffic), spec(1, 7.0, traffic)])
+    assert (episode.vehicles.shape[1] > 20) == (traffic is BUSY)
     scene = scene_of(episode, SPEC.history)
     rows = np.arange(scene.n_rows)
     again = observer.observe(scene, rows)["roach"]
