@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from drive_il.actors import EVENTS, ROUTE_STOP, WALKER, ScenarioSpec, Traffic
+from drive_il.past import Past, no_past
 
 Records = npt.NDArray[np.void]
 """A structured array; the docstring of each use names its dtype."""
@@ -288,6 +289,7 @@ class Scene:
         dt: step length [s].
         actors: who else is there.
         events: what happened in the last step, (B,) EVENTS.
+        past: where everyone was before, if the world was made to remember.
     """
 
     ego: Records
@@ -299,6 +301,7 @@ class Scene:
     dt: float
     actors: Actors
     events: Records
+    past: Past = field(default_factory=lambda: no_past(0))
 
     @property
     def n_rows(self) -> int:
@@ -317,6 +320,7 @@ class Scene:
             self.dt,
             self.actors.take(rows),
             self.events[rows],
+            self.past.take(rows, self.actors.world[rows]),
         )
 
 

@@ -31,6 +31,7 @@ from drive_il.datatypes import (
     check_control,
     nan_control,
 )
+from drive_il.past import n_past_steps, past_of_log
 from drive_il.protocols import Expert, Gate, Observer, Policy, World
 from drive_il.rollout_log import Log
 
@@ -145,11 +146,16 @@ def drive(
     return run.desk.kept
 
 
-def scene_of(episode: Episode) -> Scene:
+def scene_of(episode: Episode, history: float = 0.0) -> Scene:
     """Returns the T + 1 states of an episode as the rows of one Scene.
 
     Any expert, criterion or sensor can be run on them again. The route table holds the
     episode's own route alone.
+
+    Args:
+        episode: as `drive` made it.
+        history: for how long the scene's `past` reaches back, as the sensors that will look
+            need it (`ObservationSpec.history`) [s].
     """
     progress = episode.progress.copy()
     progress["route"] = 0
@@ -180,6 +186,13 @@ def scene_of(episode: Episode) -> Scene:
             np.full(n_states, episode.slot, np.int32),
         ),
         events=episode.events.copy(),
+        past=past_of_log(
+            episode.vehicles,
+            episode.walkers,
+            episode.lights,
+            episode.progress,
+            n_past_steps(history, episode.dt),
+        ),
     )
 
 

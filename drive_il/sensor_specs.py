@@ -241,6 +241,29 @@ def _check_not_negative(spec: object, *names: str) -> None:
 
 
 @dataclass(frozen=True)
+class VectorSpec:
+    """How much of the scene is shown as vectors; see sensors/vectors.py for the entries.
+
+    `lanes` (B, lanes, points, 19) float32 with `lanes_mask` (B, lanes) bool, and `actors`
+    (B, actors, 16) float32 with `actors_mask` (B, actors) bool, nearest first.
+    """
+
+    lanes: int = 32
+    """pieces of lane of at most 20 m"""
+    points: int = 10
+    """points along each piece"""
+    actors: int = 16
+    """vehicles, walkers and props"""
+
+    def __post_init__(self) -> None:
+        for name, least in (("lanes", 1), ("points", 2), ("actors", 0)):
+            if not least <= getattr(self, name) <= 1024:
+                raise ValueError(
+                    f"vectors.{name} must be in [{least}, 1024], got {getattr(self, name)}"
+                )
+
+
+@dataclass(frozen=True)
 class ObservationSpec:
     """Which sensors a policy has; saved in every model folder.
 
@@ -269,3 +292,24 @@ class ObservationSpec:
     """`collision` (B,) int32 Struck, `collision_id` (B,) int32, `collision_impulse` (B, 2) [N s]"""
     lane_invasion: bool = False
     """marks crossed on the left and the right: `lane_invasion` (B, 2) uint8 MarkType"""
+    birdview_actors: bool = False
+    """the bird's-eye raster has channels for vehicles, walkers and stop lines too"""
+    roach: bool = False
+    """Roach's bird's-eye view with its history: `roach` (B, 15, 192, 192) uint8"""
+    state_actors: int = 0
+    """room for so many of the nearest actors in the state vector"""
+    vectors: VectorSpec | None = None
+    """the scene as vectors: `lanes`, `lanes_mask`, `actors`, `actors_mask`"""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.state_actors <= 1024:
+            raise ValueError(f"state_actors must be in [0, 1024], got {self.state_actors}")
+        if self.birdview_actors and not self.birdview:
+            raise ValueError("birdview_actors adds to the birdview; ask for birdview=True too")
+        if self.state_actors and not self.state:
+            raise ValueError("state_actors adds to the state; ask for state=True too")
+
+    @property
+    def history(self) -> float:
+        """For how long a world must remember for these sensors: `World(history=...)` [s]."""
+        return 1.5 if self.roach else 0.0

@@ -34,7 +34,9 @@ from drive_il.sensor_specs import (
     LidarSpec,
     ObservationSpec,
     RadarSpec,
+    VectorSpec,
 )
+from drive_il.sensors.agents import AgentView
 from drive_il.sensors.observer import SceneObserver
 from drive_il.sim.world import World
 
@@ -254,6 +256,10 @@ def warm_up(say: Say | None = None) -> None:
         speedometer=True,
         collision=True,
         lane_invasion=True,
+        birdview_actors=True,
+        roach=True,
+        state_actors=1,
+        vectors=VectorSpec(),
     )
     for name in library.shipped():
         if say is not None:
@@ -261,10 +267,11 @@ def warm_up(say: Say | None = None) -> None:
         network = library.load(name)
         observer = SceneObserver(network, everything)
         route = RoutePlanner(network).plan(make_suite(network, 1, 0, seed=0)[0].keypoints)
-        world = World(network, 1, [route])
+        world = World(network, 1, [route], history=everything.history)
         world.reset(np.zeros(1, np.int64), [EpisodeSpec(route)])
         world.step(Planner().control(world.scene))
         observer.observe(world.scene, np.zeros(1, np.int64))
+        AgentView(network).look(world.scene)
 
 
 def _processor() -> str:

@@ -15,6 +15,7 @@ BOTTOM = {
     "geometry",
     "kernels",
     "keyed_noise",
+    "past",
     "protocols",
     "randomness",
     "sensor_specs",

@@ -25,6 +25,7 @@ from drive_il.sensor_specs import (
     LidarSpec,
     ObservationSpec,
     RadarSpec,
+    VectorSpec,
 )
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def _alvinn(
 
 def _observation(values: dict[str, Any]) -> ObservationSpec:
     several = {"cameras": CameraSpec, "lidars": LidarSpec, "radars": RadarSpec}
-    single = {"gnss": GnssSpec, "imu": ImuSpec}
+    single = {"gnss": GnssSpec, "imu": ImuSpec, "vectors": VectorSpec}
     specs: dict[str, Any] = {
         key: tuple(kind(**each) for each in values[key])
         for key, kind in several.items()

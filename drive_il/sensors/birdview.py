@@ -9,13 +9,20 @@ import numpy as np
 from numba import types as nt
 
 from drive_il import kernels
+from drive_il.actors import WALKER, LightState
 from drive_il.datatypes import PROGRESS, ROUTE_POINT, VEHICLE, Array, Ints, Records, Scene
 from drive_il.maps.network import RoadNetwork
+from drive_il.past import signs_ahead
+from drive_il.sensors import canvas
 from drive_il.sensors.ground import GROUND_MAP, TILE_SHIFT, TILE_TEXELS, UNITS, ground_map
+from drive_il.sensors.roach_map import light_lines, sign_boxes
 from drive_il.sensors.surfaces import Ground
 
 CHANNELS = ("road", "marks", "route", "walk")
 """drivable surface; share of paint; the lane the route runs in; sidewalks and shoulders"""
+ACTOR_CHANNELS = ("vehicles", "walkers", "lights")
+"""vehicles and props; walkers, at least a metre wide; stop lines of green 80, yellow 170 and
+red lights 255, and of a stop sign ahead at which the ego has yet to halt 255"""
 SIZE = 96
 """pixels along both sides"""
 PIXEL = 0.5
@@ -23,6 +30,12 @@ PIXEL = 0.5
 EGO_ROW = 72
 """the ego's centre is between this row and the one above, in the middle column"""
 _AHEAD = EGO_ROW * PIXEL + 10.0
+_VEHICLES, _WALKERS, _LIGHTS = 4, 5, 6
+_STATES = (int(LightState.GREEN), int(LightState.YELLOW), int(LightState.RED))
+_GREY = (80, 170, 255)
+_LEAST_RADIUS = 0.5  # [m] of a walker
+_LINE_RADIUS = 1.0  # [pixels]
+_OTHER_LEVEL = 8.0  # [m] actors this far above or below are on another road
 _LEVEL = 2  # texels of 0.5 m
 _START = 128 * 128 + 64 * 64
 _ROAD, _PARKING, _BIKING = int(Ground.ROAD), int(Ground.PARKING), int(Ground.BIKING)
@@ -110,15 +123,92 @@ def _draw(
         _draw_route(points, begin, end, index, ego[row], out[row])
 
 
-class BirdView:
-    """The bird's-eye raster around any ego of one map."""
+@kernels.kernel(
+    nt.void(
+        nt.int64,
+        nt.int64,
+        nt.float64[:, ::1],
+        nt.int32[::1],
+        nt.float64[:, ::1],
+        nt.int64[::1],
+        kernels.record(VEHICLE)[::1],
+        kernels.record(VEHICLE)[:, ::1],
+        kernels.record(WALKER)[:, ::1],
+        nt.uint8[:, ::1],
+        nt.int32[::1],
+        nt.int32[::1],
+        nt.int32[::1],
+        nt.uint8[:, :, :, ::1],
+    )
+)
+def _draw_actors(
+    first_row: int,
+    last_row: int,
+    lines: Array,
+    line_signal: Ints,
+    signs: Array,
+    rows: Ints,
+    egos: Records,
+    vehicles: Records,
+    walkers: Records,
+    lights: Ints,
+    worlds: Ints,
+    slots: Ints,
+    sign_of: Ints,
+    out: Array,
+) -> None:
+    white = np.int64(255)  # a literal would be compiled anew for each number
+    for n in range(first_row, last_row):
+        ego, world, slot = egos[rows[n]], worlds[rows[n]], slots[rows[n]]
+        at = canvas.look(ego.x, ego.y, ego.heading, 1.0 / PIXEL, EGO_ROW, SIZE)
+        picture = out[n]
+        picture[_VEHICLES:] = 0
+        cars, people, stops = np.int64(_VEHICLES), np.int64(_WALKERS), np.int64(_LIGHTS)
+        for k in range(vehicles.shape[1]):
+            other = vehicles[world, k]
+            if k != slot and other.id != 0 and abs(other.z - ego.z) < _OTHER_LEVEL:
+                length, width = 0.5 * other.length, 0.5 * other.width
+                x, y, heading = other.x, other.y, other.heading
+                canvas.box(picture, cars, at, x, y, heading, length, width, white)
+        for k in range(walkers.shape[1]):
+            walker = walkers[world, k]
+            if walker.id != 0 and abs(walker.z - ego.z) < _OTHER_LEVEL:
+                row, column = canvas.to_pixel(at, walker.x, walker.y)
+                radius = max(walker.radius, _LEAST_RADIUS) / PIXEL
+                canvas.disc(picture, people, row, column, radius, white)
+        for state in range(3):
+            for k in range(len(line_signal)):
+                signal = line_signal[k]
+                if signal < lights.shape[1] and lights[world, signal] == _STATES[state]:
+                    start = canvas.to_pixel(at, lines[k, 0], lines[k, 1])
+                    end = canvas.to_pixel(at, lines[k, 2], lines[k, 3])
+                    canvas.stroke(picture, stops, start, end, _LINE_RADIUS, _GREY[state])
+        if sign_of[n] >= 0:
+            x, y = signs[sign_of[n], 0], signs[sign_of[n], 1]
+            heading, half = signs[sign_of[n], 2], signs[sign_of[n], 3]
+            canvas.box(picture, stops, at, x, y, heading, _LINE_RADIUS * PIXEL, half, white)
 
-    def __init__(self, network: RoadNetwork) -> None:
+
+class BirdView:
+    """The bird's-eye raster around any ego of one map.
+
+    Args:
+        network: the map.
+        actors: show vehicles, walkers and stop lines too.
+    """
+
+    def __init__(self, network: RoadNetwork, actors: bool = False) -> None:
         self._ground = ground_map(network)
+        self._stops = (*light_lines(network), sign_boxes(network)) if actors else None
 
     def draw(self, scene: Scene, rows: Ints) -> Array:
-        """Returns the raster of some rows, (len(rows), 4, 96, 96) uint8, channels as CHANNELS."""
-        out = np.empty((len(rows), len(CHANNELS), SIZE, SIZE), np.uint8)
+        """Returns the raster of some rows, (len(rows), 4 or 7, 96, 96) uint8.
+
+        Channels are CHANNELS, then ACTOR_CHANNELS where asked for.
+        """
+        rows = np.ascontiguousarray(rows, np.int64)
+        n_channels = len(CHANNELS) + (len(ACTOR_CHANNELS) if self._stops else 0)
+        out = np.empty((len(rows), n_channels, SIZE, SIZE), np.uint8)
         kernels.run(
             _draw,
             len(rows),
@@ -131,4 +221,21 @@ class BirdView:
             out,
             min_rows=4,
         )
+        if self._stops:
+            actors = scene.actors
+            kernels.run(
+                _draw_actors,
+                len(rows),
+                *self._stops,
+                rows,
+                scene.ego,
+                actors.vehicles,
+                actors.walkers,
+                actors.lights,
+                actors.world,
+                actors.slot,
+                signs_ahead(scene.progress[rows]),
+                out,
+                min_rows=16,
+            )
         return out

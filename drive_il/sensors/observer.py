@@ -16,7 +16,9 @@ from drive_il.sensors.inertial import Gnss, Imu, speedometer
 from drive_il.sensors.lidar import Lidar
 from drive_il.sensors.radar import Radar
 from drive_il.sensors.range_finder import RangeFinder
+from drive_il.sensors.roach import RoachView
 from drive_il.sensors.state import state_vector
+from drive_il.sensors.vectors import VectorView
 
 _RESERVED = (
     "speed",
@@ -31,6 +33,11 @@ _RESERVED = (
     "collision_id",
     "collision_impulse",
     "lane_invasion",
+    "roach",
+    "lanes",
+    "lanes_mask",
+    "actors",
+    "actors_mask",
 )
 
 
@@ -51,7 +58,11 @@ class SceneObserver:
         self._spec = spec
         self._cameras = {camera.name: Camera(network, camera) for camera in spec.cameras}
         self._range_finder = RangeFinder(network) if spec.range_finder else None
-        self._birdview = BirdView(network) if spec.birdview else None
+        self._birdview: BirdView | None = None
+        if spec.birdview:
+            self._birdview = BirdView(network, spec.birdview_actors)
+        self._roach = RoachView(network) if spec.roach else None
+        self._vectors = VectorView(network, spec.vectors) if spec.vectors else None
         self._lidars = {lidar.name: Lidar(network, lidar) for lidar in spec.lidars}
         self._radars = {radar.name: Radar(network, radar) for radar in spec.radars}
         self._gnss = Gnss(network, spec.gnss) if spec.gnss else None
@@ -72,7 +83,10 @@ class SceneObserver:
         Returns:
             `speed` (N,) float32 [m/s] and `command` (N,) int64, every camera by its name,
             and where the spec asks for them `range_finder` (N, 8, 32) float32, `birdview`
-            (N, 4, 96, 96) uint8, `state` (N, F) float32 and the others as it says.
+            (N, 4 or 7, 96, 96) uint8, `state` (N, F) float32 and the others as it says.
+
+        Raises:
+            ValueError: when the scene remembers less than the sensors show.
         """
         rows = np.asarray(rows)
         ego = scene.ego[rows]
@@ -88,7 +102,11 @@ class SceneObserver:
         if self._birdview is not None:
             seen["birdview"] = self._birdview.draw(scene, rows)
         if self._spec.state:
-            seen["state"] = state_vector(scene, rows)
+            seen["state"] = state_vector(scene, rows, self._spec.state_actors)
+        if self._roach is not None:
+            seen["roach"] = self._roach.draw(scene, rows)
+        if self._vectors is not None:
+            seen |= self._vectors.look(scene, rows)
         self._measure(scene, rows, seen)
         return seen
 

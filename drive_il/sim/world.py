@@ -34,7 +34,8 @@ from drive_il.datatypes import (
 )
 from drive_il.maps.ground import ground
 from drive_il.maps.network import RoadNetwork
-from drive_il.sim import stepping, vehicle
+from drive_il.past import n_past_steps, no_past
+from drive_il.sim import memory, stepping, vehicle
 from drive_il.sim.drivers import DRIVER
 from drive_il.sim.lights import CYCLE, phases_of
 from drive_il.sim.models import MODELS
@@ -77,6 +78,8 @@ class World:
         egos: vehicles per world that are driven from outside as rows of their own. What
             else is in a world is decided by the spec of its first ego, whose reset starts
             the whole world afresh; the others enter the running world.
+        history: for how long the scene's `past` reaches back, for sensors that show it
+            (`ObservationSpec.history`); 0 remembers nothing and costs nothing [s].
 
     Raises:
         ValueError: for no rows, rows that do not fill their worlds, a dt out of range, or a
@@ -90,6 +93,7 @@ class World:
         routes: Sequence[Route] = (),
         dt: float = 0.05,
         egos: int = 1,
+        history: float = 0.0,
     ) -> None:
         if n_rows < 1:
             raise ValueError(f"a world needs at least one row, got n_rows={n_rows}")
@@ -110,6 +114,10 @@ class World:
         }
         self._rows["ego"]["id"] = np.arange(n_rows) % egos + 1
         self._worlds = _empty_worlds(network, n_rows // egos, egos)
+        self._n_past = n_past_steps(history, self.dt)
+        if self._n_past:
+            self._rows |= memory.row_memory(n_rows, self._n_past)
+            self._worlds |= memory.world_memory(self._worlds, self._n_past)
         self._begun: Bools = np.zeros(n_rows, np.bool_)
         self._all_begun = False
         self._roads = roads_of(network)
@@ -120,6 +128,8 @@ class World:
     def _bind(self) -> None:
         """Points the scene and the kernels' arguments at the present arrays."""
         rows, worlds = self._rows, self._worlds
+        if self._n_past:
+            memory.fit(worlds)
         index = np.arange(self._n_rows, dtype=np.int32)
         self._scene = Scene(
             rows["ego"],
@@ -137,6 +147,7 @@ class World:
                 index % np.int32(self._egos),
             ),
             rows["events"],
+            memory.past(rows, worlds) if self._n_past else no_past(self._n_rows),
         )
         self._arguments = (
             stepping.Egos(*(rows[name] for name in stepping.Egos._fields)),
@@ -205,6 +216,8 @@ class World:
         self._rows["events"][rows] = no_events(1)
         self._place(placements)
         self._start(rows, specs)
+        if self._n_past:
+            memory.forget(self._rows, self._worlds, rows)
         self._begun[rows] = True
         self._all_begun = bool(self._begun.all())
 
@@ -301,6 +314,8 @@ class World:
             control = np.ascontiguousarray(control)
         if stepping.first_invalid(0, self._n_rows, control) >= 0:
             check_control(control, self._n_rows, self._rows["step"])
+        if self._n_past:
+            memory.remember(self._rows, self._worlds)
         kernels.run(
             stepping.step_worlds,
             self._n_rows // self._egos,
@@ -343,6 +358,11 @@ class World:
             raise ValueError(
                 f"the snapshot is of map {snapshot.map_hash[:12]} at dt {snapshot.dt} s, "
                 f"this world holds {self.network.hash[:12]} at dt {self.dt} s"
+            )
+        if memory.n_steps(snapshot.rows) != self._n_past:
+            raise ValueError(
+                f"the snapshot remembers {memory.n_steps(snapshot.rows)} steps, this world "
+                f"{self._n_past}; make both worlds with the same history"
             )
         worlds = self._worlds_of(rows)
         for name, array in snapshot.rows.items():
