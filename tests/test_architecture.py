@@ -19,6 +19,7 @@ BOTTOM = {
     "randomness",
     "sensor_specs",
     "steering",
+    "weathers",
 }
 EVERYTHING = {"*"}
 MAY_IMPORT: dict[str, set[str]] = {
