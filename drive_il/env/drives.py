@@ -7,7 +7,7 @@ episodes since: a row's drives depend on nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -40,6 +40,7 @@ from drive_il.sim.world import World
 OPTIONS = ("route", "start", "traffic")
 """what `options` of a reset may hold"""
 _ROWS_PER_THREAD = 4096
+_NOBODY = np.zeros(0, np.int64)
 _SUITES = {"train": training_suite, "test": test_suite}
 
 
@@ -103,6 +104,7 @@ class Drives:
         self._count = [0] * n_rows
         self.specs: list[EpisodeSpec] = [EpisodeSpec(self.routes[0])] * n_rows
         self._control = np.zeros(n_rows, CONTROL)
+        self._pedals = tuple(self._control[name] for name in ("throttle", "brake", "steer"))
         self.action_space = spaces.action_space(config.action)
         self.world.reset(self._all, self.specs)  # something to look at
         self.observation_space = spaces.observation_space(self.observe(self._all[:1]), config)
@@ -179,7 +181,7 @@ class Drives:
             f"got {choice!r}"
         )
 
-    def step(self, actions: Array, idle: Ints | Sequence[int] = ()) -> Records:
+    def step(self, actions: Array, idle: Ints = _NOBODY) -> Records:
         """Drives every row by one action.
 
         Args:
@@ -223,14 +225,14 @@ class Drives:
                 f"actions must have shape {(self.n_rows, *shape)} for action kind "
                 f"{self.config.action!r}, got {actions.shape}"
             )
-        control = self._control
+        throttle, brake, steer = self._pedals
         if self.config.action == "control":
-            control["throttle"], control["brake"], control["steer"] = actions.T
+            throttle[:], brake[:], steer[:] = actions.T
         else:
-            control["steer"] = actions[:, 0]
-            np.maximum(actions[:, 1], 0.0, out=control["throttle"], casting="unsafe")
-            np.maximum(-actions[:, 1], 0.0, out=control["brake"], casting="unsafe")
-        return control
+            steer[:] = actions[:, 0]
+            np.maximum(actions[:, 1], 0.0, out=throttle)
+            np.maximum(-actions[:, 1], 0.0, out=brake)
+        return self._control
 
     def observe(self, rows: Ints | None = None) -> Observation:
         """Returns what some rows see, all without `rows`; new arrays with leading rows."""

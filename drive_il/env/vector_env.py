@@ -16,6 +16,7 @@ from drive_il.env.judging import FLAGS, TERMS
 from drive_il.env.view import Screen
 
 _SEEDS_BELOW = 2**31
+_NONE = np.zeros(0, np.int64)
 _RESULT = ("reward", "terminated", "truncated")
 
 
@@ -76,6 +77,7 @@ class RouteVectorEnv(VectorEnv[Observation, Array, Array]):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._screen = Screen(self.drives, fps)
         self._is_over: Bools = np.zeros(num_envs, np.bool_)
+        self._any_over = False
         self._has_begun = False
 
     def reset(
@@ -100,6 +102,7 @@ class RouteVectorEnv(VectorEnv[Observation, Array, Array]):
         self._seed(rows, seed)
         self.drives.begin(rows, options)
         self._is_over[rows] = False
+        self._any_over = bool(self._is_over.any())
         self._has_begun = True
         infos: dict[str, Any] = {}
         self._add_reset(infos, rows)
@@ -152,53 +155,46 @@ class RouteVectorEnv(VectorEnv[Observation, Array, Array]):
         """
         if not self._has_begun:
             raise RuntimeError("Cannot call step() before reset()")
-        waiting = self._is_over
-        any_waits = bool(waiting.any())
-        if any_waits and self._mode == AutoresetMode.DISABLED:
+        waiting = np.flatnonzero(self._is_over) if self._any_over else _NONE
+        if len(waiting) and self._mode == AutoresetMode.DISABLED:
             raise RuntimeError(
-                f"sub-environment {int(np.flatnonzero(waiting)[0])} is over; call "
+                f"sub-environment {int(waiting[0])} is over; call "
                 "reset(options={'reset_mask': mask}) before step()"
             )
-        rows = np.flatnonzero(waiting) if any_waits else ()
-        verdict = self.drives.step(actions, rows)
+        verdict = self.drives.step(actions, waiting)
         infos: dict[str, Any] = {}
-        if any_waits:
-            self._restart(np.asarray(rows), verdict, infos)
-        is_over = verdict["terminated"] | verdict["truncated"]
-        stepped = ~waiting
-        if self._mode == AutoresetMode.SAME_STEP and is_over.any():
-            over = np.flatnonzero(is_over)
-            self._say_final(infos, verdict, over)
-            stepped = ~is_over
-            self._begin_next(over, infos)
-            self._is_over = np.zeros(self.num_envs, np.bool_)
-        else:
-            self._is_over = is_over
-        if not any_waits or stepped.any():
-            _add_step(infos, verdict, stepped)
+        stepped = np.ones(self.num_envs, np.bool_)
+        if len(waiting):
+            verdict[waiting] = np.zeros((), verdict.dtype)  # it is a reset that they do
+            stepped[waiting] = False
+            self._begin_next(waiting, infos)
         rewards, terminated, truncated = (verdict[name].copy() for name in _RESULT)
+        self._is_over = terminated | truncated
+        self._any_over = bool(self._is_over.any())
+        if self._any_over and self._mode == AutoresetMode.SAME_STEP:
+            self._end_here(infos, verdict, stepped)
+        _add_step(infos, verdict, stepped)
         return self.drives.observe(), rewards, terminated, truncated, infos
 
-    def _restart(self, rows: Ints, verdict: Records, infos: dict[str, Any]) -> None:
-        """Starts the next episode of rows that were over: their step was none."""
-        verdict[rows] = np.zeros((), verdict.dtype)
+    def _end_here(self, infos: dict[str, Any], verdict: Records, stepped: Bools) -> None:
+        """Says how episodes ended and starts the next ones, all in this step."""
+        over = self._is_over
+        rows = np.flatnonzero(over)
+        seen = self.drives.observe(rows)
+        final_obs = np.full(self.num_envs, None, dtype=object)
+        for i, row in enumerate(rows.tolist()):
+            final_obs[row] = {name: value[i] for name, value in seen.items()}
+        final_info: dict[str, Any] = {}
+        _add_step(final_info, verdict, over)
+        infos["final_obs"], infos["_final_obs"] = final_obs, over.copy()
+        infos["final_info"], infos["_final_info"] = final_info, over.copy()
         self._begin_next(rows, infos)
+        stepped[rows] = False
+        self._is_over, self._any_over = np.zeros_like(over), False
 
     def _begin_next(self, rows: Ints, infos: dict[str, Any]) -> None:
         self.drives.begin(rows)
         self._add_reset(infos, rows)
-
-    def _say_final(self, infos: dict[str, Any], verdict: Records, rows: Ints) -> None:
-        seen = self.drives.observe(rows)
-        final = np.full(self.num_envs, None, dtype=object)
-        for i, row in enumerate(rows.tolist()):
-            final[row] = {name: value[i] for name, value in seen.items()}
-        over = np.zeros(self.num_envs, np.bool_)
-        over[rows] = True
-        final_info: dict[str, Any] = {}
-        _add_step(final_info, verdict, over)
-        infos["final_obs"], infos["_final_obs"] = final, over
-        infos["final_info"], infos["_final_info"] = final_info, over.copy()
 
     def _add_reset(self, infos: dict[str, Any], rows: Ints) -> None:
         """Adds what a reset says of these rows."""
@@ -219,8 +215,11 @@ class RouteVectorEnv(VectorEnv[Observation, Array, Array]):
 
 
 def _add_step(infos: dict[str, Any], verdict: Records, mask: Bools) -> None:
-    """Adds what a step came to, where the mask is True; zeros elsewhere."""
-    if not mask.all():
+    """Adds what a step came to in the rows of the mask, zeros elsewhere; nothing for no rows."""
+    n_rows = int(np.count_nonzero(mask))
+    if n_rows == 0:
+        return
+    if n_rows < len(mask):
         verdict = np.where(mask, verdict, np.zeros((), verdict.dtype))
     terms: dict[str, Any] = {}
     for name in TERMS:
