@@ -19,6 +19,7 @@ BOTTOM = {
     "randomness",
     "sensor_specs",
     "steering",
+    "video",
     "weathers",
 }
 EVERYTHING = {"*"}
