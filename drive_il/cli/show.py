@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from drive_il.datatypes import Array, EpisodeSpec, Scene
     from drive_il.maps.network import RoadNetwork
 
-Weather = Literal[tuple(weathers.PRESETS)]  # type: ignore[valid-type]
-
 
 def show(
     town: str = "alder",
@@ -24,7 +22,7 @@ def show(
     out: Path = Path("clip.mp4"),
     seconds: float = 20.0,
     seed: int = 0,
-    weather: Weather = "ClearNoon",
+    weather: str = "ClearNoon",
     walkers: int | None = None,
     width: int = 1280,
 ) -> None:
@@ -43,11 +41,12 @@ def show(
         out: the clip to write; .mp4, or .gif (10 pictures a second, larger).
         seconds: length of the clip; it ends earlier where the route does [s].
         seed: which route, and what happens on it.
-        weather: a preset by CARLA's name.
+        weather: a preset by CARLA's name, such as ClearSunset, HardRainNoon or CloudyNight.
         walkers: people on foot; as many as half the vehicles, if not given.
         width: of the clip, rounded down to what the three panels fill [pixels].
     """
     from drive_il.cli.progress import bar
+    from drive_il.evaluation.criteria import route_ended
     from drive_il.experts.planner import Planner
     from drive_il.gates import ExpertDrives
     from drive_il.maps import library
@@ -80,7 +79,7 @@ def show(
             [spec],
             expert=Planner(),
             gate=ExpertDrives(),
-            stop=_route_completed,
+            stop=route_ended(max_deviation=math.inf, blocked_after=math.inf),
             keep_observations=False,
             listener=listener,
         )
@@ -112,12 +111,6 @@ def _spec(
     route = plan_record(RoutePlanner(network), record)
     route = replace(route, weathers=weathers.preset(weather), weather_at=np.zeros(1))
     return EpisodeSpec(route, seed=derive_seed(seed, "show"), traffic=traffic)
-
-
-def _route_completed(scene: Scene) -> Array:
-    from drive_il.evaluation.criteria import route_ended
-
-    return route_ended(max_deviation=math.inf, blocked_after=math.inf)(scene)
 
 
 def _caption(scene: Scene) -> str:
