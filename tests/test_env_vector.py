@@ -9,6 +9,7 @@ import pytest
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
 
+from drive_il.actors import Traffic
 from drive_il.datatypes import Start
 from drive_il.env import ENV_ID, EnvConfig
 from drive_il.env.route_env import RouteEnv
@@ -36,9 +37,14 @@ def actions(n: int, space: Any) -> np.ndarray:
 
 
 @pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
-@pytest.mark.parametrize("frame_skip", [1, 3])
-def test_it_says_what_gymnasiums_own_vector_of_single_ones_says(mode: str, frame_skip: int) -> None:
-    config = replace(CONFIG, frame_skip=frame_skip, horizon=23 // frame_skip)
+@pytest.mark.parametrize(("frame_skip", "vehicles"), [(1, 0), (3, 0), (1, 20)])
+def test_it_says_what_gymnasiums_own_vector_of_single_ones_says(
+    mode: str, frame_skip: int, vehicles: int
+) -> None:
+    traffic = Traffic(vehicles=vehicles, signals=vehicles > 0)
+    config = replace(
+        CONFIG, frame_skip=frame_skip, horizon=23 // frame_skip, traffic=traffic, routes="test"
+    )
     ours = make("vector_entry_point", config=config, autoreset_mode=mode)
     theirs = make("sync", config=config, vector_kwargs={"autoreset_mode": AutoresetMode(mode)})
     assert ours.metadata["autoreset_mode"] == theirs.metadata["autoreset_mode"]

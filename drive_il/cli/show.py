@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from drive_il.datatypes import Array, EpisodeSpec, Scene
     from drive_il.maps.network import RoadNetwork
 
+_RATE = 20.0  # [1/s] steps and pictures
+_LIGHT_WITHIN = 80.0  # [m] a traffic light is told of
+
 
 def show(
     town: str = "alder",
@@ -45,15 +48,7 @@ def show(
         walkers: people on foot; as many as half the vehicles, if not given.
         width: of the clip, rounded down to what the three panels fill [pixels].
     """
-    from drive_il.cli.progress import bar
-    from drive_il.evaluation.criteria import route_ended
-    from drive_il.experts.planner import Planner
-    from drive_il.gates import ExpertDrives
     from drive_il.maps import library
-    from drive_il.rollout import Step, drive
-    from drive_il.sensors.views import SideBySide
-    from drive_il.sim.world import World
-    from drive_il.video import ClipWriter
 
     if not 0.1 <= seconds <= 3600.0:
         raise ValueError(f"--seconds must be in [0.1, 3600], got {seconds}")
@@ -61,15 +56,30 @@ def show(
         raise ValueError(f"--width must be in [160, 7680] pixels, got {width}")
     network = library.load(town)
     spec = _spec(network, density, walkers, seed, weather)
-    world = World(network, 1, [spec.route])
-    spec = replace(spec, max_steps=math.ceil(seconds / world.dt))
+    _film(network, replace(spec, max_steps=math.ceil(seconds * _RATE)), out, width)
+
+
+def _film(network: RoadNetwork, spec: EpisodeSpec, out: Path, width: int) -> None:
+    """Drives an episode, writes a picture of every step, and says how it went."""
+    from drive_il.cli.progress import bar
+    from drive_il.evaluation.criteria import route_ended
+    from drive_il.experts.planner import Planner
+    from drive_il.gates import ExpertDrives
+    from drive_il.rollout import Step, drive
+    from drive_il.sensors.views import SideBySide
+    from drive_il.sim.world import World
+    from drive_il.video import ClipWriter
+
+    world = World(network, 1, [spec.route], dt=1.0 / _RATE)
     view = SideBySide(network, height=(width - 8) // 8 * 2)
-    with ClipWriter(out, 1.0 / world.dt) as clip, bar() as progress:
+    n_contacts = 0
+    with ClipWriter(out, _RATE) as clip, bar() as progress:
         task = progress.add_task(f"driving {network.name}", total=spec.max_steps)
 
         def listener(step: Step) -> None:
-            picture = view.draw(step.scene)
-            clip.write(_captioned(picture, _caption(step.scene)))
+            nonlocal n_contacts
+            n_contacts += int(step.scene.events["struck"][0] != 0)
+            clip.write(_captioned(view.draw(step.scene), _caption(step.scene)))
             progress.advance(task)
 
         drive(
@@ -83,11 +93,12 @@ def show(
             keep_observations=False,
             listener=listener,
         )
-    progress_ = world.scene.progress[0]
+    way = world.scene.progress[0]
     print(
-        f"wrote {out}: {clip.n_frames * world.dt:.1f} s, {view.width}x{view.height}, "
-        f"{progress_['s']:.0f} of {progress_['route_length']:.0f} m of the route, "
-        f"{spec.traffic.vehicles} vehicles and {spec.traffic.walkers} walkers asked for"
+        f"wrote {out}: {clip.n_frames / _RATE:.1f} s, {view.width}x{view.height}, "
+        f"{way['s']:.0f} of {way['route_length']:.0f} m of the route, "
+        f"{spec.traffic.vehicles} vehicles and {spec.traffic.walkers} walkers asked for, "
+        f"the ego touched something for {n_contacts / _RATE:.1f} s"
     )
 
 
@@ -114,14 +125,22 @@ def _spec(
 
 
 def _caption(scene: Scene) -> str:
+    from drive_il.actors import LightState, Struck
     from drive_il.datatypes import Command
+    from drive_il.maps.network import SignalKind
 
-    ego, progress = scene.ego[0], scene.progress[0]
-    command = Command(int(progress["command"])).name.lower()
-    return (
-        f"{int(scene.step[0]) * scene.dt:5.1f} s   {3.6 * ego['speed']:.0f} km/h "
-        f"(limit {3.6 * progress['speed_limit']:.0f})   {command}"
-    )
+    ego, progress, events = scene.ego[0], scene.progress[0], scene.events[0]
+    parts = [
+        f"{int(scene.step[0]) * scene.dt:5.1f} s",
+        f"{3.6 * ego['speed']:.0f} km/h (limit {3.6 * progress['speed_limit']:.0f})",
+        Command(int(progress["command"])).name.lower(),
+    ]
+    if progress["stop_kind"] == SignalKind.LIGHT and progress["stop_distance"] < _LIGHT_WITHIN:
+        light = LightState(int(progress["stop_light"])).name.lower()
+        parts.append(f"{light} light in {progress['stop_distance']:.0f} m")
+    if events["struck"]:
+        parts.append(f"CONTACT with {Struck(int(events['struck'])).name.lower()}")
+    return "   ".join(parts)
 
 
 def _captioned(picture: Array, text: str) -> Array:
