@@ -6,6 +6,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
 
@@ -127,6 +128,14 @@ def test_nothing_handed_out_changes_later() -> None:
     for _ in range(30):
         env.step(np.full((2, 2), 0.9))
     assert data_equivalence(tuple(kept), first[:4], exact=True)
+
+
+def test_torch_takes_all_that_comes_back() -> None:
+    env = make("vector_entry_point", 3)
+    env.reset(seed=0)
+    seen, *rest, infos = env.step(np.full((3, 2), 0.4))
+    for array in (*seen.values(), *rest, infos["collided"], infos["reward_terms"]["progress"]):
+        np.testing.assert_array_equal(torch.from_numpy(array).numpy(), array)
 
 
 def test_without_a_seed_rows_differ_and_config_seed_counts_up() -> None:

@@ -225,6 +225,7 @@ class Drives:
                 f"actions must have shape {(self.n_rows, *shape)} for action kind "
                 f"{self.config.action!r}, got {actions.shape}"
             )
+        actions = actions.astype(np.float64)  # once, not in each of the operations
         throttle, brake, steer = self._pedals
         if self.config.action == "control":
             throttle[:], brake[:], steer[:] = actions.T

@@ -30,7 +30,8 @@ VERDICT = np.dtype(
         ("route_completion", "f8"),  # [%]
         *((name, "f8") for name in TERMS),
         *((name, "?") for name in FLAGS),
-    ]
+    ],
+    align=True,  # so that torch takes a field as it is
 )
 """What one row's action came to."""
 

@@ -223,7 +223,7 @@ def _add_step(infos: dict[str, Any], verdict: Records, mask: Bools) -> None:
         verdict = np.where(mask, verdict, np.zeros((), verdict.dtype))
     terms: dict[str, Any] = {}
     for name in TERMS:
-        terms[name], terms[f"_{name}"] = verdict[name].copy(), mask
+        terms[name], terms[f"_{name}"] = verdict[name], mask
     for name in (*FLAGS, "route_completion"):
-        infos[name], infos[f"_{name}"] = verdict[name].copy(), mask
+        infos[name], infos[f"_{name}"] = verdict[name], mask
     infos["reward_terms"], infos["_reward_terms"] = terms, mask
