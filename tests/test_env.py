@@ -21,7 +21,14 @@ from drive_il.datatypes import PROGRESS, VEHICLE, Route, Start, no_events
 from drive_il.env import EnvConfig, RewardConfig, judging
 from drive_il.env.route_env import RouteEnv
 from drive_il.experts.planner import Planner
-from drive_il.sensor_specs import CameraSpec, ObservationSpec
+from drive_il.sensor_specs import (
+    CameraSpec,
+    GnssSpec,
+    ImuSpec,
+    LidarSpec,
+    ObservationSpec,
+    RadarSpec,
+)
 
 STATE = ObservationSpec(cameras=(), state=True)
 SMALL = CameraSpec(width=24, height=16)
@@ -30,6 +37,16 @@ ALL_SENSORS = ObservationSpec(
     range_finder=True,
     birdview=True,
     state=True,
+    lidars=(
+        LidarSpec(channels=4, points_per_second=2000),
+        LidarSpec("classes", "semantic", channels=4, points_per_second=2000),
+    ),
+    radars=(RadarSpec(points_per_second=200),),
+    gnss=GnssSpec(),
+    imu=ImuSpec(),
+    speedometer=True,
+    collision=True,
+    lane_invasion=True,
 )
 AHEAD = np.array([0.0, 0.5], np.float32)
 ID = f"drive_il.env:{env_room.ENV_ID}"

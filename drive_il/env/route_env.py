@@ -56,13 +56,16 @@ class RouteEnv(gymnasium.Env[dict[str, Any], Array]):
     | `birdview`     | Box (C, H, W) uint8      | 0     | 255   | see `BirdView`                  |
     | `state`        | Box (F,) float32         | table | table | see `STATE_NAMES`               |
 
+    The other sensors of an `ObservationSpec` have the shapes, units and names it gives them;
+    one number is an array of one; integers have the bounds of their type, other numbers
+    [-1e6, 1e6].
+
     Cameras go by the names in their `CameraSpec`. `state` holds, in the order of
     `drive_il.sensors.state.STATE_NAMES`: speed [0, 80] m/s, acceleration [-1000, 1000] m/s^2,
     yaw rate [-1000, 1000] rad/s, steering angle [-pi, pi] rad, lateral error [-1e4, 1e4] m,
     heading error [-pi, pi] rad, speed limit [0, 80] m/s, lane width [0, 100] m, the target point
     x and y in the ego's frame [-1e4, 1e4] m, and the route's curvature at some distances ahead
-    in 1/m. Bounds are what can never be left, not what is usual. A number for which no table
-    states a range has [-1e6, 1e6].
+    in 1/m, [-1e6, 1e6]. Bounds are what can never be left, not what is usual.
 
     ## Reward
 

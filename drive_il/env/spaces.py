@@ -54,9 +54,11 @@ def observation_space(sample: Observation, config: EnvConfig) -> spaces.Dict:
 def shown(seen: Observation) -> Observation:
     """Makes of an observer's arrays what the spaces promise.
 
-    Speed becomes an array of one number per row; CARLA's VOID, the command -1, becomes 0.
+    One number per row becomes an array of one, except the command, whose VOID, -1, becomes 0.
     """
-    return {**seen, "speed": seen["speed"][:, None], "command": np.maximum(seen["command"], 0)}
+    made = {name: value[:, None] if value.ndim == 1 else value for name, value in seen.items()}
+    made["command"] = np.maximum(seen["command"], 0)
+    return made
 
 
 def _space(name: str, value: Array, is_depth: bool) -> spaces.Space[Any]:
