@@ -18,10 +18,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import gymnasium
 import numpy as np
 
 from drive_il import kernels
 from drive_il.datatypes import CONTROL, EpisodeSpec, Ints, Records, Route, Start
+from drive_il.env import ENV_ID, EnvConfig
 from drive_il.experts.planner import Planner
 from drive_il.maps import library
 from drive_il.maps.network import RoadNetwork
@@ -97,6 +99,7 @@ class _Bench:
             **self._world_cases(),
             **self._camera_cases(),
             **self._single_cases(),
+            **self._gym_cases(),
             "plan_1km": Case(
                 lambda: self.planner.plan(self.route.keypoints), 1, "routes/s", batched=False
             ),
@@ -134,6 +137,40 @@ class _Bench:
             ),
             "reset": Case(lambda: bare.reset(row, [spec]), 1, "resets/s", batched=False),
         }
+
+    def _gym_cases(self) -> dict[str, Case]:
+        """Whole steps of the Gymnasium environments: action, world, reward, observation, info."""
+        state = EnvConfig(observation=ObservationSpec(cameras=(), state=True), horizon=100)
+        camera = EnvConfig(horizon=100)
+        return {
+            "gym_state": Case(_env_steps(state), 100, "steps/s", batched=False),
+            "gym_camera": Case(_env_steps(camera), 100, "steps/s", batched=False),
+            "gym_state_64": Case(_vector_step(state), 64, "steps/s"),
+            "gym_camera_64": Case(_vector_step(camera), 64, "steps/s"),
+        }
+
+
+def _env_steps(config: EnvConfig) -> Callable[[], None]:
+    """An episode of 100 steps, its reset included, as `gymnasium.make` gives the environment."""
+    env = gymnasium.make(ENV_ID, config=config)
+    action = np.array([0.0, 0.4], np.float32)
+    env.reset(seed=0)
+
+    def work() -> None:
+        env.reset()
+        for _ in range(100):
+            if env.step(action)[2]:
+                env.reset()
+
+    return work
+
+
+def _vector_step(config: EnvConfig) -> Callable[[], Any]:
+    """A step of 64 environments, each of which starts anew every 100."""
+    env = gymnasium.make_vec(ENV_ID, 64, config=config)
+    actions = np.tile(np.array([0.0, 0.4], np.float32), (64, 1))
+    env.reset(seed=0)
+    return lambda: env.step(actions)
 
 
 def _steps(world: World, start: Any, control: Records) -> Callable[[], None]:

@@ -20,6 +20,8 @@ BOTTOM = {
     "randomness",
     "sensor_specs",
     "steering",
+    "video",
+    "weathers",
 }
 EVERYTHING = {"*"}
 MAY_IMPORT: dict[str, set[str]] = {
@@ -30,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "experts": {"maps"},
     "gates": {"maps"},
     "sim": {"maps", "scenarios"},
-    "env": {"maps", "sim", "sensors", "evaluation"},
+    "env": {"maps", "sim", "sensors", "evaluation", "display"},
     "carla_sim": {"maps", "handedness", "scenarios", "sim", "sensors"},
     "rollout": {"rollout_log"},
     "rollout_log": set(),
@@ -118,7 +120,8 @@ def test_carla_and_pygame_stay_in_their_rooms() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["drive_il.sim", "drive_il.rollout", "drive_il.sensors.observer"]
+    "module",
+    ["drive_il.sim", "drive_il.rollout", "drive_il.sensors.observer", "drive_il.env.vector_env"],
 )
 def test_the_world_loads_neither_torch_nor_pygame_nor_carla(module: str) -> None:
     code = (

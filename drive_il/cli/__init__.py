@@ -73,6 +73,9 @@ _COMMANDS: _Tree = {
     "evaluate": _Command(
         "drive_il.cli.evaluate:evaluate", "Drive the expert or a model over routes and score it."
     ),
+    "show": _Command(
+        "drive_il.cli.show:show", "A clip of the expert in traffic: camera, from above, classes."
+    ),
     "maps": _Group(
         "The shipped towns, and maps of your own.",
         {
@@ -90,7 +93,8 @@ _EPILOGUE = """Imitation learning for driving: an embedded world on real road ne
 learners, and the bounds on their compounding errors.
 
 First steps: `drive-il reproduce covariate-shift` runs the main experiment;
-`drive-il maps list` shows the towns; every command explains itself with --help.
+`drive-il show` writes a clip of the expert in traffic; `drive-il maps list` shows the towns;
+every command explains itself with --help.
 `drive-il --version` says which version this is."""
 
 

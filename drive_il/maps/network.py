@@ -202,19 +202,6 @@ class LaneGrid:
     lane: Ints
 
 
-class NetworkKey:
-    """A network as a key of a cache: equal only to itself."""
-
-    def __init__(self, network: RoadNetwork) -> None:
-        self.network = network
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, NetworkKey) and other.network is self.network
-
-    def __hash__(self) -> int:
-        return id(self.network)
-
-
 GRID_TYPES = (LaneType.DRIVING, LaneType.BIKING, LaneType.PARKING)
 """Lane types whose surface a vehicle may drive on; the grid lists these."""
 _GRID_CELL = 4.0  # [m]

@@ -9,7 +9,7 @@ import numpy as np
 from numba import types as nt
 
 from drive_il.datatypes import Array, Floats, Ints
-from drive_il.maps.network import LaneType, MarkType, NetworkKey, RoadNetwork, SignalKind
+from drive_il.maps.network import LaneType, MarkType, RoadNetwork, SignalKind
 
 LANE_NAMES = (
     "x",  # [m] of a point of the lane's middle, ego frame: forward
@@ -136,10 +136,6 @@ def _build(network: RoadNetwork, n_points: int) -> LanePieces:
 
 
 @lru_cache(maxsize=8)
-def _of(key: NetworkKey, n_points: int) -> LanePieces:
-    return _build(key.network, n_points)
-
-
 def lane_pieces(network: RoadNetwork, n_points: int) -> LanePieces:
     """Returns a map's lanes in pieces of at most 20 m with so many points each (remembered)."""
-    return _of(NetworkKey(network), n_points)
+    return _build(network, n_points)

@@ -15,7 +15,7 @@ from numba import types as nt
 
 from drive_il import kernels
 from drive_il.datatypes import Floats, Ints, Records
-from drive_il.maps.network import LaneType, MarkType, NetworkKey, RoadNetwork, SignalKind
+from drive_il.maps.network import LaneType, MarkType, RoadNetwork, SignalKind
 
 ROAD, BROKEN, SOLID = 0, 1, 2
 """kinds of pieces"""
@@ -201,10 +201,6 @@ def _build(network: RoadNetwork) -> RoachMap:
 
 
 @lru_cache(maxsize=8)
-def _of(key: NetworkKey) -> RoachMap:
-    return _build(key.network)
-
-
 def roach_map(network: RoadNetwork) -> RoachMap:
     """Returns what Roach's view draws of a map (remembered)."""
-    return _of(NetworkKey(network))
+    return _build(network)
