@@ -8,7 +8,8 @@ import pytest
 from drive_il.actors import ActorKind, LightState, Mover, Spawn, Traffic
 from drive_il.datatypes import CONTROL, EpisodeSpec, Records, Route, Start
 from drive_il.maps import library
-from drive_il.maps.network import RoadNetwork, SignalKind
+from drive_il.maps.density import vehicle_count
+from drive_il.maps.network import SignalKind
 from drive_il.maps.routes import load_routes
 from drive_il.sim import World
 from drive_il.sim.collisions import overlaps
@@ -20,8 +21,6 @@ ROUTES = {
     town: load_routes(f"routes/{town}{'' if town == 'dell' else '_test'}.xml", library.load)
     for town in ("alder", "birch", "cedar", "dell")
 }
-METRES_PER_VEHICLE = 100.0
-"""normal density"""
 
 
 def held(world: World) -> Records:
@@ -40,14 +39,9 @@ def town_without_ego(town: str, n: int, seed: int) -> World:
     return world
 
 
-def kilometres(network: RoadNetwork) -> float:
-    lanes = roads_of(network).lanes
-    return float(lanes["length"][lanes["driving"] & (lanes["junction"] < 0)].sum()) / 1000.0
-
-
 @pytest.mark.parametrize("town", ["alder", "birch", "cedar", "dell"])
 def test_at_normal_density_nobody_collides_and_nobody_is_stuck(town: str) -> None:
-    n = int(kilometres(library.load(town)) * 1000.0 / METRES_PER_VEHICLE)
+    n = vehicle_count(library.load(town), 1.0)
     world = town_without_ego(town, n, seed=5)
     pairs, control = np.zeros((64, 2), np.int32), held(world)
     distance = 0.0

@@ -40,7 +40,7 @@ def show(
 
     Args:
         town: a name from `drive-il maps list`, or the path of an .xodr file.
-        density: vehicles, as a share of normal traffic: 1 is one per 60 m of lane, 0 is none.
+        density: vehicles, as a share of normal traffic: 1 is one per 100 m of lane, 0 is none.
         out: the clip to write; .mp4, or .gif (10 pictures a second, larger).
         seconds: length of the clip; it ends earlier where the route does [s].
         seed: which route, and what happens on it.

@@ -6,16 +6,17 @@ import math
 
 from drive_il.maps.network import LaneType, RoadNetwork
 
-METRES_PER_VEHICLE = 60.0
+METRES_PER_VEHICLE = 100.0
 """driving lane outside junctions per vehicle at density 1 [m]"""
 
 
 def vehicle_count(network: RoadNetwork, density: float) -> int:
     """Returns how many vehicles a density means on a map.
 
-    Density 1 is one vehicle per 60 m of driving lane outside junctions, all directions
-    counted: 152 in alder, 83 in Town01, 417 in Town04. The 120 vehicles for which CARLA's
-    leaderboard 1.0 asks in Town01 are density 1.45.
+    Density 1 is one vehicle per 100 m of driving lane outside junctions, all directions
+    counted: 91 in alder, 50 in Town01, 250 in Town04. NoCrash asks for 20 (regular) and 100
+    (dense) in Town01; the 120 vehicles for which CARLA's leaderboard 1.0 asks there are
+    density 2.4.
 
     Args:
         network: the map.

@@ -134,6 +134,17 @@ def _claimed(street: Any, roads: Any, v: int) -> float:
 
 
 @kernels.inner
+def _lets_in(street: Any, roads: Any, v: int, w: int) -> bool:
+    """Whether a driver with the right of way lets another go first who has waited for long."""
+    me, other = street.drivers[v], street.drivers[w]
+    if other.reason != YIELDING or other.waited < _COURTESY or me.waited > other.waited:
+        return False
+    speed, half = street.vehicles[v].speed, 0.5 * street.vehicles[v].length
+    can_stop = line_gap(me, roads, half) > speed * speed / (2.0 * _GENTLE) + 2.0
+    return can_stop and street.vehicles[w].mover == TRAFFIC
+
+
+@kernels.inner
 def _collides(
     street: Any, roads: Any, v: int, w: int, rival: Any, is_tail: bool, lights: Ints
 ) -> bool:
@@ -147,7 +158,9 @@ def _collides(
         return False
     granted = is_tail or other.granted
     if not granted:
-        if not rival.yields or theirs.speed < _CRAWL and me.waited > _PATIENCE:
+        if not rival.yields:
+            return _lets_in(street, roads, v, w)
+        if theirs.speed < _CRAWL and me.waited > _PATIENCE:
             return False
         if theirs.mover == TRAFFIC and _light_of(other, roads, lights) == _RED:
             return False
