@@ -36,7 +36,7 @@ def test_a_clip_of_so_many_seconds_that_repeats(
 
 def test_what_is_asked_of_the_world() -> None:
     spec = _spec(library.load("alder"), 1.0, None, 0, "HardRainNight")
-    assert (spec.traffic.vehicles, spec.traffic.walkers, spec.traffic.signals) == (91, 46, True)
+    assert (spec.traffic.vehicles, spec.traffic.walkers, spec.traffic.signals) == (91, 45, True)
     assert spec.route.weathers["sun_altitude_angle"].tolist() == [-90.0]
     empty = _spec(library.load("alder"), 0.0, None, 0, "ClearNoon")
     assert empty.traffic.is_empty
