@@ -223,9 +223,7 @@ def number(spec: ScenarioSpec, name: str, default: float, low: float = 0.0) -> f
     return value
 
 
-def interval(
-    spec: ScenarioSpec, name: str, default: tuple[float, float]
-) -> tuple[float, float]:
+def interval(spec: ScenarioSpec, name: str, default: tuple[float, float]) -> tuple[float, float]:
     """Reads one parameter of the form `from= to=`, or `value=` for both.
 
     Raises:

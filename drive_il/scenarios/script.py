@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 
@@ -140,11 +141,11 @@ class Role:
     """One role before it is seated.
 
     Attributes:
-        record: () ROLE with kind and behaviour.
+        record: (1,) ROLE with kind and behaviour.
         path: x, y, z, heading, (N, 4).
     """
 
-    record: np.void
+    record: Records
     path: Floats
 
 
@@ -153,15 +154,15 @@ class Script:
     """One script before it is part of a program.
 
     Attributes:
-        record: () SCRIPT without its roles.
+        record: (1,) SCRIPT without its roles.
         roles: who takes part.
     """
 
-    record: np.void
+    record: Records
     roles: tuple[Role, ...] = ()
 
 
-def role(kind: int, path: Floats, **fields: object) -> Role:
+def role(kind: int, path: Floats, **fields: Any) -> Role:
     """Makes a role.
 
     Args:
@@ -169,46 +170,51 @@ def role(kind: int, path: Floats, **fields: object) -> Role:
         path: x, y, z, heading, (N, 4) or (4,).
         **fields: of ROLE; the others are those of one that stands.
     """
-    record = np.zeros((), ROLE)
+    record = np.zeros(1, ROLE)
     record["kind"] = kind
     record["acceleration"], record["braking"], record["patience"] = 3.0, 6.0, NEVER
     record["meet_s"] = NEVER
     for name, value in fields.items():
         record[name] = value
-    return Role(record[()], np.atleast_2d(np.asarray(path, float)))
+    return Role(record, np.atleast_2d(np.asarray(path, float)))
 
 
-def script(trigger_s: float, end_s: float, roles: list[Role], **fields: object) -> Script:
+def script(trigger_s: float, end_s: float, roles: list[Role], **fields: Any) -> Script:
     """Makes a script; the other `fields` are those of SCRIPT."""
-    record = np.zeros((), SCRIPT)
+    record = np.zeros(1, SCRIPT)
     record["trigger_s"], record["end_s"] = trigger_s, end_s
     record["appear_s"], record["clear_to"], record["signal"] = trigger_s - 80.0, -1.0, -1
     for name, value in fields.items():
         record[name] = value
-    return Script(record[()], tuple(roles))
+    return Script(record, tuple(roles))
 
 
 def assemble(scripts: list[Script]) -> Program:
     """Seats all roles and puts scripts into one program."""
     if not scripts:
         return EMPTY
-    heads, roles, points = np.zeros(len(scripts), SCRIPT), [], []
+    heads = np.zeros(len(scripts), SCRIPT)
+    roles: list[Records] = []
+    points: list[Records] = []
     seats, n_points = [0, 0], 0
+    known: dict[int, int] = {}  # roles of one flow share their path
     for index, one in enumerate(scripts):
-        heads[index] = one.record
+        heads[index] = one.record[0]
         heads[index]["role_first"], heads[index]["role_count"] = len(roles), len(one.roles)
         for each in one.roles:
-            record = np.array(each.record, ROLE)
-            is_walker = int(record["kind"] == WALKER_KIND)
+            record = each.record.copy()
+            is_walker = int(record["kind"][0] == WALKER_KIND)
             record["seat"] = seats[is_walker]
             seats[is_walker] += 1
-            record["path_first"], record["path_count"] = n_points, len(each.path)
-            n_points += len(each.path)
+            if id(each.path) not in known:
+                known[id(each.path)] = n_points
+                n_points += len(each.path)
+                points.append(_points(each.path))
+            record["path_first"], record["path_count"] = known[id(each.path)], len(each.path)
             roles.append(record)
-            points.append(_points(each.path))
     return Program(
         heads,
-        np.array(roles, ROLE) if roles else np.zeros(0, ROLE),
+        np.concatenate(roles) if roles else np.zeros(0, ROLE),
         np.concatenate(points) if points else np.zeros(0, PATH_POINT),
         seats[0],
         seats[1],

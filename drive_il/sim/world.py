@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from drive_il import kernels
-from drive_il.actors import WALKER, LightState
+from drive_il.actors import WALKER, LightState, Traffic
 from drive_il.datatypes import (
     CONTROL,
     PROGRESS,
@@ -38,8 +38,9 @@ from drive_il.past import n_past_steps, no_past
 from drive_il.sim import memory, stepping, vehicle
 from drive_il.sim.drivers import DRIVER
 from drive_il.sim.lights import CYCLE, phases_of
-from drive_il.sim.models import MODELS
+from drive_il.sim.models import MODELS, PAINTS
 from drive_il.sim.population import Population, room_for
+from drive_il.sim.programs import ROLE_STATE, SCRIPT_STATE, Programs
 from drive_il.sim.roads import roads_of
 from drive_il.sim.routes import Routes
 
@@ -122,7 +123,8 @@ class World:
         self._all_begun = False
         self._roads = roads_of(network)
         self._population = Population(network, self._roads)
-        self._routes = Routes(network, routes)
+        self._routes, self._programs = Routes(network, routes), Programs(network)
+        self._programs.follow(self._routes.routes)
         self._bind()
 
     def _bind(self) -> None:
@@ -158,6 +160,8 @@ class World:
                 self._roads,
                 phases_of(self.network),
                 MODELS,
+                PAINTS,
+                self._programs.arrays,
             ),
         )
 
@@ -183,6 +187,7 @@ class World:
         """
         index, is_new = self._routes.index(route)
         if is_new:
+            self._programs.follow(self._routes.routes)
             self._bind()
         return index
 
@@ -228,12 +233,8 @@ class World:
             return
         worlds = rows[first] // self._egos
         traffic = [specs[k].traffic for k in first]
-        slots = max(room_for(one, self._egos) for one in traffic)
-        self._make_room({name: (slots,) for name in _PER_VEHICLE})
-        for name in _PER_VEHICLE:
-            self._worlds[name][worlds, self._egos :] = np.zeros((), self._worlds[name].dtype)
-        self._worlds["walkers"][worlds] = np.zeros((), WALKER)
-        self._worlds["busy"][worlds] = 0
+        programs = self._programs.arrays.routes[self._rows["progress"]["route"][rows[first]]]
+        self._seat(worlds, traffic, programs)
         seeds = self._rows["seed"][rows[first]]
         signals = np.array([one.signals for one in traffic])
         index = np.asarray(worlds, np.int64)
@@ -241,7 +242,31 @@ class World:
         for world, one, seed in zip(worlds.tolist(), traffic, seeds.tolist(), strict=True):
             if not one.is_empty:
                 self._population.fill(self._worlds, world, one, seed, self._egos)
-            self._worlds["next_id"][world] = slots + self._egos + 1
+        index = index[programs["script_count"] > 0]
+        if len(index):
+            stepping.start_scenarios(0, len(index), index, *self._arguments)
+
+    def _seat(self, worlds: Ints, traffic: list[Traffic], programs: Records) -> None:
+        """Empties worlds, and makes room for what their episodes ask for.
+
+        Traffic has the slots after the egos, scenarios those after them; whoever comes later
+        sits further back, so that nobody's place depends on the other worlds.
+        """
+        seats = np.zeros((len(worlds), 4), np.int32)
+        seats[:, 0] = [room_for(one, self._egos) for one in traffic]
+        seats[:, 2] = [one.walkers for one in traffic]
+        seats[:, 1] = seats[:, 0] + programs["vehicles"]
+        seats[:, 3] = seats[:, 2] + programs["walkers"]
+        room = {name: (int(seats[:, 1].max()),) for name in _PER_VEHICLE}
+        room |= {"walkers": (int(seats[:, 3].max()),)}
+        room |= {"scripts": (int(programs["script_count"].max()),)}
+        self._make_room(room | {"roles": (int(programs["role_count"].max()),)})
+        for name in _PER_VEHICLE:
+            self._worlds[name][worlds, self._egos :] = np.zeros((), self._worlds[name].dtype)
+        for name in ("walkers", "busy", "scripts", "roles"):
+            self._worlds[name][worlds] = np.zeros((), self._worlds[name].dtype)
+        self._worlds["seats"][worlds] = seats
+        self._worlds["next_id"][worlds] = seats[:, 0] + seats[:, 2] + 1
 
     def place(
         self,
@@ -466,6 +491,9 @@ def _empty_worlds(network: RoadNetwork, n_worlds: int, egos: int) -> dict[str, A
         "busy": np.zeros((n_worlds, len(network.crosswalk_first) - 1), np.uint8),
         "signals": np.zeros(n_worlds, np.bool_),
         "next_id": np.full(n_worlds, egos + 1, np.int64),
+        "scripts": np.zeros((n_worlds, 0), SCRIPT_STATE),
+        "roles": np.zeros((n_worlds, 0), ROLE_STATE),
+        "seats": np.tile(np.array([egos, egos, 0, 0], np.int32), (n_worlds, 1)),
     }
 
 
