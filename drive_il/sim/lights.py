@@ -175,3 +175,13 @@ def set_phase(phases: Any, cycles: Records, lights: Ints, signal: int, state: in
                     cycles[junction].elapsed = GREEN_TIME + YELLOW_TIME
                 return junction
     return -1
+
+
+@kernels.kernel(nt.void(PHASES, kernels.record(CYCLE)[::1], nt.uint8[::1]))
+def show_cycle(phases: Any, cycles: Records, lights: Ints) -> None:
+    """Shows again what the cycles of one world say; see `start_lights` for the arguments."""
+    for junction in range(len(cycles)):
+        cycle = cycles[junction]
+        for phase in range(phases.first[junction + 1] - phases.first[junction]):
+            _show(phases, junction, phase, _RED, lights)
+        _show(phases, junction, cycle.phase, _state(cycle.elapsed), lights)

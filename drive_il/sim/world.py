@@ -36,6 +36,7 @@ from drive_il.maps.ground import ground
 from drive_il.maps.network import RoadNetwork
 from drive_il.past import n_past_steps, no_past
 from drive_il.sim import memory, stepping, vehicle
+from drive_il.sim.actors_api import PER_VEHICLE, PER_WALKER, LiveActors
 from drive_il.sim.drivers import DRIVER
 from drive_il.sim.lights import CYCLE, phases_of
 from drive_il.sim.models import MODELS, PAINTS
@@ -44,7 +45,6 @@ from drive_il.sim.programs import ROLE_STATE, SCRIPT_STATE, Programs
 from drive_il.sim.roads import roads_of
 from drive_il.sim.routes import Routes
 
-_PER_VEHICLE = ("vehicles", "drivers", "controls")
 _MAX_DT = 0.5  # [s]
 _ROWS_PER_THREAD = 256  # a step of fewer rows is over before a second thread has begun
 
@@ -68,7 +68,7 @@ class Snapshot:
     routes: tuple[Route, ...]
 
 
-class World:
+class World(LiveActors):
     """B egos in W worlds on one map; see `drive_il.protocols.World` for the contract.
 
     Args:
@@ -257,13 +257,13 @@ class World:
         seats[:, 2] = [one.walkers for one in traffic]
         seats[:, 1] = seats[:, 0] + programs["vehicles"]
         seats[:, 3] = seats[:, 2] + programs["walkers"]
-        room = {name: (int(seats[:, 1].max()),) for name in _PER_VEHICLE}
-        room |= {"walkers": (int(seats[:, 3].max()),)}
+        room = {name: (int(seats[:, 1].max()),) for name in PER_VEHICLE}
+        room |= {name: (int(seats[:, 3].max()),) for name in PER_WALKER}
         room |= {"scripts": (int(programs["script_count"].max()),)}
         self._make_room(room | {"roles": (int(programs["role_count"].max()),)})
-        for name in _PER_VEHICLE:
+        for name in PER_VEHICLE:
             self._worlds[name][worlds, self._egos :] = np.zeros((), self._worlds[name].dtype)
-        for name in ("walkers", "busy", "scripts", "roles"):
+        for name in (*PER_WALKER, "busy", "scripts", "roles"):
             self._worlds[name][worlds] = np.zeros((), self._worlds[name].dtype)
         self._worlds["seats"][worlds] = seats
         self._worlds["next_id"][worlds] = seats[:, 0] + seats[:, 2] + 1
