@@ -266,3 +266,9 @@ def place(spec: ScenarioSpec, name: str) -> Floats | None:
     values, where = spec.parameters[name], f"scenario {spec.name}: {name}"
     xyz = [_finite(values, key, where, 0.0 if key == "z" else None) for key in "xyz"]
     return handedness.vectors_from_carla(np.array(xyz))
+
+
+def place_attributes(xyz: Floats) -> dict[str, str]:
+    """Returns a place as attributes x, y, z of a parameter, in CARLA's frame."""
+    values = handedness.vectors_to_carla(np.asarray(xyz, float)).tolist()
+    return {name: repr(round(value, 3)) for name, value in zip("xyz", values, strict=True)}

@@ -239,7 +239,7 @@ class Setting:
         before, length = lane, 0.0
         chain = [lane]
         while length < back:
-            ways = self._predecessors(before)
+            ways = self.predecessors(before)
             if not ways:
                 break
             before = min(ways, key=lambda other: abs(self.turn(other)))
@@ -257,7 +257,8 @@ class Setting:
         low, high = max(begin - back, 0.0), begin + graph.length[lane] + min(ahead, further)
         return resampled(rows[:, :4], low, high), begin - low
 
-    def _predecessors(self, lane: int) -> list[int]:
+    def predecessors(self, lane: int) -> list[int]:
+        """Returns the driving lanes that lead into a lane."""
         one = self.network.lanes[lane]
         first = int(one["predecessor_first"])
         found = self.network.predecessors[first : first + int(one["predecessor_count"])]
@@ -265,7 +266,7 @@ class Setting:
 
     def _begins(self, lane: int) -> bool:
         """Whether a junction lane is entered from outside the junction."""
-        return not any(self.graph.junction[other] for other in self._predecessors(lane))
+        return not any(self.graph.junction[other] for other in self.predecessors(lane))
 
     def turn(self, lane: int) -> float:
         """Returns by how much a lane turns, left positive [rad]."""
