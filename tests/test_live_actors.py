@@ -82,7 +82,8 @@ def test_traffic_drives_up_to_a_vehicle_and_on_when_it_is_removed() -> None:
         world.step(control())
     behind = vehicle(world, follower)
     gap = 300.0 - behind["x"] - 4.6
-    assert behind["speed"] < 0.2 and 0.5 < gap < 6.0
+    assert behind["speed"] < 0.2
+    assert 0.5 < gap < 6.0
     world.remove(0, obstacle)
     for _ in range(100):
         world.step(control())

@@ -130,10 +130,13 @@ def bicycle_flow(setting: Setting) -> list[Script]:
 
 
 def _beside_turn(setting: Setting, junction: Junction) -> Floats:
-    """Along the road that the ego leaves, at its right or left edge, over the one it takes."""
+    """Along the road that the ego leaves, over the one it takes.
+
+    A right turn crosses those on its right, who ride its way; a left turn those who come.
+    """
     before, after = setting.at(junction.begin_s - 1.0)[0], setting.at(junction.end_s + 1.0)[0]
     turn = math.remainder(float(after[3] - before[3]), 2.0 * math.pi)
-    if abs(turn) < math.radians(40.0):
+    if not math.radians(40.0) < abs(turn) < math.radians(130.0):
         raise setting.misfit("the ego does not turn in its next junction")
     side = -1.0 if turn < 0.0 else 1.0
     begin_s = max(junction.begin_s - 40.0, 0.0)
@@ -144,6 +147,9 @@ def _beside_turn(setting: Setting, junction: Junction) -> Floats:
     goal[0] += 90.0 * math.cos(heading)
     goal[1] += 90.0 * math.sin(heading)
     ends = [[*start[:3], heading], [*goal[:3], heading]]
+    if turn > 0.0:
+        back = math.remainder(heading + math.pi, 2.0 * math.pi)
+        ends = [[*goal[:3], back], [*start[:3], back]]
     return resampled(np.array(ends), 0.0, 90.0)
 
 

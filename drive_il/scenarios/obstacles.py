@@ -17,6 +17,7 @@ _ALARM = int(VehicleLight.SPECIAL1 | VehicleLight.SPECIAL2 | VehicleLight.POSITI
 _CONE = {"length": 0.35, "width": 0.35, "height": 0.75, "r": 226, "g": 92, "b": 24}
 _BARRIER = {"length": 0.5, "width": 2.2, "height": 1.1, "r": 220, "g": 70, "b": 40}
 _BEYOND = 25.0  # [m] after the last obstacle a scenario is over
+_SOURCE = 100.0  # [m] beyond the obstacle from where others come
 _DOOR = 1.0  # [m] by which it opens
 
 
@@ -107,13 +108,12 @@ def invading_turn(setting: Setting) -> list[Script]:
     distance = number(spec, "distance", 100.0, low=20.0)
     offset = number(spec, "offset", 0.25)
     low, high = interval(spec, "source_dist_interval", (20.0, 50.0))
-    far = min(setting.s + distance + 60.0, setting.route.length)
+    far = max(setting.open_until(setting.s + distance, _SOURCE), setting.s + distance + 20.0)
     middle = setting.s + 0.5 * distance
     oncoming = setting.oncoming(middle)
     inside = 0.5 * setting.width(middle) + 0.95 - offset  # its flank is over the line by that
     # It comes in its own lane, leans over between, and goes back.
-    path = setting.along(far, setting.s, 0.0)
-    s = np.linspace(far, setting.s, len(path))
+    s = np.linspace(far, setting.s, int(far - setting.s) + 1)
     share = np.clip((s - setting.s) / 15.0, 0.0, 1.0) * np.clip((far - s) / 30.0, 0.0, 1.0)
     path = setting.at(s, oncoming + (inside - oncoming) * share)
     path[:, 3] = np.arctan2(np.gradient(path[:, 1]), np.gradient(path[:, 0]))
@@ -169,7 +169,8 @@ def _block(
         return scripts
     gaps = interval(setting.spec, "frequency", (30.0, 100.0))
     left = setting.oncoming(first_s)
-    path = setting.along(min(last_s + 100.0, setting.route.length), setting.s - 20.0, left)
+    far = max(setting.open_until(last_s, _SOURCE), last_s + 40.0)
+    path = setting.along(far, setting.s - 20.0, left)
     path[:, 3] += np.pi
     speed = number(setting.spec, "speed", 0.8 * setting.limit(first_s))
     return [*scripts, flow(setting, path, gaps, min(speed, setting.limit(first_s)), last_s + 10.0)]

@@ -91,6 +91,16 @@ class Setting:
         """Returns the width of the ego's lane at s [m]."""
         return float(self.route.points["lane_width"][self._row(s)])
 
+    def inside(self, s: float) -> bool:
+        """Returns whether the route is in a junction at s."""
+        return bool(self.route.points["in_junction"][self._row(s)])
+
+    def open_until(self, s: float, reach: float) -> float:
+        """Returns how far the road goes on from s without a junction, at most `reach` m."""
+        points = self.route.points
+        ahead = points[(points["s"] > s) & points["in_junction"]]
+        return float(min(s + reach, ahead["s"][0] if len(ahead) else s + reach))
+
     def along(self, begin: float, end: float, left: float = 0.0, step: float = 1.0) -> Floats:
         """Returns the ego's way between two places, `left` of the middle, (N, 4).
 

@@ -36,6 +36,7 @@ _DRAWS = 25  # routes tried for one type
 _APART = 45.0  # [m] between the end of one scenario and the trigger of the next
 _RUN_UP = 25.0  # [m] at least before the first trigger
 _BEFORE_TURN = 45.0  # [m] a trigger stands before its junction
+_FAST = 17.0  # [m/s] limit of roads where one merges, and beside which nobody walks
 _TURNS = math.radians(35.0)
 Parameters = Mapping[str, Mapping[str, str]]
 Suits = Callable[[Setting], Parameters]
@@ -45,11 +46,15 @@ def _value(**values: float | str) -> Parameters:
     return {name: {"value": f"{value}"} for name, value in values.items()}
 
 
-def _open_road(reach: float, two_lanes: bool = False, **values: float | str) -> Suits:
+def _open_road(
+    reach: float, two_lanes: bool = False, slow: bool = False, **values: float | str
+) -> Suits:
     """On a stretch without a junction, where need be with a second lane of the same way."""
 
     def suits(setting: Setting) -> Parameters:
         points = setting.route.points
+        if slow and setting.limit(setting.s) > _FAST:
+            raise setting.misfit("nobody walks or parks beside so fast a road")
         stretch = points[(points["s"] > setting.s - 12.0) & (points["s"] < setting.s + reach)]
         bend = np.abs(stretch["curvature"]).max()
         if stretch["in_junction"].any() or bend > 0.02 or points["s"][-1] < setting.s + reach:
@@ -96,18 +101,23 @@ def _flow(begin: Floats, end: Floats, **values: float) -> Parameters:
 
 def _other_way_in(setting: Setting) -> Floats:
     """Where those begin who come onto the route's lane from another, within reach."""
-    graph, points = setting.graph, setting.route.points
+    points = setting.route.points
+    if setting.limit(setting.s) < _FAST:
+        raise setting.misfit("the road is not fast")
     ahead = points[(points["s"] > setting.s + 30.0) & (points["s"] < setting.s + 140.0)]
-    lanes = ahead["lane"][np.flatnonzero(np.diff(ahead["lane"])) + 1].tolist()
-    before = dict(zip(ahead["lane"][1:].tolist(), ahead["lane"][:-1].tolist(), strict=True))
-    for lane in lanes:
+    at = np.flatnonzero(np.diff(ahead["lane"]))
+    for before, lane in zip(
+        ahead["lane"][at].tolist(), ahead["lane"][at + 1].tolist(), strict=True
+    ):
+        if lane not in setting.graph.successors[before]:
+            continue  # the route changes lanes
         for other in setting.predecessors(lane):
-            if other == before.get(lane) or other in points["lane"]:
+            if other == before or other in points["lane"]:
                 continue
-            path, _ = setting.through(other, 90.0, 0.0)
+            path = setting.through(other, 90.0, 0.0)[0][-90:]
             own = setting.along(setting.s - 60.0, setting.route.length)
             gap = np.hypot(path[0, 0] - own[:, 0], path[0, 1] - own[:, 1]).min()
-            if gap > 6.0 and len(path) > 60 and not graph.junction[setting.lane(setting.s)]:
+            if gap > 6.0 and len(path) > 60 and not setting.inside(setting.s):
                 return path
     raise setting.misfit("nobody else comes onto the route")
 
@@ -173,11 +183,11 @@ _SUITS: Mapping[str, Suits] = {
     "ConstructionObstacleTwoWays": _open_road(95.0, distance=50),
     "ParkedObstacleTwoWays": _open_road(80.0, distance=45),
     "HazardAtSideLaneTwoWays": _open_road(95.0, distance=45, bicycle_drive_distance=20),
-    "VehicleOpensDoorTwoWays": _open_road(85.0, distance=50),
+    "VehicleOpensDoorTwoWays": _open_road(85.0, slow=True, distance=50),
     "InvadingTurn": _open_road(85.0, distance=70, offset=0.25),
-    "ParkingCutIn": _open_road(75.0),
-    "DynamicObjectCrossing": _open_road(50.0, distance=30),
-    "ParkingCrossingPedestrian": _open_road(55.0, distance=35),
+    "ParkingCutIn": _open_road(75.0, slow=True),
+    "DynamicObjectCrossing": _open_road(50.0, slow=True, distance=30),
+    "ParkingCrossingPedestrian": _open_road(55.0, slow=True, distance=35),
     "HardBreakRoute": _open_road(70.0),
     "ControlLoss": _open_road(60.0),
     "YieldToEmergencyVehicle": _open_road(90.0, distance=40),
