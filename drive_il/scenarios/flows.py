@@ -9,11 +9,13 @@ import numpy as np
 
 from drive_il.actors import ActorKind, LightState, VehicleLight
 from drive_il.datatypes import Floats
+from drive_il.maps import lane_queries
 from drive_il.maps.scenario_files import interval, number, place, word
 from drive_il.scenarios.script import Ending, Pace, Script, Start, role, script
 from drive_il.scenarios.setting import Junction, Setting, lengths, resampled
 
 _MOST = 14  # vehicles of one flow at a time
+_OFF_ROAD = 3.0  # [m] beside the road bicycles do not ride
 _BACK, _AHEAD = 70.0, 70.0  # [m] before and after a junction that a flow is seen
 _LENGTH = {ActorKind.CAR: 4.6, ActorKind.BICYCLE: 1.7}
 _ALARM = int(VehicleLight.SPECIAL1 | VehicleLight.SPECIAL2)
@@ -150,7 +152,10 @@ def _beside_turn(setting: Setting, junction: Junction) -> Floats:
     if turn > 0.0:
         back = math.remainder(heading + math.pi, 2.0 * math.pi)
         ends = [[*goal[:3], back], [*start[:3], back]]
-    return resampled(np.array(ends), 0.0, 90.0)
+    path = resampled(np.array(ends), 0.0, 90.0)
+    if lane_queries.locate(setting.network, path[:, :2])["off_road"].max() > _OFF_ROAD:
+        raise setting.misfit("the road that the ego leaves does not go straight on")
+    return path
 
 
 def takes_priority(setting: Setting, signals: bool) -> list[Script]:

@@ -38,6 +38,7 @@ _RUN_UP = 25.0  # [m] at least before the first trigger
 _BEFORE_TURN = 45.0  # [m] a trigger stands before its junction
 _FAST = 17.0  # [m/s] limit of roads where one merges, and beside which nobody walks
 _TURNS = math.radians(35.0)
+_GAPS = {"source_dist_interval": {"from": "20", "to": "45"}}
 Parameters = Mapping[str, Mapping[str, str]]
 Suits = Callable[[Setting], Parameters]
 
@@ -99,50 +100,20 @@ def _flow(begin: Floats, end: Floats, **values: float) -> Parameters:
     return {**_value(**values), **places}
 
 
-def _other_way_in(setting: Setting) -> Floats:
-    """Where those begin who come onto the route's lane from another, within reach."""
-    points = setting.route.points
-    if setting.limit(setting.s) < _FAST:
-        raise setting.misfit("the road is not fast")
-    ahead = points[(points["s"] > setting.s + 30.0) & (points["s"] < setting.s + 140.0)]
-    at = np.flatnonzero(np.diff(ahead["lane"]))
-    for before, lane in zip(
-        ahead["lane"][at].tolist(), ahead["lane"][at + 1].tolist(), strict=True
-    ):
-        if lane not in setting.graph.successors[before]:
-            continue  # the route changes lanes
-        for other in setting.predecessors(lane):
-            if other == before or other in points["lane"]:
-                continue
-            path = setting.through(other, 90.0, 0.0)[0][-90:]
-            own = setting.along(setting.s - 60.0, setting.route.length)
-            gap = np.hypot(path[0, 0] - own[:, 0], path[0, 1] - own[:, 1]).min()
-            if gap > 6.0 and len(path) > 60 and not setting.inside(setting.s):
-                return path
-    raise setting.misfit("nobody else comes onto the route")
+def _next_lane(left: bool, share: float) -> Suits:
+    """A flow runs on the lane beside, into which the route changes later."""
 
-
-def _merging(speed: float, top: float) -> Suits:
     def suits(setting: Setting) -> Parameters:
-        path = _other_way_in(setting)
-        flow_speed = min(speed, setting.limit(setting.s) * top)
-        meet_s = setting.s_of(path[-1])
-        end = setting.at(min(meet_s + 70.0, setting.route.length - 1.0))[0]
-        gaps = {"source_dist_interval": {"from": "20", "to": "45"}}
-        return {**_flow(path[0, :3], end[:3], flow_speed=round(flow_speed, 1)), **gaps}
+        graph, side = setting.graph, 0 if left else 1
+        begin = setting.at(setting.s - 20.0, setting.same_way(setting.s, left))[0]
+        lane = graph.beside[setting.lane(setting.s)][side]
+        end = graph.at(lane, np.array([graph.length[lane] - 2.0]))[0]
+        if setting.limit(setting.s) < _FAST or np.hypot(*(end[:2] - begin[:2])) < 100.0:
+            raise setting.misfit("the lane beside it is too slow or too short")
+        speed = round(share * setting.limit(setting.s), 1)
+        return {**_flow(begin[:3], end[:3], flow_speed=speed), **_GAPS}
 
     return suits
-
-
-def _leaving(setting: Setting) -> Parameters:
-    """The route changes into the lane to its right, along which the flow runs."""
-    offset = setting.same_way(setting.s, left=False)
-    begin = setting.at(setting.s - 20.0, offset)[0]
-    lane = setting.graph.beside[setting.lane(setting.s)][1]
-    end = setting.graph.at(lane, np.array([setting.graph.length[lane] - 2.0]))[0]
-    if np.hypot(*(end[:2] - begin[:2])) < 100.0:
-        raise setting.misfit("the lane to its right is too short")
-    return _flow(begin[:3], end[:3], flow_speed=round(0.6 * setting.limit(setting.s), 1))
 
 
 def _across(setting: Setting) -> Parameters:
@@ -153,13 +124,16 @@ def _across(setting: Setting) -> Parameters:
 
 
 def _slip_road(setting: Setting) -> Parameters:
-    return {"other_actor_location": place_attributes(_other_way_in(setting)[0, :3])}
+    if setting.limit(setting.s) < _FAST or setting.route.length < setting.s + 120.0:
+        raise setting.misfit("the road is too slow or too short")
+    begin = setting.at(setting.s + 15.0, setting.same_way(setting.s, left=False))[0]
+    return {"other_actor_location": place_attributes(begin[:3])}
 
 
 _SUITS: Mapping[str, Suits] = {
-    "HighwayExit": _leaving,
-    "EnterActorFlow": _merging(12.0, 0.7),
-    "MergerIntoSlowTraffic": _merging(5.0, 0.4),
+    "HighwayExit": _next_lane(left=False, share=0.6),
+    "EnterActorFlow": _next_lane(left=True, share=0.7),
+    "MergerIntoSlowTraffic": _next_lane(left=True, share=0.3),
     "HighwayCutIn": _slip_road,
     "InterurbanActorFlow": _across,
     "StaticCutIn": _open_road(90.0, distance=45),
