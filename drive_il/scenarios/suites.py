@@ -32,7 +32,7 @@ BOUNDS = (150.0, 400.0)
 N_ROUTES = 25
 """routes per town"""
 _PER_ROUTE = 3
-_DRAWS = 25  # routes tried for one type
+_DRAWS = 60  # routes tried for one type
 _APART = 45.0  # [m] between the end of one scenario and the trigger of the next
 _RUN_UP = 25.0  # [m] at least before the first trigger
 _BEFORE_TURN = 45.0  # [m] a trigger stands before its junction
