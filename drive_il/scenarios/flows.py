@@ -9,12 +9,14 @@ import numpy as np
 
 from drive_il.actors import ActorKind, LightState, VehicleLight
 from drive_il.datatypes import Floats
+from drive_il.geometry import project
 from drive_il.maps import lane_queries
 from drive_il.maps.scenario_files import interval, number, place, word
 from drive_il.scenarios.script import Ending, Pace, Script, Start, role, script
 from drive_il.scenarios.setting import Junction, Setting, lengths, resampled
 
 _MOST = 14  # vehicles of one flow at a time
+_SHARE = 0.8  # of the ego's way that one who is to meet it drives in the same time
 _OFF_ROAD = 3.0  # [m] beside the road bicycles do not ride
 _BACK, _AHEAD = 70.0, 70.0  # [m] before and after a junction that a flow is seen
 _LENGTH = {ActorKind.CAR: 4.6, ActorKind.BICYCLE: 1.7}
@@ -162,9 +164,11 @@ def takes_priority(setting: Setting, signals: bool) -> list[Script]:
     """A vehicle comes across a junction without regard for light or right of way."""
     junction = setting.junction()
     wanted = word(setting.spec, "direction", "right", ("left", "right", "opposite"))
-    lane, _ = setting.crossing(junction, wanted)
+    lane, meet_s = setting.crossing(junction, wanted)
     path, _ = setting.through(lane, _BACK, _AHEAD)
-    meet_s, meet = setting.meeting(path)
+    meet = float(project(setting.at(meet_s)[:, :2], path[:, :2])[0][0])
+    spare = max(int(meet - _SHARE * (meet_s - setting.s)), 0)  # so near that it can be in time
+    path, meet = path[spare:], float(meet - lengths(path)[spare])
     speed = number(setting.spec, "speed", min(0.9 * setting.limit(junction.begin_s), 12.0), low=1.0)
     vehicle = role(
         ActorKind.CAR,

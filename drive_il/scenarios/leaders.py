@@ -12,7 +12,7 @@ _LIGHTS_ON = int(VehicleLight.POSITION | VehicleLight.LOW_BEAM)
 _ALARM = int(VehicleLight.SPECIAL1 | VehicleLight.SPECIAL2) | _LIGHTS_ON
 _RUN_UP = 50.0  # [m] before the trigger that a leader is there
 _LEAD = 12.0  # [m] in front of the ego at first, from centre to centre
-_CUT = 14.0  # [m] within which a car moves over
+_CUT = 12.0  # [m] within which a car moves over
 
 
 def hard_brake(setting: Setting) -> list[Script]:
@@ -67,7 +67,7 @@ def static_cut_in(setting: Setting) -> list[Script]:
     left = word(spec, "direction", "right", ("left", "right")) == "left"
     offset = setting.same_way(s, left)
     car = _cut_in(setting, s, offset, 8.0)
-    queue = [role(ActorKind.CAR, setting.at(s + gap, offset)) for gap in (-16.0, -8.0, 10.0, 18.0)]
+    queue = [role(ActorKind.CAR, setting.at(s + gap, offset)) for gap in (-16.0, -8.0, 13.0, 21.0)]
     return [script(setting.s, s + 40.0, [car, *queue], clear_to=s)]
 
 

@@ -67,13 +67,13 @@ def hazard_at_side(setting: Setting, two_ways: bool = False) -> list[Script]:
             meet_s=s + gap,
             near=50.0,
             speed=speed,
-            acceleration=1.0,
+            acceleration=1.5,
             careful=True,
             ending=Ending.STAY,
         )
-        for gap in (0.0, 3.0, 6.0)
+        for gap in (0.0, 5.0, 10.0)
     ]
-    return _block(setting, s, s + 6.0 + drive, riders, two_ways)
+    return _block(setting, s, s + 10.0 + drive, riders, two_ways)
 
 
 def opens_door(setting: Setting) -> list[Script]:

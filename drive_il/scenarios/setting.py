@@ -302,7 +302,7 @@ class Setting:
                 found.append(lane)
         return sorted(found, key=lambda lane: (abs(self.turn(lane)) > _STRAIGHT, lane))
 
-    def crossing(self, junction: Junction, side: str, merging: bool = False) -> tuple[int, Floats]:
+    def crossing(self, junction: Junction, side: str, merging: bool = False) -> tuple[int, float]:
         """Finds who meets the ego's way through a junction.
 
         Args:
@@ -311,18 +311,19 @@ class Setting:
             merging: they go where the ego goes, rather than straight across.
 
         Returns:
-            Their junction lane, and where the ways meet, (2,) [m].
+            Their junction lane, and where on the route the ways meet [m].
 
         Raises:
             Misfit: nobody does.
         """
         own = self.along(junction.begin_s, junction.end_s + 15.0)
+        step = (junction.end_s + 15.0 - junction.begin_s) / (len(own) - 1)
         for lane in self.movements(junction, side):
             way, _ = self.through(lane, 0.0, 60.0)
             gap = np.hypot(way[:, None, 0] - own[None, :, 0], way[:, None, 1] - own[None, :, 1])
             near = gap.min(axis=0)
             if near.min() < _MEETS and (near[-1] < _MEETS) == merging:
-                return lane, own[int((near < _MEETS).argmax()), :2]
+                return lane, junction.begin_s + int((near < _MEETS).argmax()) * step
         raise self.misfit(f"no lane from the {side} meets the route in its next junction")
 
     def room_behind(self) -> float:
