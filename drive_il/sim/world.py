@@ -41,7 +41,8 @@ from drive_il.sim.drivers import DRIVER
 from drive_il.sim.lights import CYCLE, phases_of
 from drive_il.sim.models import MODELS, PAINTS
 from drive_il.sim.population import Population, room_for
-from drive_il.sim.programs import ROLE_STATE, SCRIPT_STATE, Programs
+from drive_il.sim.program_table import Programs
+from drive_il.sim.programs import ROLE_STATE, SCRIPT_STATE
 from drive_il.sim.roads import roads_of
 from drive_il.sim.routes import Routes
 
