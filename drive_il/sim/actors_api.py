@@ -18,11 +18,8 @@ from drive_il.sim.population import Population
 from drive_il.sim.roads import Roads
 from drive_il.sim.spawning import enlist
 from drive_il.sim.vehicle import MAX_SPEED
+from drive_il.sim.world_arrays import PER_VEHICLE, PER_WALKER
 
-PER_VEHICLE = ("vehicles", "drivers", "controls")
-"""names of the arrays with one column per vehicle"""
-PER_WALKER = ("walkers",)
-"""names of the arrays with one column per walker"""
 _SPARE = 4  # columns added at once
 _FASTEST_WALK = 10.0  # [m/s]
 

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from drive_il import kernels
-from drive_il.actors import WALKER, LightState, Traffic
+from drive_il.actors import Traffic
 from drive_il.datatypes import (
     CONTROL,
     PROGRESS,
-    VEHICLE,
     WEATHER,
     Actors,
     Array,
@@ -36,15 +35,14 @@ from drive_il.maps.ground import ground
 from drive_il.maps.network import RoadNetwork
 from drive_il.past import n_past_steps, no_past
 from drive_il.sim import memory, stepping, vehicle
-from drive_il.sim.actors_api import PER_VEHICLE, PER_WALKER, LiveActors
-from drive_il.sim.drivers import DRIVER
-from drive_il.sim.lights import CYCLE, phases_of
+from drive_il.sim.actors_api import LiveActors
+from drive_il.sim.lights import phases_of
 from drive_il.sim.models import MODELS, PAINTS
 from drive_il.sim.population import Population, room_for
 from drive_il.sim.program_table import Programs
-from drive_il.sim.programs import ROLE_STATE, SCRIPT_STATE
 from drive_il.sim.roads import roads_of
 from drive_il.sim.routes import Routes
+from drive_il.sim.world_arrays import PER_VEHICLE, PER_WALKER, empty_worlds, put
 
 _MAX_DT = 0.5  # [s]
 _ROWS_PER_THREAD = 256  # a step of fewer rows is over before a second thread has begun
@@ -115,7 +113,7 @@ class World(LiveActors):
             "events": no_events(n_rows),
         }
         self._rows["ego"]["id"] = np.arange(n_rows) % egos + 1
-        self._worlds = _empty_worlds(network, n_rows // egos, egos)
+        self._worlds = empty_worlds(network, n_rows // egos, egos)
         self._n_past = n_past_steps(history, self.dt)
         if self._n_past:
             self._rows |= memory.row_memory(n_rows, self._n_past)
@@ -395,7 +393,7 @@ class World(LiveActors):
             self._rows[name][rows] = array
         self._make_room({name: array.shape[1:] for name, array in snapshot.worlds.items()})
         for name, array in snapshot.worlds.items():
-            _put(self._worlds[name], worlds, array)
+            put(self._worlds[name], worlds, array)
         self._rows["progress"]["route"][rows] = [self.prepare(route) for route in snapshot.routes]
         self._begun[rows] = True
         self._all_begun = bool(self._begun.all())
@@ -421,7 +419,7 @@ class World(LiveActors):
             old = self._worlds[name]
             if len(shape) and shape[0] > old.shape[1]:
                 wider = np.zeros((old.shape[0], *shape), old.dtype)
-                _put(wider, np.arange(len(old)), old)
+                put(wider, np.arange(len(old)), old)
                 self._worlds[name] = wider
                 grown = True
         if grown:
@@ -474,34 +472,3 @@ def _check_speed(speed: float) -> None:
 def _check_finite(name: str, values: Floats) -> None:
     if not np.isfinite(values).all():
         raise ValueError(f"{name} must be finite, got {values[~np.isfinite(values)][0]}")
-
-
-def _empty_worlds(network: RoadNetwork, n_worlds: int, egos: int) -> dict[str, Array]:
-    """Returns the arrays of worlds with nobody but the egos."""
-    drivers = np.zeros((n_worlds, egos), DRIVER)
-    for name in ("lane", "from_lane", "next_lane", "before", "want", "tail"):
-        drivers[name] = -1
-    phases = phases_of(network)
-    return {
-        "vehicles": np.zeros((n_worlds, egos), VEHICLE),
-        "drivers": drivers,
-        "controls": np.zeros((n_worlds, egos), CONTROL),
-        "walkers": np.zeros((n_worlds, 0), WALKER),
-        "lights": np.full((n_worlds, len(network.signals)), int(LightState.OFF), np.uint8),
-        "cycles": np.zeros((n_worlds, len(phases.first) - 1), CYCLE),
-        "busy": np.zeros((n_worlds, len(network.crosswalk_first) - 1), np.uint8),
-        "signals": np.zeros(n_worlds, np.bool_),
-        "next_id": np.full(n_worlds, egos + 1, np.int64),
-        "scripts": np.zeros((n_worlds, 0), SCRIPT_STATE),
-        "roles": np.zeros((n_worlds, 0), ROLE_STATE),
-        "seats": np.tile(np.array([egos, egos, 0, 0], np.int32), (n_worlds, 1)),
-    }
-
-
-def _put(room: Array, worlds: Ints, items: Array) -> None:
-    """Writes items into worlds; slots that they do not have become empty."""
-    if room.ndim == 1 or room.shape[1] == items.shape[1]:
-        room[worlds] = items
-        return
-    room[worlds] = np.zeros((), room.dtype)
-    room[worlds, : items.shape[1]] = items
