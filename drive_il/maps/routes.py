@@ -7,6 +7,7 @@ Sparse routes are `RouteRecord`s (see `route_files`), planned ones are `Route`s 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from drive_il.datatypes import ROUTE_POINT, Floats, Route, RouteTable
 from drive_il.maps.network import RoadNetwork
 from drive_il.maps.planning import RoutePlanner
 from drive_il.maps.route_files import RouteRecord, make_record, read_routes, write_routes
+from drive_il.maps.scenario_files import on_the_way, read_scenarios, read_town_scenarios
 
 __all__ = [
     "RoutePlanner",
@@ -52,37 +54,48 @@ def plan(
 
 
 def plan_record(planner: RoutePlanner, record: RouteRecord) -> Route:
-    """Plans a route as its file has it, weather included.
+    """Plans a route as its file has it, weather and scenarios included.
 
     Raises:
-        ValueError: if the route cannot be planned on the planner's network.
+        ValueError: if the route cannot be planned on the planner's network, or its weather or
+            scenarios cannot be read.
     """
     weathers, weather_at = record.weather()
-    return planner.plan(
+    route = planner.plan(
         record.keypoints,
         record.headings,
         id=record.id,
         weathers=weathers,
         weather_at=weather_at,
     )
+    return replace(route, scenarios=read_scenarios(record.extras, f"route {record.id}"))
 
 
-def load_routes(path: str | Path, network_of: Callable[[str], RoadNetwork]) -> list[Route]:
+def load_routes(
+    path: str | Path,
+    network_of: Callable[[str], RoadNetwork],
+    scenarios: str | Path | None = None,
+) -> list[Route]:
     """Reads and plans all routes of a file.
 
     Args:
         path: a route file of either form.
         network_of: gives the network of a town; called once per town.
+        scenarios: a scenario file of leaderboard 1.0; each route takes those on its way,
+            after its own.
 
     Raises:
-        ValueError: if the file is bad or a route cannot be planned.
+        ValueError: if a file is bad or a route cannot be planned.
     """
+    by_town = {} if scenarios is None else read_town_scenarios(scenarios)
     planners: dict[str, RoutePlanner] = {}
     routes = []
     for record in read_routes(path):
         if record.town not in planners:
             planners[record.town] = RoutePlanner(network_of(record.town))
-        routes.append(plan_record(planners[record.town], record))
+        route = plan_record(planners[record.town], record)
+        more = on_the_way(route, by_town.get(record.town, ()))
+        routes.append(replace(route, scenarios=(*route.scenarios, *more)))
     return routes
 
 

@@ -69,7 +69,7 @@ def make_suite(
     records: list[RouteRecord] = []
     for low, high, n in ((*SHORT, n_short), (*LONG, n_long)):
         for _ in range(n):
-            record = _draw(planner, rng, (low, high), [*avoid, *records])
+            record = draw_route(planner, rng, (low, high), [*avoid, *records])
             if record is None:
                 raise ValueError(
                     f"map {network.name} has no room for {n_short} short and {n_long} long "
@@ -79,12 +79,23 @@ def make_suite(
     return records
 
 
-def _draw(
+def draw_route(
     planner: RoutePlanner,
     rng: np.random.Generator,
     bounds: tuple[float, float],
     taken: Sequence[RouteRecord],
 ) -> RouteRecord | None:
+    """Draws one route.
+
+    Args:
+        planner: of the town.
+        rng: decides.
+        bounds: of its length [m].
+        taken: records whose starts and goals are kept away from.
+
+    Returns:
+        A record without id, None when none was found.
+    """
     starts = np.array([record.keypoints[0] for record in taken]).reshape(-1, 3)
     goals = np.array([record.keypoints[-1] for record in taken]).reshape(-1, 3)
     margin = 0.02 * bounds[0]  # the plan differs a little from the walk

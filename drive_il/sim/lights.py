@@ -142,3 +142,46 @@ def step_lights(phases: Any, cycles: Records, lights: Ints, dt: float) -> None:
             _show(phases, junction, cycle.phase, _GREEN, lights)
         elif _state(cycle.elapsed) != before:
             _show(phases, junction, cycle.phase, _state(cycle.elapsed), lights)
+
+
+@kernels.lean
+def set_phase(phases: Any, cycles: Records, lights: Ints, signal: int, state: int) -> int:
+    """Brings a junction to the phase in which one of its lights is green, or just was.
+
+    Args:
+        phases: see Phases.
+        cycles: (J,) CYCLE.
+        lights: (S,) LightState.
+        signal: the light, by index into the signals.
+        state: GREEN begins its phase; any other begins the all-red time after it.
+
+    Returns:
+        The junction, -1 when the signal is no light.
+    """
+    for junction in range(len(cycles)):
+        n = phases.first[junction + 1] - phases.first[junction]
+        for phase in range(n):
+            first = phases.first[junction] + phase
+            for k in range(phases.signal_first[first], phases.signal_first[first + 1]):
+                if phases.signals[k] != signal:
+                    continue
+                for other in range(n):
+                    _show(phases, junction, other, _RED, lights)
+                cycles[junction].phase = phase
+                cycles[junction].elapsed = 0.0
+                if state == _GREEN:
+                    _show(phases, junction, phase, _GREEN, lights)
+                else:
+                    cycles[junction].elapsed = GREEN_TIME + YELLOW_TIME
+                return junction
+    return -1
+
+
+@kernels.kernel(nt.void(PHASES, kernels.record(CYCLE)[::1], nt.uint8[::1]))
+def show_cycle(phases: Any, cycles: Records, lights: Ints) -> None:
+    """Shows again what the cycles of one world say; see `start_lights` for the arguments."""
+    for junction in range(len(cycles)):
+        cycle = cycles[junction]
+        for phase in range(phases.first[junction + 1] - phases.first[junction]):
+            _show(phases, junction, phase, _RED, lights)
+        _show(phases, junction, cycle.phase, _state(cycle.elapsed), lights)

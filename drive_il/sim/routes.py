@@ -49,7 +49,7 @@ ROUTES = nt.Tuple(
 _STARTS = ("first", "count", "key_first", "key_count", "stop_first", "stop_count")
 
 
-class _Growing:
+class Growing:
     """An array that doubles its room, so that appending costs what is appended."""
 
     def __init__(self, dtype: npt.DTypeLike) -> None:
@@ -57,6 +57,7 @@ class _Growing:
         self.n = 0
 
     def extend(self, items: npt.ArrayLike) -> None:
+        """Appends items."""
         items = np.asarray(items, self._room.dtype).reshape(-1)
         end = self.n + len(items)
         if end > len(self._room):
@@ -68,6 +69,7 @@ class _Growing:
 
     @property
     def items(self) -> npt.NDArray[Any]:
+        """What is in it, as a view that later items do not change."""
         return self._room[: self.n]
 
 
@@ -87,11 +89,11 @@ class Routes:
         self._n_lanes = len(network.lanes)
         self._index: dict[int, int] = {}
         self.routes: list[Route] = []  # also keeps the ids in _index from being used again
-        self._points = _Growing(ROUTE_POINT)
-        self._keyframes = _Growing(WEATHER)
-        self._keyed_at = _Growing(np.float64)
-        self._stops = _Growing(ROUTE_STOP)
-        self._starts = {name: _Growing(np.int32) for name in _STARTS}
+        self._points = Growing(ROUTE_POINT)
+        self._keyframes = Growing(WEATHER)
+        self._keyed_at = Growing(np.float64)
+        self._stops = Growing(ROUTE_STOP)
+        self._starts = {name: Growing(np.int32) for name in _STARTS}
         for route in routes:
             self._enter(route)
         self._publish()

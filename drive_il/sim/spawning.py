@@ -267,3 +267,43 @@ def join(vehicle: Any, driver: Any, roads: Any, seed: Any) -> None:
     driver.change_from, driver.change = driver.offset, 0.0
     vehicle.mover = _TRAFFIC
     choose_path(vehicle, driver, roads, seed)
+
+
+@kernels.kernel(
+    nt.boolean(
+        kernels.record(VEHICLE)[::1],
+        kernels.record(DRIVER)[::1],
+        nt.int64,
+        kernels.record(MODEL)[::1],
+        ROADS,
+        GROUND,
+        nt.uint64,
+    )
+)
+def enlist(
+    vehicles: Records,
+    drivers: Records,
+    slot: int,
+    models: Records,
+    roads: Any,
+    ground: Ground,
+    seed: Any,
+) -> bool:
+    """Hands a vehicle to traffic where it is; False when it is on no driving lane.
+
+    Args:
+        vehicles: (V,) VEHICLE.
+        drivers: (V,) DRIVER.
+        slot: its slot.
+        models: one MODEL per kind.
+        roads: see Roads.
+        ground: of the map.
+        seed: of the episode.
+    """
+    vehicle, driver = vehicles[slot], drivers[slot]
+    lane_queries.settle(ground, vehicle)
+    if vehicle.lane < 0:
+        return False
+    make_driver(driver, models[vehicle.kind], seed, vehicle.id)
+    join(vehicle, driver, roads, seed)
+    return True

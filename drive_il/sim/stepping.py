@@ -21,8 +21,10 @@ from drive_il.sim.lights import CYCLE, PHASES, Phases, start_lights, step_lights
 from drive_il.sim.models import MODEL
 from drive_il.sim.obstacles import OBSTACLES, Obstacles
 from drive_il.sim.pavements import PAVEMENTS, Pavements
+from drive_il.sim.programs import PROGRAMS, ROLE_STATE, SCRIPT_STATE, ProgramArrays
 from drive_il.sim.roads import ROADS, Roads
 from drive_il.sim.routes import ROUTES, RouteArrays, keyed_weather
+from drive_il.sim.scripts import play
 from drive_il.sim.traffic import step_traffic
 from drive_il.sim.walker_gaps import PASSAGE_STATE, WALK
 from drive_il.sim.walkers import step_walkers
@@ -73,6 +75,11 @@ class Surroundings(NamedTuple):
         busy: whether people claim each crosswalk, (W, C) uint8.
         waits: (W, C) PASSAGE_STATE.
         signals: whether lights run and signs bind the egos, (W,).
+        scripts: (W, K) SCRIPT_STATE.
+        roles: (W, R) ROLE_STATE.
+        seats: slots of the scenarios' vehicles, first and one past the last, and of their
+            walkers, (W, 4).
+        next_id: of the next actor, (W,).
     """
 
     vehicles: Records
@@ -85,6 +92,10 @@ class Surroundings(NamedTuple):
     busy: Ints
     waits: Records
     signals: Bools
+    scripts: Records
+    roles: Records
+    seats: Ints
+    next_id: Ints
 
 
 SURROUNDINGS = nt.NamedTuple(
@@ -99,6 +110,10 @@ SURROUNDINGS = nt.NamedTuple(
         nt.uint8[:, ::1],
         kernels.record(PASSAGE_STATE)[:, ::1],
         nt.boolean[::1],
+        kernels.record(SCRIPT_STATE)[:, ::1],
+        kernels.record(ROLE_STATE)[:, ::1],
+        nt.int32[:, ::1],
+        nt.int64[::1],
     ),
     Surroundings,
 )
@@ -116,10 +131,24 @@ class Map(NamedTuple):
     pavements: Pavements
     obstacles: Obstacles
     edges: Edges
+    paints: Ints
+    programs: ProgramArrays
 
 
 MAP = nt.NamedTuple(
-    (ROUTES, GROUND, ROADS, PHASES, kernels.record(MODEL)[::1], PAVEMENTS, OBSTACLES, EDGES), Map
+    (
+        ROUTES,
+        GROUND,
+        ROADS,
+        PHASES,
+        kernels.record(MODEL)[::1],
+        PAVEMENTS,
+        OBSTACLES,
+        EDGES,
+        nt.uint8[:, ::1],
+        PROGRAMS,
+    ),
+    Map,
 )
 """Numba type of `Map`."""
 
@@ -163,8 +192,8 @@ def step_worlds(
 ) -> None:
     """Drives worlds by one step, in place.
 
-    Traffic and lights act on the state that the step begins with; people walk, and then the
-    egos move, among what those have become.
+    Scenarios, traffic and lights act on the state that the step begins with; people walk, and
+    then the egos move, among what those have become.
 
     Args:
         first_world: of the range.
@@ -185,6 +214,9 @@ def step_worlds(
     foreign, n_foreign = np.empty(n_slots, np.int32), np.zeros(1, np.int32)
     for world in range(first_world, last_world):
         row = world * n_egos
+        pedals, steer = 0.0, 0.0
+        if map_.programs.routes[egos.progress[row].route].script_count > 0:
+            pedals, steer = play(egos, row, around, world, map_, dt)
         if crowded:
             vehicles, drivers = around.vehicles[world], around.drivers[world]
             street = Street(vehicles, drivers, head, link, want_head, want_link, foreign, n_foreign)
@@ -199,7 +231,8 @@ def step_worlds(
         if around.walkers.shape[1] > 0:
             _walk(world, egos.seed[row], egos.step[row], around, map_, dt)
         for slot in range(n_egos):
-            _step_ego(row + slot, slot, world, control, egos, around, map_, dt)
+            shaken = (pedals, steer) if slot == 0 else (0.0, 0.0)
+            _step_ego(row + slot, slot, world, control, shaken, egos, around, map_, dt)
 
 
 @kernels.device
@@ -246,6 +279,7 @@ def _step_ego(
     slot: int,
     world: int,
     control: Records,
+    shaken: tuple[float, float],
     egos: Any,
     around: Any,
     map_: Any,
@@ -254,7 +288,11 @@ def _step_ego(
     """Drives one ego: motion, contacts, lane, progress, weather, counter."""
     ego, at, c = egos.ego[row], egos.progress[row], control[row]
     events, routes = egos.events[row], map_.routes
-    vehicle.drive(ego, c.throttle, c.brake, c.steer, dt)
+    throttle, steer = c.throttle, c.steer
+    if shaken[0] != 0.0 or shaken[1] != 0.0:  # a scenario shakes its controls
+        throttle = min(max(throttle + shaken[0], 0.0), 1.0)
+        steer = min(max(steer + shaken[1], -1.0), 1.0)
+    vehicle.drive(ego, throttle, c.brake, steer, dt)
     clear_contact(events)
     if around.vehicles.shape[1] > 1:
         meet_vehicles(ego, slot, around.vehicles[world], map_.models, events)
@@ -295,6 +333,23 @@ def start_worlds(
         world = index[k]
         around.signals[world] = signals[k]
         start_lights(map_.phases, around.cycles[world], around.lights[world], seed[k], signals[k])
+
+
+@kernels.kernel(nt.void(nt.int64, nt.int64, nt.int64[::1], EGOS, SURROUNDINGS, MAP))
+def start_scenarios(first: int, last: int, index: Ints, egos: Any, around: Any, map_: Any) -> None:
+    """Puts what the scenarios of worlds have there from the beginning.
+
+    Args:
+        first: of the range of `index`.
+        last: one past it.
+        index: which worlds, (N,).
+        egos: see Egos.
+        around: see Surroundings.
+        map_: see Map.
+    """
+    n_egos = len(egos.ego) // len(around.vehicles)
+    for k in range(first, last):
+        play(egos, index[k] * n_egos, around, index[k], map_, 0.0)
 
 
 @kernels.device

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from drive_il import kernels
-from drive_il.actors import WALKER, LightState
+from drive_il.actors import Traffic
 from drive_il.datatypes import (
     CONTROL,
     PROGRESS,
-    VEHICLE,
     WEATHER,
     Actors,
     Array,
@@ -36,19 +35,18 @@ from drive_il.maps.ground import ground
 from drive_il.maps.network import RoadNetwork
 from drive_il.past import n_past_steps, no_past
 from drive_il.sim import memory, stepping, vehicle
-from drive_il.sim.drivers import DRIVER
+from drive_il.sim.actors_api import LiveActors
 from drive_il.sim.edges import edges_of
-from drive_il.sim.lights import CYCLE, phases_of
-from drive_il.sim.models import MODELS
+from drive_il.sim.lights import phases_of
+from drive_il.sim.models import MODELS, PAINTS
 from drive_il.sim.obstacles import obstacles_of
 from drive_il.sim.pavements import pavements_of
 from drive_il.sim.population import Population, room_for
+from drive_il.sim.program_table import Programs
 from drive_il.sim.roads import roads_of
 from drive_il.sim.routes import Routes
-from drive_il.sim.walker_gaps import PASSAGE_STATE, WALK
+from drive_il.sim.world_arrays import PER_VEHICLE, PER_WALKER, empty_worlds, put
 
-_PER_VEHICLE = ("vehicles", "drivers", "controls")
-_PER_WALKER = ("walkers", "walks")
 _MAX_DT = 0.5  # [s]
 _ROWS_PER_THREAD = 256  # a step of fewer rows is over before a second thread has begun
 
@@ -72,7 +70,7 @@ class Snapshot:
     routes: tuple[Route, ...]
 
 
-class World:
+class World(LiveActors):
     """B egos in W worlds on one map; see `drive_il.protocols.World` for the contract.
 
     Args:
@@ -118,7 +116,7 @@ class World:
             "events": no_events(n_rows),
         }
         self._rows["ego"]["id"] = np.arange(n_rows) % egos + 1
-        self._worlds = _empty_worlds(network, n_rows // egos, egos)
+        self._worlds = empty_worlds(network, n_rows // egos, egos)
         self._n_past = n_past_steps(history, self.dt)
         if self._n_past:
             self._rows |= memory.row_memory(n_rows, self._n_past)
@@ -127,7 +125,8 @@ class World:
         self._all_begun = False
         self._roads = roads_of(network)
         self._population = Population(network, self._roads)
-        self._routes = Routes(network, routes)
+        self._routes, self._programs = Routes(network, routes), Programs(network)
+        self._programs.follow(self._routes.routes)
         self._bind()
 
     def _bind(self) -> None:
@@ -166,6 +165,8 @@ class World:
                 pavements_of(self.network),
                 obstacles_of(self.network),
                 edges_of(self.network),
+                PAINTS,
+                self._programs.arrays,
             ),
         )
 
@@ -191,6 +192,7 @@ class World:
         """
         index, is_new = self._routes.index(route)
         if is_new:
+            self._programs.follow(self._routes.routes)
             self._bind()
         return index
 
@@ -236,14 +238,8 @@ class World:
             return
         worlds = rows[first] // self._egos
         traffic = [specs[k].traffic for k in first]
-        slots = max(room_for(one, self._egos) for one in traffic)
-        people = max(one.walkers for one in traffic)
-        self._make_room({name: (slots,) for name in _PER_VEHICLE})
-        self._make_room({name: (people,) for name in _PER_WALKER})
-        for name in _PER_VEHICLE:
-            self._worlds[name][worlds, self._egos :] = np.zeros((), self._worlds[name].dtype)
-        for name in (*_PER_WALKER, "busy", "waits"):
-            self._worlds[name][worlds] = np.zeros((), self._worlds[name].dtype)
+        programs = self._programs.arrays.routes[self._rows["progress"]["route"][rows[first]]]
+        self._seat(worlds, traffic, programs)
         seeds = self._rows["seed"][rows[first]]
         signals = np.array([one.signals for one in traffic])
         index = np.asarray(worlds, np.int64)
@@ -251,8 +247,31 @@ class World:
         for world, one, seed in zip(worlds.tolist(), traffic, seeds.tolist(), strict=True):
             if not one.is_empty:
                 self._population.fill(self._worlds, world, one, seed, self._egos)
-            # Of this episode alone: the others that start now must not matter.
-            self._worlds["next_id"][world] = room_for(one, self._egos) + one.walkers + 1
+        index = index[programs["script_count"] > 0]
+        if len(index):
+            stepping.start_scenarios(0, len(index), index, *self._arguments)
+
+    def _seat(self, worlds: Ints, traffic: list[Traffic], programs: Records) -> None:
+        """Empties worlds, and makes room for what their episodes ask for.
+
+        Traffic has the slots after the egos, scenarios those after them; whoever comes later
+        sits further back, so that nobody's place depends on the other worlds.
+        """
+        seats = np.zeros((len(worlds), 4), np.int32)
+        seats[:, 0] = [room_for(one, self._egos) for one in traffic]
+        seats[:, 2] = [one.walkers for one in traffic]
+        seats[:, 1] = seats[:, 0] + programs["vehicles"]
+        seats[:, 3] = seats[:, 2] + programs["walkers"]
+        room = {name: (int(seats[:, 1].max()),) for name in PER_VEHICLE}
+        room |= {name: (int(seats[:, 3].max()),) for name in PER_WALKER}
+        room |= {"scripts": (int(programs["script_count"].max()),)}
+        self._make_room(room | {"roles": (int(programs["role_count"].max()),)})
+        for name in PER_VEHICLE:
+            self._worlds[name][worlds, self._egos :] = np.zeros((), self._worlds[name].dtype)
+        for name in (*PER_WALKER, "busy", "waits", "scripts", "roles"):
+            self._worlds[name][worlds] = np.zeros((), self._worlds[name].dtype)
+        self._worlds["seats"][worlds] = seats
+        self._worlds["next_id"][worlds] = seats[:, 0] + seats[:, 2] + 1
 
     def place(
         self,
@@ -380,7 +399,7 @@ class World:
             self._rows[name][rows] = array
         self._make_room({name: array.shape[1:] for name, array in snapshot.worlds.items()})
         for name, array in snapshot.worlds.items():
-            _put(self._worlds[name], worlds, array)
+            put(self._worlds[name], worlds, array)
         self._rows["progress"]["route"][rows] = [self.prepare(route) for route in snapshot.routes]
         self._begun[rows] = True
         self._all_begun = bool(self._begun.all())
@@ -406,7 +425,7 @@ class World:
             old = self._worlds[name]
             if len(shape) and shape[0] > old.shape[1]:
                 wider = np.zeros((old.shape[0], *shape), old.dtype)
-                _put(wider, np.arange(len(old)), old)
+                put(wider, np.arange(len(old)), old)
                 self._worlds[name] = wider
                 grown = True
         if grown:
@@ -459,33 +478,3 @@ def _check_speed(speed: float) -> None:
 def _check_finite(name: str, values: Floats) -> None:
     if not np.isfinite(values).all():
         raise ValueError(f"{name} must be finite, got {values[~np.isfinite(values)][0]}")
-
-
-def _empty_worlds(network: RoadNetwork, n_worlds: int, egos: int) -> dict[str, Array]:
-    """Returns the arrays of worlds with nobody but the egos."""
-    drivers = np.zeros((n_worlds, egos), DRIVER)
-    for name in ("lane", "from_lane", "next_lane", "before", "want", "tail"):
-        drivers[name] = -1
-    phases = phases_of(network)
-    return {
-        "vehicles": np.zeros((n_worlds, egos), VEHICLE),
-        "drivers": drivers,
-        "controls": np.zeros((n_worlds, egos), CONTROL),
-        "walkers": np.zeros((n_worlds, 0), WALKER),
-        "walks": np.zeros((n_worlds, 0), WALK),
-        "lights": np.full((n_worlds, len(network.signals)), int(LightState.OFF), np.uint8),
-        "cycles": np.zeros((n_worlds, len(phases.first) - 1), CYCLE),
-        "busy": np.zeros((n_worlds, len(network.crosswalk_first) - 1), np.uint8),
-        "waits": np.zeros((n_worlds, len(network.crosswalk_first) - 1), PASSAGE_STATE),
-        "signals": np.zeros(n_worlds, np.bool_),
-        "next_id": np.full(n_worlds, egos + 1, np.int64),
-    }
-
-
-def _put(room: Array, worlds: Ints, items: Array) -> None:
-    """Writes items into worlds; slots that they do not have become empty."""
-    if room.ndim == 1 or room.shape[1] == items.shape[1]:
-        room[worlds] = items
-        return
-    room[worlds] = np.zeros((), room.dtype)
-    room[worlds, : items.shape[1]] = items
