@@ -24,10 +24,12 @@ from drive_il.sensors.backdrop import (
     draw_sky,
     ground_depth,
 )
+from drive_il.sensors.figures import ACTORS, FIGURE, MAX_FIGURES, gather
 from drive_il.sensors.ground import GROUND_MAP
 from drive_il.sensors.lens import (
     DEPTH,
     FRAME,
+    INSTANCE,
     LENS,
     RGB,
     SEMANTIC,
@@ -38,9 +40,12 @@ from drive_il.sensors.lens import (
     set_frame,
 )
 from drive_il.sensors.light import LIGHT, N_BOOK, N_HAZE, TEXTURES, same_weather, set_light
+from drive_il.sensors.modelling import N_PLANES, N_SCRATCH, POSE, draw_figures, put_tags
+from drive_il.sensors.models import MODELS
 from drive_il.sensors.paint import N_WORK
 from drive_il.sensors.prisms import (
     CROWN,
+    FIRST_SIGN,
     HOUSE,
     MAX_VISIBLE,
     N_FACES,
@@ -59,6 +64,7 @@ from drive_il.sensors.prisms import (
     visible,
     wall_color,
 )
+from drive_il.sensors.shadows import draw_shadows
 
 
 @kernels.inner
@@ -253,7 +259,7 @@ def _draw_prisms(
     rgb: Ints,
     depth: Floats,
     tags: Ints,
-) -> None:
+) -> int:
     items = solids.items
     far, thin = view_distance(lens.focal), THIN * frame.inverse_focal
     half_width = 0.5 * lens.width * frame.inverse_focal
@@ -261,6 +267,8 @@ def _draw_prisms(
     count = visible(solids, frame.x, frame.y, 0.0, 0.0, 1.0, far, thin, found)
     for m in range(count):
         item = items[found[0, m]]
+        if item.kind >= FIRST_SIGN:
+            continue
         if _is_outside(item, frame, half_width, half_height):
             continue
         if not corner_bounds(frame, item, False, bounds):
@@ -275,6 +283,7 @@ def _draw_prisms(
             _draw_box(
                 item, kind, frame, lens, light, haze, level, box, colors, out, rgb, depth, tags
             )
+    return count
 
 
 @kernels.inner
@@ -332,9 +341,11 @@ def _draw_backdrop(
         GROUND_MAP,
         SOLIDS,
         TEXTURES,
+        MODELS,
         kernels.record(LENS)[::1],
         kernels.record(VEHICLE)[::1],
         kernels.record(WEATHER)[::1],
+        ACTORS,
         nt.uint8[:, :, :, ::1],
         nt.float32[:, :, ::1],
         nt.uint8[:, :, ::1],
@@ -346,9 +357,11 @@ def render_free(
     ground: Any,
     solids: Any,
     fixed: Any,
+    models: Any,
     lenses: Records,
     ego: Records,
     weather: Records,
+    actors: Any,
     rgb: Array,
     depth: Array,
     tags: Array,
@@ -364,17 +377,24 @@ def render_free(
     bounds, box, colors = np.empty(4), np.empty(4, np.int64), np.empty(N_FACES, np.int64)
     found, out = np.empty((4, MAX_VISIBLE), np.int64), np.empty((2, width))
     scratch = np.empty((height, width), np.float32)
+    scratch_tags = np.empty((height if kind == INSTANCE else 1, width), np.uint8)
+    figures, order = np.empty(MAX_FIGURES, FIGURE), np.empty(MAX_FIGURES, np.int64)
+    poses, parts = np.empty(1, POSE), np.empty(N_SCRATCH)
+    faces, patch = np.empty(N_PLANES, np.int64), np.empty(6, np.int64)
+    vehicles, walkers, lamps, worlds, slots = actors
     for row in range(first_row, last_row):
         frame, light = frames[0], lights[0]
         if kind == RGB and (row == first_row or not same_weather(weather[row], weather[row - 1])):
             set_light(light, book, haze, weather[row], fixed)
         set_frame(frame, lens, ego[row])
         _set_columns(frame, lens, level)
-        seen_rgb = rgb[row if kind == RGB else 0]
+        seen_rgb = rgb[row if kind == RGB or kind == INSTANCE else 0]
         seen_depth = depth[row] if kind == DEPTH else scratch
-        seen_tags = tags[row if kind == SEMANTIC else 0]
+        seen_tags = tags[row] if kind == SEMANTIC else scratch_tags
         seen_depth[:] = np.inf
-        _draw_prisms(
+        if kind == INSTANCE:
+            seen_rgb[:] = 0
+        count = _draw_prisms(
             kind,
             solids,
             frame,
@@ -392,6 +412,41 @@ def render_free(
             seen_depth,
             seen_tags,
         )
+        world = worlds[row]
+        n = gather(
+            figures,
+            order,
+            frame,
+            lens,
+            light.sun_z < 0.0,
+            ego[row],
+            vehicles[world],
+            walkers[world],
+            lamps[world],
+            slots[row],
+            solids.items,
+            found,
+            count,
+        )
+        if n > 0:
+            draw_figures(
+                kind,
+                models,
+                figures,
+                order,
+                n,
+                frame,
+                lens,
+                light,
+                haze,
+                poses[0],
+                parts,
+                faces,
+                patch,
+                seen_rgb,
+                seen_depth,
+                seen_tags,
+            )
         for i in range(height):
             _set_row(frame, lens, i, level, rays)
             _draw_backdrop(
@@ -408,5 +463,22 @@ def render_free(
                 seen_depth[i],
                 work,
                 seen_rgb[i if kind == RGB else 0],
-                seen_tags[i if kind == SEMANTIC else 0],
+                seen_tags[i if kind >= SEMANTIC else 0],
             )
+        if kind == RGB:
+            draw_shadows(
+                figures,
+                order,
+                n,
+                frame,
+                lens,
+                light,
+                haze,
+                poses[0],
+                parts,
+                patch,
+                seen_depth,
+                seen_rgb,
+            )
+        elif kind == INSTANCE:
+            put_tags(seen_tags, seen_rgb)

@@ -20,10 +20,12 @@ from drive_il.sensors.backdrop import (
     draw_sky,
     ground_depth,
 )
+from drive_il.sensors.figures import ACTORS, FIGURE, MAX_FIGURES, gather
 from drive_il.sensors.ground import GROUND_MAP
 from drive_il.sensors.lens import (
     DEPTH,
     FRAME,
+    INSTANCE,
     LENS,
     RGB,
     SEMANTIC,
@@ -43,9 +45,12 @@ from drive_il.sensors.light import (
     set_light,
     through_air,
 )
+from drive_il.sensors.modelling import N_PLANES, N_SCRATCH, POSE, draw_figures, put_tags
+from drive_il.sensors.models import MODELS
 from drive_il.sensors.paint import N_WORK
 from drive_il.sensors.prisms import (
     CROWN,
+    FIRST_SIGN,
     HOUSE,
     MAX_VISIBLE,
     N_FACES,
@@ -64,6 +69,7 @@ from drive_il.sensors.prisms import (
     visible,
     wall_color,
 )
+from drive_il.sensors.shadows import draw_shadows
 
 
 @kernels.inner
@@ -241,7 +247,7 @@ def _draw_prisms(
     rgb: Ints,
     depth: Floats,
     tags: Ints,
-) -> None:
+) -> int:
     items = solids.items
     tangent = 0.5 * lens.width * frame.inverse_focal
     count = visible(
@@ -257,6 +263,8 @@ def _draw_prisms(
     )
     for k in range(count):
         item = items[found[0, k]]
+        if item.kind >= FIRST_SIGN:
+            continue
         if not corner_bounds(frame, item, True, bounds):
             continue
         columns = pixel_range(bounds[0], bounds[1], lens.focal, lens.width)
@@ -281,6 +289,7 @@ def _draw_prisms(
                 depth,
                 tags,
             )
+    return count
 
 
 @kernels.kernel(
@@ -290,9 +299,11 @@ def _draw_prisms(
         GROUND_MAP,
         SOLIDS,
         TEXTURES,
+        MODELS,
         kernels.record(LENS)[::1],
         kernels.record(VEHICLE)[::1],
         kernels.record(WEATHER)[::1],
+        ACTORS,
         nt.uint8[:, :, :, ::1],
         nt.float32[:, :, ::1],
         nt.uint8[:, :, ::1],
@@ -304,9 +315,11 @@ def render_level(
     ground: Any,
     solids: Any,
     fixed: Any,
+    models: Any,
     lenses: Records,
     ego: Records,
     weather: Records,
+    actors: Any,
     rgb: Array,
     depth: Array,
     tags: Array,
@@ -322,17 +335,24 @@ def render_level(
     colors, bounds = np.empty(N_FACES, np.int64), np.empty(4)
     found = np.empty((4, MAX_VISIBLE), np.int64)
     scratch = np.empty((height, width), np.float32)
+    scratch_tags = np.empty((height if kind == INSTANCE else 1, width), np.uint8)
+    figures, order = np.empty(MAX_FIGURES, FIGURE), np.empty(MAX_FIGURES, np.int64)
+    poses, parts = np.empty(1, POSE), np.empty(N_SCRATCH)
+    faces, patch = np.empty(N_PLANES, np.int64), np.empty(6, np.int64)
+    vehicles, walkers, lamps, worlds, slots = actors
     for row in range(first_row, last_row):
         frame, light = frames[0], lights[0]
         if kind == RGB and (row == first_row or not same_weather(weather[row], weather[row - 1])):
             set_light(light, book, haze, weather[row], fixed)
         set_frame(frame, lens, ego[row])
         _set_rays(frame, lens, rays, drop, inverse_drop)
-        seen_rgb = rgb[row if kind == RGB else 0]
+        seen_rgb = rgb[row if kind == RGB or kind == INSTANCE else 0]
         seen_depth = depth[row] if kind == DEPTH else scratch
-        seen_tags = tags[row if kind == SEMANTIC else 0]
+        seen_tags = tags[row] if kind == SEMANTIC else scratch_tags
         seen_depth[:] = np.inf
-        _draw_prisms(
+        if kind == INSTANCE:
+            seen_rgb[:] = 0
+        count = _draw_prisms(
             kind,
             solids,
             frame,
@@ -350,9 +370,44 @@ def render_level(
             seen_depth,
             seen_tags,
         )
+        world = worlds[row]
+        n = gather(
+            figures,
+            order,
+            frame,
+            lens,
+            light.sun_z < 0.0,
+            ego[row],
+            vehicles[world],
+            walkers[world],
+            lamps[world],
+            slots[row],
+            solids.items,
+            found,
+            count,
+        )
+        if n > 0:
+            draw_figures(
+                kind,
+                models,
+                figures,
+                order,
+                n,
+                frame,
+                lens,
+                light,
+                haze,
+                poses[0],
+                parts,
+                faces,
+                patch,
+                seen_rgb,
+                seen_depth,
+                seen_tags,
+            )
         for i in range(height):
             row_rgb = seen_rgb[i if kind == RGB else 0]
-            row_tags = seen_tags[i if kind == SEMANTIC else 0]
+            row_tags = seen_tags[i if kind >= SEMANTIC else 0]
             rays[LOOK_Z] = -drop[i]
             if drop[i] > 0.0:
                 rays[T] = ground_depth(frame.z, -drop[i])
@@ -388,3 +443,20 @@ def render_level(
                     row_rgb,
                     row_tags,
                 )
+        if kind == RGB:
+            draw_shadows(
+                figures,
+                order,
+                n,
+                frame,
+                lens,
+                light,
+                haze,
+                poses[0],
+                parts,
+                patch,
+                seen_depth,
+                seen_rgb,
+            )
+        elif kind == INSTANCE:
+            put_tags(seen_tags, seen_rgb)

@@ -17,9 +17,11 @@ from numba import types as nt
 
 from drive_il import kernels
 from drive_il.datatypes import Floats, Ints, Records
+from drive_il.maps.land import PrismKind
 from drive_il.maps.network import RoadNetwork
-from drive_il.maps.scenery import PrismKind, scenery
+from drive_il.maps.scenery import scenery
 from drive_il.sensors.light import NOISE_SIZE, air, pack, scale, through_air
+from drive_il.sensors.tags import OF_PRISM
 
 NEAR = 0.05
 """nothing is seen closer than this [m]"""
@@ -33,14 +35,9 @@ GRID_CELL = 40.0
 WINDOW_PIXEL = 0.45
 """windows are drawn while a pixel is smaller than this [m]"""
 HOUSE, CROWN = int(PrismKind.HOUSE), int(PrismKind.CROWN)
+FIRST_SIGN = int(PrismKind.STOP)
+"""from this kind on prisms belong to signals and are drawn from models"""
 _WINDOW_COLOR = (58.0, 70.0, 88.0)
-_TAG_OF_KIND = {
-    PrismKind.HOUSE: 3,
-    PrismKind.POLE: 6,
-    PrismKind.TRUNK: 9,
-    PrismKind.CROWN: 9,
-}
-
 N_FACES = 6
 
 SOLID = np.dtype(
@@ -58,10 +55,11 @@ SOLID = np.dtype(
         ("r", "u1"),
         ("g", "u1"),
         ("b", "u1"),
-        ("unused", "u1", 3),  # 48 bytes: few cache lines per picture
+        ("number", "u1"),  # what is written on a sign
+        ("signal", "i2"),  # index into the network's signals, -1 none
     ]
 )
-"""One prism, as the kernels take it."""
+"""One prism, as the kernels take it; 48 bytes, so that a picture needs few cache lines."""
 
 
 class Solids(NamedTuple):
@@ -114,9 +112,10 @@ def solids(prisms: Records) -> Solids:
     items["cos"], items["sin"] = np.cos(prisms["heading"]), np.sin(prisms["heading"])
     items["half_length"], items["half_width"] = prisms["length"] / 2, prisms["width"] / 2
     items["kind"] = prisms["kind"]
+    items["signal"], items["number"] = prisms["signal"], np.clip(prisms["number"], 0, 255)
     for name in ("r", "g", "b"):
         items[name] = prisms[name]
-    for kind, tag in _TAG_OF_KIND.items():
+    for kind, tag in OF_PRISM.items():
         items["tag"][prisms["kind"] == kind] = tag
     if not len(items):
         zero = np.zeros(2, np.int64)

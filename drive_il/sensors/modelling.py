@@ -1,0 +1,492 @@
+"""Draws actors, signs and lights from their models, part by part, pixel by pixel.
+
+Everything happens in the camera's own axes: a pixel looks along forward + a right + b down,
+and the reciprocal of the depth at which its ray meets a plane is linear in a and b. Of a
+convex solid the ray meets the furthest of the planes that face the camera, if it does so
+before it leaves through one of the others. Level cameras and all others share this code.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from drive_il import kernels
+from drive_il.datatypes import Floats, Ints
+from drive_il.sensors.lens import INSTANCE, RGB, SEMANTIC, offset, pixel_range, put
+from drive_il.sensors.light import air, pack, scale, through_air
+from drive_il.sensors.models import ELLIPSOID, LAMP, PLAIN, STRIPES
+from drive_il.sensors.prisms import NEAR, meet_ellipsoid, seen
+from drive_il.sensors.sign_faces import face_color
+from drive_il.sensors.tags import Tag
+
+POSE = np.dtype(
+    [
+        ("x_forward", "f8"),  # the figure's x axis along the camera's axes
+        ("x_right", "f8"),
+        ("x_down", "f8"),
+        ("y_forward", "f8"),
+        ("y_right", "f8"),
+        ("y_down", "f8"),
+        ("z_forward", "f8"),
+        ("z_right", "f8"),
+        ("z_down", "f8"),
+        ("ox", "f8"),  # [m] where the camera is, in the figure's axes
+        ("oy", "f8"),
+        ("oz", "f8"),
+        ("sun_x", "f8"),  # the sun in the figure's axes
+        ("sun_y", "f8"),
+    ]
+)
+"""How a figure lies before the camera."""
+
+N_PLANES = 6
+N_SCRATCH = 64
+"""length of the scratch array: places of planes, corners and bounds in it"""
+_FORWARD, _RIGHT, _DOWN, _BASE, _BRIGHT = 0, 6, 12, 18, 24
+_CORNERS, BOUNDS = 30, 58
+_FRONT, _REAR, _LEFT, _TURNED, _TOP, _FOOT = range(6)
+_FIRST_ACTOR, _LAST_ACTOR = int(Tag.PEDESTRIAN), int(Tag.DYNAMIC)
+_DETAIL = 0.9  # [pixels] parts that look narrower are left out
+_LAMP_LIFT = 0.1  # [m] a lamp shines from before the face it is on
+_FAR_LAMP = 70.0  # [m] beyond this a lamp may shrink to a single pixel
+
+
+@kernels.inner
+def set_pose(pose: Any, figure: Any, frame: Any, light: Any) -> None:
+    """Turns the camera's axes into the figure's; `light` may be unset where there is none."""
+    cos, sin = figure.cos, figure.sin
+    pose.x_forward = cos * frame.forward_x + sin * frame.forward_y
+    pose.x_right = cos * frame.right_x + sin * frame.right_y
+    pose.x_down = -(cos * frame.up_x + sin * frame.up_y)
+    pose.y_forward = -sin * frame.forward_x + cos * frame.forward_y
+    pose.y_right = -sin * frame.right_x + cos * frame.right_y
+    pose.y_down = -(-sin * frame.up_x + cos * frame.up_y)
+    pose.z_forward, pose.z_right, pose.z_down = frame.forward_z, frame.right_z, -frame.up_z
+    gap_x, gap_y = frame.x - figure.x, frame.y - figure.y
+    pose.ox, pose.oy = cos * gap_x + sin * gap_y, -sin * gap_x + cos * gap_y
+    pose.oz = frame.z - figure.low
+    pose.sun_x = cos * light.sun_x + sin * light.sun_y
+    pose.sun_y = -sin * light.sun_x + cos * light.sun_y
+
+
+@kernels.inner
+def set_corner(scratch: Floats, k: int, pose: Any, x: float, y: float, z: float) -> None:
+    """Puts corner k of 8, given in the figure's axes [m], into the camera's axes."""
+    dx, dy, dz = x - pose.ox, y - pose.oy, z - pose.oz
+    at = _CORNERS + 3 * k
+    scratch[at] = dx * pose.x_forward + dy * pose.y_forward + dz * pose.z_forward
+    scratch[at + 1] = dx * pose.x_right + dy * pose.y_right + dz * pose.z_right
+    scratch[at + 2] = dx * pose.x_down + dy * pose.y_down + dz * pose.z_down
+
+
+@kernels.inner
+def corner_rectangle(scratch: Floats, lens: Any, box: Ints) -> bool:
+    """Finds the pixels that the hull of the 8 corners may cover: rows, then columns, in box.
+
+    What is behind the camera is cut off: the hull meets the plane of nearest sight in
+    points between a corner before it and one behind it.
+
+    Returns:
+        Whether there are any.
+    """
+    left, right, top, foot = np.inf, -np.inf, np.inf, -np.inf
+    behind = 0
+    for k in range(8):
+        at = _CORNERS + 3 * k
+        ahead = scratch[at]
+        if ahead < NEAR:
+            behind += 1
+            continue
+        a, b = scratch[at + 1] / ahead, scratch[at + 2] / ahead
+        left, right, top, foot = min(left, a), max(right, a), min(top, b), max(foot, b)
+    if behind == 8:
+        return False
+    if behind > 0:
+        for k in range(8):
+            at = _CORNERS + 3 * k
+            if scratch[at] < NEAR:
+                continue
+            for m in range(8):
+                of = _CORNERS + 3 * m
+                if scratch[of] >= NEAR:
+                    continue
+                u = (scratch[at] - NEAR) / (scratch[at] - scratch[of])
+                a = (scratch[at + 1] + u * (scratch[of + 1] - scratch[at + 1])) / NEAR
+                b = (scratch[at + 2] + u * (scratch[of + 2] - scratch[at + 2])) / NEAR
+                left, right, top, foot = min(left, a), max(right, a), min(top, b), max(foot, b)
+    box[0], box[1] = pixel_range(top, foot, lens.focal, lens.height)
+    box[2], box[3] = pixel_range(left, right, lens.focal, lens.width)
+    return box[0] < box[1] and box[2] < box[3]
+
+
+@kernels.inner
+def _set_plane(
+    scratch: Floats,
+    faces: Ints,
+    box: Ints,
+    face: int,
+    pose: Any,
+    light: Any,
+    x: float,
+    y: float,
+    z: float,
+    nx: float,
+    ny: float,
+    nz: float,
+) -> None:
+    """Enters the plane through a point with an outward normal of any length.
+
+    Planes that face the camera are entered from the front, the others from the back.
+    """
+    gap = nx * (pose.ox - x) + ny * (pose.oy - y) + nz * (pose.oz - z)
+    if abs(gap) < 1e-12:
+        gap = -1e-12
+    if gap > 0.0:
+        k = box[4]
+        box[4] += 1
+    else:
+        box[5] -= 1
+        k = box[5]
+    part = -1.0 / gap
+    faces[k] = face
+    scratch[_FORWARD + k] = part * (nx * pose.x_forward + ny * pose.y_forward + nz * pose.z_forward)
+    scratch[_RIGHT + k] = part * (nx * pose.x_right + ny * pose.y_right + nz * pose.z_right)
+    scratch[_DOWN + k] = part * (nx * pose.x_down + ny * pose.y_down + nz * pose.z_down)
+    if gap > 0.0:
+        size = math.sqrt(nx * nx + ny * ny + nz * nz)
+        sun = (nx * pose.sun_x + ny * pose.sun_y + nz * light.sun_z) / size
+        bright = light.ambient + 1.2 * (1.0 - light.ambient) * max(sun, 0.0)
+        # Faces at right angles differ a little even without sun.
+        bright *= 1.0 - 0.09 * abs(ny) / size - (0.5 if nz < -0.9 * size else 0.0)
+        scratch[_BRIGHT + k] = bright
+
+
+@kernels.inner
+def _set_frustum(
+    part: Any,
+    figure: Any,
+    pose: Any,
+    light: Any,
+    scratch: Floats,
+    faces: Ints,
+    box: Ints,
+) -> None:
+    """Enters corners and planes of a truncated pyramid."""
+    length, width, height = figure.half_length, figure.half_width, figure.height
+    step = part.swing * figure.swing * height * 0.55
+    x0, x1 = part.x0 * length + step, part.x1 * length + step
+    y0, y1, z0 = part.y0 * width, part.y1 * width, part.z0 * height
+    top_x0, top_x1 = part.top_x0 * length, part.top_x1 * length
+    top_y0, top_y1, z1 = part.top_y0 * width, part.top_y1 * width, part.z1 * height
+    for k in range(4):
+        set_corner(scratch, k, pose, x1 if k & 1 else x0, y1 if k & 2 else y0, z0)
+        x, y = top_x1 if k & 1 else top_x0, top_y1 if k & 2 else top_y0
+        set_corner(scratch, k + 4, pose, x, y, z1)
+    box[4], box[5] = 0, N_PLANES
+    tall = z1 - z0
+    _set_plane(scratch, faces, box, _FRONT, pose, light, x1, y0, z0, tall, 0.0, x1 - top_x1)
+    _set_plane(scratch, faces, box, _REAR, pose, light, x0, y0, z0, -tall, 0.0, top_x0 - x0)
+    _set_plane(scratch, faces, box, _LEFT, pose, light, x0, y1, z0, 0.0, tall, y1 - top_y1)
+    _set_plane(scratch, faces, box, _TURNED, pose, light, x0, y0, z0, 0.0, -tall, top_y0 - y0)
+    _set_plane(scratch, faces, box, _TOP, pose, light, x0, y0, z1, 0.0, 0.0, 1.0)
+    _set_plane(scratch, faces, box, _FOOT, pose, light, x0, y0, z0, 0.0, 0.0, -1.0)
+
+
+@kernels.inner
+def _patterned(part: Any, figure: Any, pose: Any, face: int, t: float, a: float, b: float) -> int:
+    """Colour of a place on a face with something drawn on it; -1 where it is cut away."""
+    plain = pack(figure.r, figure.g, figure.b)
+    if face >= _TOP:
+        return plain if part.face == STRIPES else -1
+    x = pose.ox + t * (pose.x_forward + a * pose.x_right + b * pose.x_down)
+    y = pose.oy + t * (pose.y_forward + a * pose.y_right + b * pose.y_down)
+    z = pose.oz + t * (pose.z_forward + a * pose.z_right + b * pose.z_down)
+    v = 2.0 * z / figure.height - 1.0
+    half = 0.5 * figure.height
+    if part.face == STRIPES and face >= _LEFT:
+        length = figure.half_length
+        u = x / length if face == _TURNED else -x / length
+        return face_color(part.face, u, v, length, half, 0, plain)
+    width = figure.half_width
+    # Seen from before it, left of a figure is right of the picture.
+    u = y / width if face == _FRONT else -y / width
+    color = face_color(part.face, u, v, width, half, figure.number, plain)
+    return color if face == _FRONT or part.face == STRIPES or color < 0 else plain
+
+
+@kernels.inner
+def _draw_frustum(
+    part: Any,
+    figure: Any,
+    pose: Any,
+    plain: int,
+    tag: int,
+    kind: int,
+    frame: Any,
+    lens: Any,
+    light: Any,
+    haze: Floats,
+    scratch: Floats,
+    faces: Ints,
+    box: Ints,
+    rgb: Ints,
+    depth: Floats,
+    tags: Ints,
+) -> None:
+    n_front = box[4]
+    arrives, veil = air(haze, figure.distance) if kind == RGB else (1.0, 0.0)
+    is_plain = part.face == PLAIN
+    for i in range(box[0], box[1]):
+        b = offset(i, lens.height, frame.inverse_focal)
+        for k in range(N_PLANES):
+            scratch[_BASE + k] = scratch[_FORWARD + k] + b * scratch[_DOWN + k]
+        for j in range(box[2], box[3]):
+            a = offset(j, lens.width, frame.inverse_focal)
+            near, shown = np.inf, 0
+            for k in range(n_front):
+                w = scratch[_BASE + k] + a * scratch[_RIGHT + k]
+                if w < near:
+                    near, shown = w, k
+            far = 0.0
+            for k in range(n_front, N_PLANES):
+                far = max(far, scratch[_BASE + k] + a * scratch[_RIGHT + k])
+            if near <= far or near > 1.0 / NEAR:
+                continue
+            t = 1.0 / near
+            if t >= depth[i, j]:
+                continue
+            color = plain
+            if not is_plain:
+                color = _patterned(part, figure, pose, faces[shown], t, a, b)
+                if color < 0:
+                    continue
+            depth[i, j] = t
+            if kind == RGB:
+                color = scale(color, int(256.0 * scratch[_BRIGHT + shown]))
+                put(rgb[i], j, through_air(color, light.haze_color, arrives, veil))
+            elif kind >= SEMANTIC:
+                tags[i, j] = tag
+                if kind == INSTANCE:
+                    rgb[i, j, 1], rgb[i, j, 2] = figure.id & 255, (figure.id >> 8) & 255
+
+
+@kernels.inner
+def _draw_ellipsoid(
+    part: Any,
+    figure: Any,
+    pose: Any,
+    plain: int,
+    tag: int,
+    kind: int,
+    frame: Any,
+    lens: Any,
+    light: Any,
+    haze: Floats,
+    box: Ints,
+    rgb: Ints,
+    depth: Floats,
+    tags: Ints,
+) -> None:
+    """Draws the ellipsoid in a part's bottom rectangle and height."""
+    length, width, height = figure.half_length, figure.half_width, figure.height
+    rx = 0.5 * (part.x1 - part.x0) * length
+    ry = 0.5 * (part.y1 - part.y0) * width
+    rz = 0.5 * (part.z1 - part.z0) * height
+    sx, sy, sz = 1.0 / rx, 1.0 / ry, 1.0 / rz
+    ox = (pose.ox - 0.5 * (part.x1 + part.x0) * length) * sx
+    oy = (pose.oy - 0.5 * (part.y1 + part.y0) * width) * sy
+    oz = (pose.oz - 0.5 * (part.z1 + part.z0) * height) * sz
+    direct = 1.2 * (1.0 - light.ambient)
+    for i in range(box[0], box[1]):
+        b = offset(i, lens.height, frame.inverse_focal)
+        for j in range(box[2], box[3]):
+            a = offset(j, lens.width, frame.inverse_focal)
+            dx = (pose.x_forward + a * pose.x_right + b * pose.x_down) * sx
+            dy = (pose.y_forward + a * pose.y_right + b * pose.y_down) * sy
+            dz = (pose.z_forward + a * pose.z_right + b * pose.z_down) * sz
+            t = meet_ellipsoid(ox, oy, oz, dx, dy, dz)
+            if t < NEAR or t >= depth[i, j]:
+                continue
+            depth[i, j] = t
+            if kind == RGB:
+                nx, ny, nz = (ox + t * dx) * sx, (oy + t * dy) * sy, (oz + t * dz) * sz
+                sun = nx * pose.sun_x + ny * pose.sun_y + nz * light.sun_z
+                sun /= math.sqrt(nx * nx + ny * ny + nz * nz)
+                bright = light.ambient + direct * max(sun, 0.0)
+                put(rgb[i], j, seen(scale(plain, int(256.0 * bright)), light, haze, t))
+            elif kind >= SEMANTIC:
+                tags[i, j] = tag
+                if kind == INSTANCE:
+                    rgb[i, j, 1], rgb[i, j, 2] = figure.id & 255, (figure.id >> 8) & 255
+
+
+@kernels.inner
+def _draw_lamp(
+    part: Any,
+    figure: Any,
+    pose: Any,
+    frame: Any,
+    lens: Any,
+    light: Any,
+    haze: Floats,
+    scratch: Floats,
+    rgb: Ints,
+    depth: Floats,
+) -> None:
+    """Draws a point of light: a disc in the picture, at least as large as a pixel.
+
+    It shines on its own: night does not darken it, only fog does.
+    """
+    if part.mask & figure.lights == 0:
+        return
+    x, y = part.x0 * figure.half_length, part.y0 * figure.half_width
+    z = part.z0 * figure.height
+    set_corner(scratch, 0, pose, x, y, z)
+    ahead = scratch[_CORNERS]
+    if ahead < 4.0 * NEAR:
+        return
+    toward = part.facing * (pose.ox - x)
+    if part.facing != 0 and toward < 0.05 * ahead:
+        return
+    least = part.least if ahead < _FAR_LAMP else 0.5
+    radius = max(part.size * lens.focal / ahead, least)
+    middle_x = scratch[_CORNERS + 1] / ahead * lens.focal + 0.5 * lens.width - 0.5
+    middle_y = scratch[_CORNERS + 2] / ahead * lens.focal + 0.5 * lens.height - 0.5
+    t = ahead - _LAMP_LIFT
+    _, veil = air(haze, t)
+    color = through_air(pack(part.r, part.g, part.b), light.haze_color, 1.0 - veil, veil)
+    # Half open ranges, so that the smallest lamps have one pixel, or two by two, anywhere.
+    first_row = max(int(math.ceil(middle_y - radius)), 0)
+    last_row = min(int(math.ceil(middle_y + radius)), lens.height)
+    first = max(int(math.ceil(middle_x - radius)), 0)
+    last = min(int(math.ceil(middle_x + radius)), lens.width)
+    is_round = radius > 1.5
+    for i in range(first_row, last_row):
+        for j in range(first, last):
+            u, v = j - middle_x, i - middle_y
+            if (is_round and u * u + v * v > radius * radius) or t >= depth[i, j]:
+                continue
+            depth[i, j] = t
+            put(rgb[i], j, color)
+
+
+@kernels.inner
+def _is_small(part: Any, figure: Any, frame: Any) -> bool:
+    """Whether a part's second largest side looks like less than a pixel."""
+    a = 2.0 * figure.half_length * (part.x1 - part.x0)
+    b = 2.0 * figure.half_width * (part.y1 - part.y0)
+    c = figure.height * (part.z1 - part.z0)
+    middle = max(min(a, b), min(max(a, b), c))
+    return middle < _DETAIL * frame.inverse_focal * figure.distance
+
+
+@kernels.inner
+def draw_figures(
+    kind: int,
+    models: Any,
+    figures: Any,
+    order: Ints,
+    n: int,
+    frame: Any,
+    lens: Any,
+    light: Any,
+    haze: Floats,
+    pose: Any,
+    scratch: Floats,
+    faces: Ints,
+    box: Ints,
+    rgb: Ints,
+    depth: Floats,
+    tags: Ints,
+) -> None:
+    """Draws n figures, nearest first.
+
+    Args:
+        kind: of picture.
+        models: see Models.
+        figures: (MAX_FIGURES,) FIGURE.
+        order: in which order, (MAX_FIGURES,).
+        n: how many.
+        frame: FRAME record.
+        lens: LENS record.
+        light: LIGHT record.
+        haze: see light.air.
+        pose: POSE record, scratch.
+        scratch: likewise, (N_SCRATCH,).
+        faces: likewise, (N_PLANES,).
+        box: likewise, (6,).
+        rgb: (H, W, 3); the ids' bytes of an instance picture.
+        depth: of what is drawn already, (H, W) [m].
+        tags: (H, W).
+    """
+    parts, first = models.parts, models.first
+    for m in range(n):
+        figure = figures[order[m]]
+        set_pose(pose, figure, frame, light)
+        for k in range(first[figure.model], first[figure.model + 1]):
+            part = parts[k]
+            if part.shape == LAMP:
+                if kind == RGB:
+                    _draw_lamp(part, figure, pose, frame, lens, light, haze, scratch, rgb, depth)
+                continue
+            if part.is_main == 0 and _is_small(part, figure, frame):
+                continue
+            _set_frustum(part, figure, pose, light, scratch, faces, box)
+            if not corner_rectangle(scratch, lens, box):
+                continue
+            tag = part.tag if part.tag > 0 else figure.tag
+            plain = pack(part.r * light.tint_r, part.g * light.tint_g, part.b * light.tint_b)
+            if part.own_color == 1:
+                plain = pack(
+                    figure.r * light.tint_r, figure.g * light.tint_g, figure.b * light.tint_b
+                )
+            if part.shape == ELLIPSOID:
+                _draw_ellipsoid(
+                    part,
+                    figure,
+                    pose,
+                    plain,
+                    tag,
+                    kind,
+                    frame,
+                    lens,
+                    light,
+                    haze,
+                    box,
+                    rgb,
+                    depth,
+                    tags,
+                )
+            elif box[4] > 0:  # else the camera is inside
+                _draw_frustum(
+                    part,
+                    figure,
+                    pose,
+                    plain,
+                    tag,
+                    kind,
+                    frame,
+                    lens,
+                    light,
+                    haze,
+                    scratch,
+                    faces,
+                    box,
+                    rgb,
+                    depth,
+                    tags,
+                )
+
+
+@kernels.inner
+def put_tags(tags: Ints, rgb: Ints) -> None:
+    """Finishes an instance picture: tags in front of the ids, which only actors have."""
+    for i in range(tags.shape[0]):
+        for j in range(tags.shape[1]):
+            tag = tags[i, j]
+            rgb[i, j, 0] = tag
+            if tag < _FIRST_ACTOR or tag > _LAST_ACTOR:
+                rgb[i, j, 1], rgb[i, j, 2] = 0, 0
