@@ -24,7 +24,7 @@ from drive_il.sensors.tags import OF_ACTOR, Tag
 MAX_FIGURES = 1024
 FURTHEST = 400.0
 """nobody is seen further away [m]"""
-LEAST = 0.5
+LEAST = 0.7
 """who looks smaller than this is left out [pixels]"""
 
 FIGURE = np.dtype(
@@ -223,7 +223,8 @@ def gather(
             vehicle = vehicles[k]
             if vehicle.id == 0 or k == slot or n == MAX_FIGURES - 1:
                 continue
-            reach = abs(vehicle.x - ego.x) + abs(vehicle.y - ego.y)
+            dx, dy = vehicle.x - ego.x, vehicle.y - ego.y
+            reach = abs(dx) + abs(dy)
             if abs(vehicle.z - ego.z) > _STEP + _SLOPE * reach:
                 continue
             _set_vehicle(figures[n], vehicle, is_night)

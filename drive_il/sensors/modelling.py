@@ -49,7 +49,8 @@ _FORWARD, _RIGHT, _DOWN, _BASE, _BRIGHT = 0, 6, 12, 18, 24
 _CORNERS, BOUNDS = 30, 58
 _FRONT, _REAR, _LEFT, _TURNED, _TOP, _FOOT = range(6)
 _FIRST_ACTOR, _LAST_ACTOR = int(Tag.PEDESTRIAN), int(Tag.DYNAMIC)
-_DETAIL = 0.9  # [pixels] parts that look narrower are left out
+_STEP = 0.55  # [m] a foot swings at most, per metre of height and unit of swing
+_DETAIL = 1.2  # [pixels] parts that look narrower are left out
 _LAMP_LIFT = 0.1  # [m] a lamp shines from before the face it is on
 _FAR_LAMP = 70.0  # [m] beyond this a lamp may shrink to a single pixel
 
@@ -165,26 +166,30 @@ def _set_plane(
 
 
 @kernels.inner
-def _set_frustum(
-    part: Any,
-    figure: Any,
-    pose: Any,
-    light: Any,
-    scratch: Floats,
-    faces: Ints,
-    box: Ints,
-) -> None:
-    """Enters corners and planes of a truncated pyramid."""
+def _set_corners(part: Any, figure: Any, pose: Any, scratch: Floats) -> None:
+    """Enters the corners of a part."""
     length, width, height = figure.half_length, figure.half_width, figure.height
-    step = part.swing * figure.swing * height * 0.55
+    step = part.swing * figure.swing * height * _STEP
+    for k in range(4):
+        x = (part.x1 if k & 1 else part.x0) * length + step
+        y = (part.y1 if k & 2 else part.y0) * width
+        set_corner(scratch, k, pose, x, y, part.z0 * height)
+        x = (part.top_x1 if k & 1 else part.top_x0) * length
+        y = (part.top_y1 if k & 2 else part.top_y0) * width
+        set_corner(scratch, k + 4, pose, x, y, part.z1 * height)
+
+
+@kernels.inner
+def _set_planes(
+    part: Any, figure: Any, pose: Any, light: Any, scratch: Floats, faces: Ints, box: Ints
+) -> None:
+    """Enters the planes of a truncated pyramid; how many face the camera is left in box[4]."""
+    length, width, height = figure.half_length, figure.half_width, figure.height
+    step = part.swing * figure.swing * height * _STEP
     x0, x1 = part.x0 * length + step, part.x1 * length + step
     y0, y1, z0 = part.y0 * width, part.y1 * width, part.z0 * height
     top_x0, top_x1 = part.top_x0 * length, part.top_x1 * length
     top_y0, top_y1, z1 = part.top_y0 * width, part.top_y1 * width, part.z1 * height
-    for k in range(4):
-        set_corner(scratch, k, pose, x1 if k & 1 else x0, y1 if k & 2 else y0, z0)
-        x, y = top_x1 if k & 1 else top_x0, top_y1 if k & 2 else top_y0
-        set_corner(scratch, k + 4, pose, x, y, z1)
     box[4], box[5] = 0, N_PLANES
     tall = z1 - z0
     _set_plane(scratch, faces, box, _FRONT, pose, light, x1, y0, z0, tall, 0.0, x1 - top_x1)
@@ -374,10 +379,12 @@ def _draw_lamp(
 
 
 @kernels.inner
-def _is_small(part: Any, figure: Any, frame: Any) -> bool:
-    """Whether a part's second largest side looks like less than a pixel."""
-    a = 2.0 * figure.half_length * (part.x1 - part.x0)
-    b = 2.0 * figure.half_width * (part.y1 - part.y0)
+def _is_hidden(part: Any, figure: Any, pose: Any, frame: Any) -> bool:
+    """Whether a part is turned away, or its second largest side looks like less than a pixel."""
+    if part.facing * pose.ox < 0.0 or part.side * pose.oy < 0.0:
+        return True
+    a = figure.half_length * (part.x1 - part.x0)
+    b = figure.half_width * (part.y1 - part.y0)
     c = figure.height * (part.z1 - part.z0)
     middle = max(min(a, b), min(max(a, b), c))
     return middle < _DETAIL * frame.inverse_focal * figure.distance
@@ -432,9 +439,9 @@ def draw_figures(
                 if kind == RGB:
                     _draw_lamp(part, figure, pose, frame, lens, light, haze, scratch, rgb, depth)
                 continue
-            if part.is_main == 0 and _is_small(part, figure, frame):
+            if part.is_main == 0 and _is_hidden(part, figure, pose, frame):
                 continue
-            _set_frustum(part, figure, pose, light, scratch, faces, box)
+            _set_corners(part, figure, pose, scratch)
             if not corner_rectangle(scratch, lens, box):
                 continue
             tag = part.tag if part.tag > 0 else figure.tag
@@ -460,7 +467,9 @@ def draw_figures(
                     depth,
                     tags,
                 )
-            elif box[4] > 0:  # else the camera is inside
+                continue
+            _set_planes(part, figure, pose, light, scratch, faces, box)
+            if box[4] > 0:  # else the camera is inside
                 _draw_frustum(
                     part,
                     figure,

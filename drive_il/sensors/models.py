@@ -44,7 +44,8 @@ PART = np.dtype(
         ("swing", "f8"),  # [m] how far its bottom (a foot) swings forward while walking
         ("size", "f8"),  # [m] a lamp's radius
         ("least", "f8"),  # [pixels] the least radius it is seen with
-        ("facing", "i8"),  # a lamp shines forward 1, back -1, all around 0
+        ("facing", "i8"),  # seen from before the actor only 1, from behind -1, either 0
+        ("side", "i8"),  # seen from its left only 1, from its right -1, either 0
         ("mask", "i8"),  # lights of which one at least must be on
         ("is_main", "i8"),  # it is drawn however small it looks
         ("own_color", "i8"),  # it has the actor's colour
@@ -101,6 +102,7 @@ class _Part:
     size: float = 0.0
     least: float = 0.5
     facing: int = 0
+    side: int = 0
     mask: int = 0
     is_main: bool = False
     tag: int = 0
@@ -108,14 +110,14 @@ class _Part:
     def mirrored(self) -> _Part:
         """The same on the other side."""
         top = self.top_y and (-self.top_y[1], -self.top_y[0])
-        return replace(self, y=(-self.y[1], -self.y[0]), top_y=top)
+        return replace(self, y=(-self.y[1], -self.y[0]), top_y=top, side=-self.side)
 
     def record(self) -> tuple[float, ...]:
         """Its PART."""
         color = self.color or (0, 0, 0)
         bottom, top = (*self.x, *self.y), (*(self.top_x or self.x), *(self.top_y or self.y))
         shape = (self.shape, self.face, *bottom, self.z[0], *top, self.z[1])
-        lamp = (self.swing, self.size, self.least, self.facing, self.mask)
+        lamp = (self.swing, self.size, self.least, self.facing, self.side, self.mask)
         return (*shape, *lamp, self.is_main, self.color is None, *color, self.tag)
 
 
@@ -140,6 +142,7 @@ def _wheels(x: float, length: float, height: float, wide: float = 0.15) -> list[
         (0.22 * height, 0.78 * height),
         _RIM,
         shape=ELLIPSOID,
+        side=1,
     )
     return _both(tyre, rim)
 
@@ -163,9 +166,10 @@ def _lamps(rear: float, front: float, y: float, z: float, front_z: float) -> lis
 
 def _lenses(z: Range, front_z: Range, y: Range) -> list[_Part]:
     """What the lamps look like when they are off, and the number plate."""
-    rear = _Part((-1.0, -0.985), y, z, _RED_LENS)
-    front = _Part((0.985, 1.0), y, front_z, _WHITE_LENS)
-    plate = _Part((-1.0, -0.985), (-0.28, 0.28), (z[0] - 0.1, z[0] - 0.02), (222, 222, 216))
+    rear = _Part((-1.0, -0.985), y, z, _RED_LENS, facing=-1)
+    front = _Part((0.985, 1.0), y, front_z, _WHITE_LENS, facing=1)
+    low = (z[0] - 0.1, z[0] - 0.02)
+    plate = _Part((-1.0, -0.985), (-0.28, 0.28), low, (222, 222, 216), facing=-1)
     return [*_both(rear, front), plate]
 
 
@@ -187,11 +191,11 @@ def _car() -> list[_Part]:
 
 def _van() -> list[_Part]:
     return [
-        _Part((-1.0, 0.99), (-0.96, 0.96), (0.1, 0.52), None, None, (-0.95, 0.95)),
-        _Part((-1.0, 0.72), (-0.95, 0.95), (0.5, 1.0), None, (-0.99, 0.42), (-0.88, 0.88)),
+        _Part((-0.99, 0.985), (-0.96, 0.96), (0.1, 0.52), None, None, (-0.95, 0.95)),
+        _Part((-0.985, 0.72), (-0.95, 0.95), (0.5, 1.0), None, (-0.975, 0.42), (-0.88, 0.88)),
         _Part((0.5, 0.735), (-0.84, 0.84), (0.53, 0.9), _GLASS, (0.3, 0.5), (-0.78, 0.78)),
         *_both(_Part((0.12, 0.56), (0.9, 0.965), (0.53, 0.86), _GLASS, (0.12, 0.4), (0.84, 0.915))),
-        _Part((-1.006, -0.9), (-0.76, 0.76), (0.56, 0.86), _GLASS, None, (-0.7, 0.7)),
+        _Part((-0.995, -0.9), (-0.76, 0.76), (0.56, 0.86), _GLASS, None, (-0.7, 0.7)),
         _Part((-1.0, 1.0), (-1.0, 1.0), (0.09, 0.18), _DARK, None, (-0.98, 0.98)),
         *_wheels(0.62, 0.13, 0.3),
         *_wheels(-0.62, 0.13, 0.3),
@@ -202,9 +206,9 @@ def _van() -> list[_Part]:
 
 def _truck() -> list[_Part]:
     return [
-        _Part((-1.0, 0.56), (-1.0, 1.0), (0.29, 1.0), (206, 208, 204)),
-        _Part((0.6, 0.99), (-0.96, 0.96), (0.13, 0.84), None, (0.6, 0.96), (-0.92, 0.92)),
-        _Part((-1.0, 1.0), (-0.7, 0.7), (0.12, 0.29), _DARK),
+        _Part((-0.99, 0.56), (-1.0, 1.0), (0.29, 1.0), (206, 208, 204)),
+        _Part((0.6, 0.985), (-0.96, 0.96), (0.13, 0.84), None, (0.6, 0.96), (-0.92, 0.92)),
+        _Part((-0.98, 0.98), (-0.7, 0.7), (0.12, 0.295), _DARK),
         _Part((0.9, 1.0), (-0.86, 0.86), (0.46, 0.75), _GLASS, (0.9, 0.985), (-0.82, 0.82)),
         *_both(_Part((0.7, 0.9), (0.9, 0.98), (0.48, 0.74), _GLASS, None, (0.88, 0.955))),
         _Part((-1.0, -0.985), (-0.95, 0.95), (0.14, 0.2), (190, 40, 36)),
@@ -218,7 +222,7 @@ def _truck() -> list[_Part]:
 
 def _bus() -> list[_Part]:
     return [
-        _Part((-1.0, 1.0), (-0.98, 0.98), (0.1, 0.46)),
+        _Part((-0.992, 0.992), (-0.98, 0.98), (0.1, 0.46)),
         _Part((-0.99, 0.99), (-0.97, 0.97), (0.45, 0.84), _GLASS, (-0.985, 0.975)),
         _Part((-0.995, 0.99), (-0.98, 0.98), (0.83, 1.0), None, (-0.98, 0.97), (-0.92, 0.92)),
         _Part((-1.0, 1.0), (-1.0, 1.0), (0.1, 0.15), _DARK),
