@@ -13,6 +13,7 @@ from numba import types as nt
 
 from drive_il import kernels
 from drive_il.datatypes import VEHICLE, WEATHER, Array, Floats, Ints, Records
+from drive_il.sensors.actor_layer import draw_actors, figure_scratch, finish_actors
 from drive_il.sensors.backdrop import (
     INVERSE_FLAT,
     LOOK_X,
@@ -24,7 +25,7 @@ from drive_il.sensors.backdrop import (
     draw_sky,
     ground_depth,
 )
-from drive_il.sensors.figures import ACTORS, FIGURE, MAX_FIGURES, gather
+from drive_il.sensors.figures import ACTORS
 from drive_il.sensors.ground import GROUND_MAP
 from drive_il.sensors.lens import (
     DEPTH,
@@ -40,7 +41,6 @@ from drive_il.sensors.lens import (
     set_frame,
 )
 from drive_il.sensors.light import LIGHT, N_BOOK, N_HAZE, TEXTURES, same_weather, set_light
-from drive_il.sensors.modelling import N_PLANES, N_SCRATCH, POSE, draw_figures, put_tags
 from drive_il.sensors.models import MODELS
 from drive_il.sensors.paint import N_WORK
 from drive_il.sensors.prisms import (
@@ -64,7 +64,6 @@ from drive_il.sensors.prisms import (
     visible,
     wall_color,
 )
-from drive_il.sensors.shadows import draw_shadows
 
 
 @kernels.inner
@@ -378,10 +377,7 @@ def render_free(
     found, out = np.empty((4, MAX_VISIBLE), np.int64), np.empty((2, width))
     scratch = np.empty((height, width), np.float32)
     scratch_tags = np.empty((height if kind == INSTANCE else 1, width), np.uint8)
-    figures, order = np.empty(MAX_FIGURES, FIGURE), np.empty(MAX_FIGURES, np.int64)
-    poses, parts = np.empty(1, POSE), np.empty(N_SCRATCH)
-    faces, patch = np.empty(N_PLANES, np.int64), np.empty(6, np.int64)
-    vehicles, walkers, lamps, worlds, slots = actors
+    figures = figure_scratch()
     for row in range(first_row, last_row):
         frame, light = frames[0], lights[0]
         if kind == RGB and (row == first_row or not same_weather(weather[row], weather[row - 1])):
@@ -391,94 +387,17 @@ def render_free(
         seen_rgb = rgb[row if kind == RGB or kind == INSTANCE else 0]
         seen_depth = depth[row] if kind == DEPTH else scratch
         seen_tags = tags[row] if kind == SEMANTIC else scratch_tags
+        view, targets = (frame, lens, light, haze), (seen_rgb, seen_depth, seen_tags)
         seen_depth[:] = np.inf
         if kind == INSTANCE:
             seen_rgb[:] = 0
-        count = _draw_prisms(
-            kind,
-            solids,
-            frame,
-            lens,
-            light,
-            haze,
-            fixed[1],
-            level,
-            bounds,
-            found,
-            box,
-            colors,
-            out,
-            seen_rgb,
-            seen_depth,
-            seen_tags,
-        )
-        world = worlds[row]
-        n = gather(
-            figures,
-            order,
-            frame,
-            lens,
-            light.sun_z < 0.0,
-            ego[row],
-            vehicles[world],
-            walkers[world],
-            lamps[world],
-            slots[row],
-            solids.items,
-            found,
-            count,
-        )
-        if n > 0:
-            draw_figures(
-                kind,
-                models,
-                figures,
-                order,
-                n,
-                frame,
-                lens,
-                light,
-                haze,
-                poses[0],
-                parts,
-                faces,
-                patch,
-                seen_rgb,
-                seen_depth,
-                seen_tags,
-            )
+        prisms = (level, bounds, found, box, colors, out)
+        count = _draw_prisms(kind, solids, *view, fixed[1], *prisms, *targets)
+        around = (actors, row, ego[row], *view, solids.items, found, count)
+        n = draw_actors(kind, models, *around, figures, targets)
+        paint = (frame, lens, light, book, haze, fixed, rays, shares)
         for i in range(height):
             _set_row(frame, lens, i, level, rays)
-            _draw_backdrop(
-                kind,
-                ground,
-                frame,
-                lens,
-                light,
-                book,
-                haze,
-                fixed,
-                rays,
-                shares,
-                seen_depth[i],
-                work,
-                seen_rgb[i if kind == RGB else 0],
-                seen_tags[i if kind >= SEMANTIC else 0],
-            )
-        if kind == RGB:
-            draw_shadows(
-                figures,
-                order,
-                n,
-                frame,
-                lens,
-                light,
-                haze,
-                poses[0],
-                parts,
-                patch,
-                seen_depth,
-                seen_rgb,
-            )
-        elif kind == INSTANCE:
-            put_tags(seen_tags, seen_rgb)
+            row_ink = seen_rgb[i if kind == RGB else 0], seen_tags[i if kind >= SEMANTIC else 0]
+            _draw_backdrop(kind, ground, *paint, seen_depth[i], work, *row_ink)
+        finish_actors(kind, n, *view, figures, targets)

@@ -9,6 +9,7 @@ from numba import types as nt
 
 from drive_il import kernels
 from drive_il.datatypes import VEHICLE, WEATHER, Array, Floats, Ints, Records
+from drive_il.sensors.actor_layer import draw_actors, figure_scratch, finish_actors
 from drive_il.sensors.backdrop import (
     INVERSE_FLAT,
     LOOK_X,
@@ -20,7 +21,7 @@ from drive_il.sensors.backdrop import (
     draw_sky,
     ground_depth,
 )
-from drive_il.sensors.figures import ACTORS, FIGURE, MAX_FIGURES, gather
+from drive_il.sensors.figures import ACTORS
 from drive_il.sensors.ground import GROUND_MAP
 from drive_il.sensors.lens import (
     DEPTH,
@@ -45,7 +46,6 @@ from drive_il.sensors.light import (
     set_light,
     through_air,
 )
-from drive_il.sensors.modelling import N_PLANES, N_SCRATCH, POSE, draw_figures, put_tags
 from drive_il.sensors.models import MODELS
 from drive_il.sensors.paint import N_WORK
 from drive_il.sensors.prisms import (
@@ -69,7 +69,6 @@ from drive_il.sensors.prisms import (
     visible,
     wall_color,
 )
-from drive_il.sensors.shadows import draw_shadows
 
 
 @kernels.inner
@@ -336,10 +335,7 @@ def render_level(
     found = np.empty((4, MAX_VISIBLE), np.int64)
     scratch = np.empty((height, width), np.float32)
     scratch_tags = np.empty((height if kind == INSTANCE else 1, width), np.uint8)
-    figures, order = np.empty(MAX_FIGURES, FIGURE), np.empty(MAX_FIGURES, np.int64)
-    poses, parts = np.empty(1, POSE), np.empty(N_SCRATCH)
-    faces, patch = np.empty(N_PLANES, np.int64), np.empty(6, np.int64)
-    vehicles, walkers, lamps, worlds, slots = actors
+    figures = figure_scratch()
     for row in range(first_row, last_row):
         frame, light = frames[0], lights[0]
         if kind == RGB and (row == first_row or not same_weather(weather[row], weather[row - 1])):
@@ -349,114 +345,23 @@ def render_level(
         seen_rgb = rgb[row if kind == RGB or kind == INSTANCE else 0]
         seen_depth = depth[row] if kind == DEPTH else scratch
         seen_tags = tags[row] if kind == SEMANTIC else scratch_tags
+        view, targets = (frame, lens, light, haze), (seen_rgb, seen_depth, seen_tags)
         seen_depth[:] = np.inf
         if kind == INSTANCE:
             seen_rgb[:] = 0
-        count = _draw_prisms(
-            kind,
-            solids,
-            frame,
-            lens,
-            light,
-            haze,
-            fixed[1],
-            rays,
-            drop,
-            inverse_drop,
-            found,
-            bounds,
-            colors,
-            seen_rgb,
-            seen_depth,
-            seen_tags,
-        )
-        world = worlds[row]
-        n = gather(
-            figures,
-            order,
-            frame,
-            lens,
-            light.sun_z < 0.0,
-            ego[row],
-            vehicles[world],
-            walkers[world],
-            lamps[world],
-            slots[row],
-            solids.items,
-            found,
-            count,
-        )
-        if n > 0:
-            draw_figures(
-                kind,
-                models,
-                figures,
-                order,
-                n,
-                frame,
-                lens,
-                light,
-                haze,
-                poses[0],
-                parts,
-                faces,
-                patch,
-                seen_rgb,
-                seen_depth,
-                seen_tags,
-            )
+        columns = (rays, drop, inverse_drop)
+        prisms = (found, bounds, colors)
+        count = _draw_prisms(kind, solids, *view, fixed[1], *columns, *prisms, *targets)
+        around = (actors, row, ego[row], *view, solids.items, found, count)
+        n = draw_actors(kind, models, *around, figures, targets)
+        paint = (frame, light, book, haze, fixed, rays, shares)
+        sky = (light, book, fixed[0], rays)
         for i in range(height):
-            row_rgb = seen_rgb[i if kind == RGB else 0]
-            row_tags = seen_tags[i if kind >= SEMANTIC else 0]
+            row_ink = seen_rgb[i if kind == RGB else 0], seen_tags[i if kind >= SEMANTIC else 0]
             rays[LOOK_Z] = -drop[i]
             if drop[i] > 0.0:
                 rays[T] = ground_depth(frame.z, -drop[i])
-                draw_ground(
-                    kind,
-                    True,
-                    ground,
-                    frame,
-                    light,
-                    book,
-                    haze,
-                    fixed,
-                    rays,
-                    shares,
-                    0,
-                    width,
-                    seen_depth[i],
-                    work,
-                    row_rgb,
-                    row_tags,
-                )
+                draw_ground(kind, True, ground, *paint, 0, width, seen_depth[i], work, *row_ink)
             else:
-                draw_sky(
-                    kind,
-                    light,
-                    book,
-                    fixed[0],
-                    rays,
-                    0,
-                    width,
-                    seen_depth[i],
-                    work,
-                    row_rgb,
-                    row_tags,
-                )
-        if kind == RGB:
-            draw_shadows(
-                figures,
-                order,
-                n,
-                frame,
-                lens,
-                light,
-                haze,
-                poses[0],
-                parts,
-                patch,
-                seen_depth,
-                seen_rgb,
-            )
-        elif kind == INSTANCE:
-            put_tags(seen_tags, seen_rgb)
+                draw_sky(kind, *sky, 0, width, seen_depth[i], work, *row_ink)
+        finish_actors(kind, n, *view, figures, targets)

@@ -17,10 +17,9 @@ from drive_il import kernels
 from drive_il.datatypes import Floats, Ints
 from drive_il.sensors.lens import INSTANCE, RGB, SEMANTIC, offset, pixel_range, put
 from drive_il.sensors.light import air, pack, scale, through_air
-from drive_il.sensors.models import ELLIPSOID, LAMP, PLAIN, STRIPES
+from drive_il.sensors.models import PLAIN, STRIPES
 from drive_il.sensors.prisms import NEAR, meet_ellipsoid, seen
 from drive_il.sensors.sign_faces import face_color
-from drive_il.sensors.tags import Tag
 
 POSE = np.dtype(
     [
@@ -44,15 +43,12 @@ POSE = np.dtype(
 
 N_PLANES = 6
 N_SCRATCH = 64
-"""length of the scratch array: places of planes, corners and bounds in it"""
+"""length of the scratch array"""
+CORNERS = 30
+"""where the corners start in it: forward, right and down of each [m]; planes lie before"""
 _FORWARD, _RIGHT, _DOWN, _BASE, _BRIGHT = 0, 6, 12, 18, 24
-_CORNERS, BOUNDS = 30, 58
 _FRONT, _REAR, _LEFT, _TURNED, _TOP, _FOOT = range(6)
-_FIRST_ACTOR, _LAST_ACTOR = int(Tag.PEDESTRIAN), int(Tag.DYNAMIC)
 _STEP = 0.55  # [m] a foot swings at most, per metre of height and unit of swing
-_DETAIL = 1.2  # [pixels] parts that look narrower are left out
-_LAMP_LIFT = 0.1  # [m] a lamp shines from before the face it is on
-_FAR_LAMP = 70.0  # [m] beyond this a lamp may shrink to a single pixel
 
 
 @kernels.inner
@@ -77,7 +73,7 @@ def set_pose(pose: Any, figure: Any, frame: Any, light: Any) -> None:
 def set_corner(scratch: Floats, k: int, pose: Any, x: float, y: float, z: float) -> None:
     """Puts corner k of 8, given in the figure's axes [m], into the camera's axes."""
     dx, dy, dz = x - pose.ox, y - pose.oy, z - pose.oz
-    at = _CORNERS + 3 * k
+    at = CORNERS + 3 * k
     scratch[at] = dx * pose.x_forward + dy * pose.y_forward + dz * pose.z_forward
     scratch[at + 1] = dx * pose.x_right + dy * pose.y_right + dz * pose.z_right
     scratch[at + 2] = dx * pose.x_down + dy * pose.y_down + dz * pose.z_down
@@ -96,7 +92,7 @@ def corner_rectangle(scratch: Floats, lens: Any, box: Ints) -> bool:
     left, right, top, foot = np.inf, -np.inf, np.inf, -np.inf
     behind = 0
     for k in range(8):
-        at = _CORNERS + 3 * k
+        at = CORNERS + 3 * k
         ahead = scratch[at]
         if ahead < NEAR:
             behind += 1
@@ -107,11 +103,11 @@ def corner_rectangle(scratch: Floats, lens: Any, box: Ints) -> bool:
         return False
     if behind > 0:
         for k in range(8):
-            at = _CORNERS + 3 * k
+            at = CORNERS + 3 * k
             if scratch[at] < NEAR:
                 continue
             for m in range(8):
-                of = _CORNERS + 3 * m
+                of = CORNERS + 3 * m
                 if scratch[of] >= NEAR:
                     continue
                 u = (scratch[at] - NEAR) / (scratch[at] - scratch[of])
@@ -166,7 +162,7 @@ def _set_plane(
 
 
 @kernels.inner
-def _set_corners(part: Any, figure: Any, pose: Any, scratch: Floats) -> None:
+def set_corners(part: Any, figure: Any, pose: Any, scratch: Floats) -> None:
     """Enters the corners of a part."""
     length, width, height = figure.half_length, figure.half_width, figure.height
     step = part.swing * figure.swing * height * _STEP
@@ -180,7 +176,7 @@ def _set_corners(part: Any, figure: Any, pose: Any, scratch: Floats) -> None:
 
 
 @kernels.inner
-def _set_planes(
+def set_planes(
     part: Any, figure: Any, pose: Any, light: Any, scratch: Floats, faces: Ints, box: Ints
 ) -> None:
     """Enters the planes of a truncated pyramid; how many face the camera is left in box[4]."""
@@ -223,7 +219,7 @@ def _patterned(part: Any, figure: Any, pose: Any, face: int, t: float, a: float,
 
 
 @kernels.inner
-def _draw_frustum(
+def draw_frustum(
     part: Any,
     figure: Any,
     pose: Any,
@@ -237,10 +233,10 @@ def _draw_frustum(
     scratch: Floats,
     faces: Ints,
     box: Ints,
-    rgb: Ints,
-    depth: Floats,
-    tags: Ints,
+    targets: Any,
 ) -> None:
+    """Draws the truncated pyramid whose planes and rectangle are entered."""
+    rgb, depth, tags = targets
     n_front = box[4]
     arrives, veil = air(haze, figure.distance) if kind == RGB else (1.0, 0.0)
     is_plain = part.face == PLAIN
@@ -279,7 +275,7 @@ def _draw_frustum(
 
 
 @kernels.inner
-def _draw_ellipsoid(
+def draw_ellipsoid(
     part: Any,
     figure: Any,
     pose: Any,
@@ -291,11 +287,10 @@ def _draw_ellipsoid(
     light: Any,
     haze: Floats,
     box: Ints,
-    rgb: Ints,
-    depth: Floats,
-    tags: Ints,
+    targets: Any,
 ) -> None:
     """Draws the ellipsoid in a part's bottom rectangle and height."""
+    rgb, depth, tags = targets
     length, width, height = figure.half_length, figure.half_width, figure.height
     rx = 0.5 * (part.x1 - part.x0) * length
     ry = 0.5 * (part.y1 - part.y0) * width
@@ -326,176 +321,3 @@ def _draw_ellipsoid(
                 tags[i, j] = tag
                 if kind == INSTANCE:
                     rgb[i, j, 1], rgb[i, j, 2] = figure.id & 255, (figure.id >> 8) & 255
-
-
-@kernels.inner
-def _draw_lamp(
-    part: Any,
-    figure: Any,
-    pose: Any,
-    frame: Any,
-    lens: Any,
-    light: Any,
-    haze: Floats,
-    scratch: Floats,
-    rgb: Ints,
-    depth: Floats,
-) -> None:
-    """Draws a point of light: a disc in the picture, at least as large as a pixel.
-
-    It shines on its own: night does not darken it, only fog does.
-    """
-    if part.mask & figure.lights == 0:
-        return
-    x, y = part.x0 * figure.half_length, part.y0 * figure.half_width
-    z = part.z0 * figure.height
-    set_corner(scratch, 0, pose, x, y, z)
-    ahead = scratch[_CORNERS]
-    if ahead < 4.0 * NEAR:
-        return
-    toward = part.facing * (pose.ox - x)
-    if part.facing != 0 and toward < 0.05 * ahead:
-        return
-    least = part.least if ahead < _FAR_LAMP else 0.5
-    radius = max(part.size * lens.focal / ahead, least)
-    middle_x = scratch[_CORNERS + 1] / ahead * lens.focal + 0.5 * lens.width - 0.5
-    middle_y = scratch[_CORNERS + 2] / ahead * lens.focal + 0.5 * lens.height - 0.5
-    t = ahead - _LAMP_LIFT
-    _, veil = air(haze, t)
-    color = through_air(pack(part.r, part.g, part.b), light.haze_color, 1.0 - veil, veil)
-    # Half open ranges, so that the smallest lamps have one pixel, or two by two, anywhere.
-    first_row = max(int(math.ceil(middle_y - radius)), 0)
-    last_row = min(int(math.ceil(middle_y + radius)), lens.height)
-    first = max(int(math.ceil(middle_x - radius)), 0)
-    last = min(int(math.ceil(middle_x + radius)), lens.width)
-    is_round = radius > 1.5
-    for i in range(first_row, last_row):
-        for j in range(first, last):
-            u, v = j - middle_x, i - middle_y
-            if (is_round and u * u + v * v > radius * radius) or t >= depth[i, j]:
-                continue
-            depth[i, j] = t
-            put(rgb[i], j, color)
-
-
-@kernels.inner
-def _is_hidden(part: Any, figure: Any, pose: Any, frame: Any) -> bool:
-    """Whether a part is turned away, or its second largest side looks like less than a pixel."""
-    if part.facing * pose.ox < 0.0 or part.side * pose.oy < 0.0:
-        return True
-    a = figure.half_length * (part.x1 - part.x0)
-    b = figure.half_width * (part.y1 - part.y0)
-    c = figure.height * (part.z1 - part.z0)
-    middle = max(min(a, b), min(max(a, b), c))
-    return middle < _DETAIL * frame.inverse_focal * figure.distance
-
-
-@kernels.inner
-def draw_figures(
-    kind: int,
-    models: Any,
-    figures: Any,
-    order: Ints,
-    n: int,
-    frame: Any,
-    lens: Any,
-    light: Any,
-    haze: Floats,
-    pose: Any,
-    scratch: Floats,
-    faces: Ints,
-    box: Ints,
-    rgb: Ints,
-    depth: Floats,
-    tags: Ints,
-) -> None:
-    """Draws n figures, nearest first.
-
-    Args:
-        kind: of picture.
-        models: see Models.
-        figures: (MAX_FIGURES,) FIGURE.
-        order: in which order, (MAX_FIGURES,).
-        n: how many.
-        frame: FRAME record.
-        lens: LENS record.
-        light: LIGHT record.
-        haze: see light.air.
-        pose: POSE record, scratch.
-        scratch: likewise, (N_SCRATCH,).
-        faces: likewise, (N_PLANES,).
-        box: likewise, (6,).
-        rgb: (H, W, 3); the ids' bytes of an instance picture.
-        depth: of what is drawn already, (H, W) [m].
-        tags: (H, W).
-    """
-    parts, first = models.parts, models.first
-    for m in range(n):
-        figure = figures[order[m]]
-        set_pose(pose, figure, frame, light)
-        for k in range(first[figure.model], first[figure.model + 1]):
-            part = parts[k]
-            if part.shape == LAMP:
-                if kind == RGB:
-                    _draw_lamp(part, figure, pose, frame, lens, light, haze, scratch, rgb, depth)
-                continue
-            if part.is_main == 0 and _is_hidden(part, figure, pose, frame):
-                continue
-            _set_corners(part, figure, pose, scratch)
-            if not corner_rectangle(scratch, lens, box):
-                continue
-            tag = part.tag if part.tag > 0 else figure.tag
-            plain = pack(part.r * light.tint_r, part.g * light.tint_g, part.b * light.tint_b)
-            if part.own_color == 1:
-                plain = pack(
-                    figure.r * light.tint_r, figure.g * light.tint_g, figure.b * light.tint_b
-                )
-            if part.shape == ELLIPSOID:
-                _draw_ellipsoid(
-                    part,
-                    figure,
-                    pose,
-                    plain,
-                    tag,
-                    kind,
-                    frame,
-                    lens,
-                    light,
-                    haze,
-                    box,
-                    rgb,
-                    depth,
-                    tags,
-                )
-                continue
-            _set_planes(part, figure, pose, light, scratch, faces, box)
-            if box[4] > 0:  # else the camera is inside
-                _draw_frustum(
-                    part,
-                    figure,
-                    pose,
-                    plain,
-                    tag,
-                    kind,
-                    frame,
-                    lens,
-                    light,
-                    haze,
-                    scratch,
-                    faces,
-                    box,
-                    rgb,
-                    depth,
-                    tags,
-                )
-
-
-@kernels.inner
-def put_tags(tags: Ints, rgb: Ints) -> None:
-    """Finishes an instance picture: tags in front of the ids, which only actors have."""
-    for i in range(tags.shape[0]):
-        for j in range(tags.shape[1]):
-            tag = tags[i, j]
-            rgb[i, j, 0] = tag
-            if tag < _FIRST_ACTOR or tag > _LAST_ACTOR:
-                rgb[i, j, 1], rgb[i, j, 2] = 0, 0
