@@ -67,7 +67,7 @@ class Solids(NamedTuple):
 
     Attributes:
         items: (N,) SOLID, cell after cell.
-        circles: x, y, radius of each, (N, 3) [m].
+        circles: x, y, radius of each, and how large its narrower side looks, (N, 4) [m].
         origin: south-west corner of the grid, (2,) [m].
         size: cells along x and y, (2,) int64.
         first: first item of each cell, then N, (rows * columns + 1,) int64.
@@ -121,7 +121,7 @@ def solids(prisms: Records) -> Solids:
         zero = np.zeros(2, np.int64)
         return Solids(
             items,
-            np.zeros((0, 3), np.float32),
+            np.zeros((0, 4), np.float32),
             np.zeros(2),
             zero,
             np.zeros(1, np.int64),
@@ -136,7 +136,10 @@ def solids(prisms: Records) -> Solids:
     first = np.searchsorted(number[order], np.arange(int(size.prod()) + 1)).astype(np.int64)
     items = items[order]
     radius = np.hypot(items["half_length"], items["half_width"])
-    circles = np.stack((items["x"], items["y"], radius), axis=1).astype(np.float32)
+    # What lies, such as the arm of a mast, looks no wider than it is tall.
+    thick = 2.0 * np.minimum(items["half_length"], items["half_width"])
+    narrow = np.minimum(2.0 * radius, np.maximum(items["high"] - items["low"], thick))
+    circles = np.stack((items["x"], items["y"], radius, narrow), axis=1).astype(np.float32)
     return Solids(items, circles, origin, size, first, radius.max(keepdims=True).astype(np.float64))
 
 
@@ -220,7 +223,8 @@ def visible(
             for k in range(first, last):
                 dx, dy, radius = circles[k, 0] - x, circles[k, 1] - y, circles[k, 2]
                 square = dx * dx + dy * dy
-                if 4.0 * radius * radius < thin * thin * square or count == room:
+                narrow = circles[k, 3]
+                if narrow * narrow < thin * thin * square or count == room:
                     continue
                 if _in_view(dx, dy, fx, fy, tangent, slant, far, radius):
                     found[1, count] = k
