@@ -391,8 +391,9 @@ def render_free(
         seen_depth[:] = np.inf
         if kind == INSTANCE:
             seen_rgb[:] = 0
-        prisms = (level, bounds, found, box, colors, out)
-        count = _draw_prisms(kind, solids, *view, fixed[1], *prisms, *targets)
+        count = _draw_prisms(
+            kind, solids, *view, fixed[1], level, bounds, found, box, colors, out, *targets
+        )
         around = (actors, row, ego[row], *view, solids.items, found, count)
         n = draw_actors(kind, models, *around, figures, targets)
         paint = (frame, lens, light, book, haze, fixed, rays, shares)
