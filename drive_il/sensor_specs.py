@@ -41,8 +41,10 @@ class CameraSpec:
     """right side down [rad]"""
 
     def __post_init__(self) -> None:
-        if self.kind not in ("rgb", "depth", "semantic"):
-            raise ValueError(f"camera kind must be rgb, depth or semantic, got {self.kind!r}")
+        if self.kind not in ("rgb", "depth", "semantic", "instance"):
+            raise ValueError(
+                f"camera kind must be rgb, depth, semantic or instance, got {self.kind!r}"
+            )
         if not (1 <= self.width <= 8192 and 1 <= self.height <= 8192):
             raise ValueError(
                 f"camera width and height must be in [1, 8192], got {self.width}x{self.height}"

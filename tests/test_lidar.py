@@ -9,16 +9,17 @@ from beams import AWAY, Box, boxes_around
 
 from drive_il.actors import ActorKind
 from drive_il.datatypes import Array, Floats, Scene
+from drive_il.maps.land import PrismKind
 from drive_il.maps.library import load
-from drive_il.maps.scenery import PrismKind, scenery
+from drive_il.maps.scenery import scenery
 from drive_il.sensor_specs import LidarSpec
 from drive_il.sensors.lidar import Lidar, Points
+from drive_il.sensors.tags import OF_PRISM
 
 MAP = load("alder")
 PRISMS = scenery(MAP)
 LOSSLESS = LidarSpec(dropoff_general_rate=0.0, dropoff_intensity_limit=0.0)
 WALL: Box = (20.0, 0.0, 0.0, 0.2, 200.0, 30.0)
-_FOOTPRINT = (PrismKind.HOUSE, PrismKind.POLE, PrismKind.TRUNK)
 
 
 def scan(spec: LidarSpec, scene: Scene) -> Points:
@@ -212,8 +213,8 @@ class Tracer:
         near = np.hypot(prisms["x"] - ego["x"], prisms["y"] - ego["y"]) < 110.0
         self.shapes = []
         for prism in prisms[near]:
-            tag = {PrismKind.HOUSE: 3, PrismKind.POLE: 6}.get(prism["kind"], 9)
-            shape = "box" if prism["kind"] in _FOOTPRINT else "ellipsoid"
+            tag = OF_PRISM[PrismKind(prism["kind"])]
+            shape = "ellipsoid" if prism["kind"] == PrismKind.CROWN else "box"
             self.shapes.append((shape, prism, float(prism["z"]), tag, 0))
         for k, vehicle in enumerate(scene.actors.vehicles[row]):
             if k != scene.actors.slot[row]:

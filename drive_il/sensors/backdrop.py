@@ -10,14 +10,16 @@ from drive_il import kernels
 from drive_il.datatypes import Floats, Ints
 from drive_il.sensors.ground import ground_class
 from drive_il.sensors.lens import DEPTH, RGB
-from drive_il.sensors.light import FAR, TAG_SKY, air, paint_sky
+from drive_il.sensors.light import FAR, air, paint_sky
 from drive_il.sensors.paint import looked_up, paint_ground
+from drive_il.sensors.tags import Tag
 
 LOOK_X, LOOK_Y, LOOK_Z, INVERSE_FLAT, T = range(5)
 N_RAYS = 5
 """rows of the rays of one row of pixels: direction per metre of depth (world frame), 1 / its
 horizontal length, and the depth at which it meets the ground"""
 _FURTHEST = 1e5
+_SKY = int(Tag.SKY)
 
 
 @kernels.inner
@@ -209,4 +211,4 @@ def draw_sky(
         if depth[j] > FAR:
             depth[j] = FAR
             if kind != DEPTH:
-                tags[j] = TAG_SKY
+                tags[j] = _SKY

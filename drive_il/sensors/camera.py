@@ -1,4 +1,4 @@
-"""The camera: RGB, depth and semantic pictures of any size, field of view and pose.
+"""The camera: RGB, depth, semantic and instance pictures of any size, field of view and pose.
 
 A pinhole without distortion, the principal point in the middle of the picture, square
 pixels. The ground is flat in the camera's eyes: it lies at the height of the ego's own
@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from drive_il import kernels
-from drive_il.datatypes import VEHICLE, WEATHER, Array, Records
+from drive_il.actors import WALKER
+from drive_il.datatypes import VEHICLE, WEATHER, Actors, Array, Ints, Records, no_actors
 from drive_il.maps.network import RoadNetwork
 from drive_il.sensor_specs import CameraSpec
 from drive_il.sensors.free_camera import render_free
@@ -24,10 +25,12 @@ from drive_il.sensors.ground import ground_map
 from drive_il.sensors.lens import lens_of
 from drive_il.sensors.level_camera import render_level
 from drive_il.sensors.light import textures
+from drive_il.sensors.models import models
 from drive_il.sensors.prisms import solids_of
 
-_DTYPES = {"rgb": np.uint8, "depth": np.float32, "semantic": np.uint8}
+_DTYPES = {"rgb": np.uint8, "depth": np.float32, "semantic": np.uint8, "instance": np.uint8}
 _WORK = 200_000  # pixels that are worth a thread
+_Around = tuple[Records, Records, Ints, Ints, Ints]
 
 
 class Camera:
@@ -51,6 +54,7 @@ class Camera:
         self._ground = ground_map(network)
         self._solids = solids_of(network)
         self._fixed = textures()
+        self._models = models()
         is_level = spec.pitch == 0.0 and spec.roll == 0.0 and not exact
         self._kernel = render_level if is_level else render_free
         self._empty = (
@@ -60,23 +64,34 @@ class Camera:
         )
 
     def shape(self, n_rows: int) -> tuple[int, ...]:
-        """Shape of n_rows pictures: (N, H, W, 3) for rgb, else (N, H, W)."""
+        """Shape of n_rows pictures: (N, H, W, 3) for rgb and instance, else (N, H, W)."""
         pixels = (n_rows, self.spec.height, self.spec.width)
-        return (*pixels, 3) if self.spec.kind == "rgb" else pixels
+        return (*pixels, 3) if self.spec.kind in ("rgb", "instance") else pixels
 
-    def render(self, ego: Records, weather: Records, out: Array | None = None) -> Array:
+    def render(
+        self,
+        ego: Records,
+        weather: Records,
+        actors: Actors | None = None,
+        out: Array | None = None,
+    ) -> Array:
         """Draws what the camera sees from each ego.
 
-        A picture depends on the ego's x, y and heading, the weather and the map alone.
+        A picture depends on its ego, weather, world and map alone. The ego itself is seen
+        only by a camera beside its box, or more than a metre above its roof.
 
         Args:
             ego: (N,) VEHICLE; any poses, on the road or not.
             weather: (N,) WEATHER.
+            actors: who else is there, with one `world` and `slot` per ego; None is nobody,
+                and all traffic lights are dark.
             out: array of the result's shape and dtype to draw into, C-contiguous.
 
         Returns:
             rgb: (N, H, W, 3) uint8; depth: (N, H, W) float32 along the optical axis [m],
-            1000 for the sky; semantic: (N, H, W) uint8, CARLA's tags.
+            1000 for the sky; semantic: (N, H, W) uint8, CARLA's tags; instance:
+            (N, H, W, 3) uint8, tag and the two bytes of the actor's id (0 for all that is
+            no actor).
 
         Raises:
             ValueError: for arrays of another dtype or shape.
@@ -96,12 +111,12 @@ class Camera:
             raise ValueError(
                 f"out must be a contiguous {shape} {dtype} array, got {out.shape} {out.dtype}"
             )
-        self._draw(ego, weather, out)
+        self._draw(ego, weather, _surroundings(actors, len(ego)), out)
         return out
 
-    def _draw(self, ego: Records, weather: Records, out: Array) -> None:
+    def _draw(self, ego: Records, weather: Records, around: _Around, out: Array) -> None:
         targets: list[Any] = list(self._empty)
-        targets[("rgb", "depth", "semantic").index(self.spec.kind)] = out
+        targets[("rgb", "depth", "semantic", "instance").index(self.spec.kind) % 3] = out
         pixels = self.spec.width * self.spec.height
         kernels.run(
             self._kernel,
@@ -109,9 +124,48 @@ class Camera:
             self._ground,
             self._solids,
             self._fixed,
+            self._models,
             self._lens,
             ego,
             weather,
+            around,
             *targets,
             min_rows=max(1, _WORK // pixels),
         )
+
+
+def _surroundings(actors: Actors | None, n_rows: int) -> _Around:
+    """The arrays of some actors as the kernels take them.
+
+    Raises:
+        ValueError: if they are not those of n_rows egos.
+    """
+    if actors is None:
+        nobody = no_actors(1)
+        nowhere = np.zeros(n_rows, np.int32)
+        return nobody.vehicles, nobody.walkers, nobody.lights, nowhere, nowhere
+    vehicles, walkers = actors.vehicles, actors.walkers
+    if vehicles.dtype != VEHICLE or walkers.dtype != WALKER or vehicles.ndim != 2:
+        raise ValueError(
+            f"actors must hold (W, V) VEHICLE and (W, P) WALKER, got {vehicles.shape} "
+            f"{vehicles.dtype} and {walkers.shape} {walkers.dtype}"
+        )
+    world = np.ascontiguousarray(actors.world, np.int32)
+    slot = np.ascontiguousarray(actors.slot, np.int32)
+    if world.shape != (n_rows,) or slot.shape != (n_rows,):
+        raise ValueError(
+            f"actors must have one world and slot for each of {n_rows} egos, "
+            f"got {world.shape} and {slot.shape}"
+        )
+    n_worlds = len(vehicles)
+    if n_rows and not (world.min() >= 0 and world.max() < n_worlds):
+        raise ValueError(
+            f"actors.world must be in [0, {n_worlds}), got {world.min()} to {world.max()}"
+        )
+    return (
+        np.ascontiguousarray(vehicles),
+        np.ascontiguousarray(walkers),
+        np.ascontiguousarray(actors.lights, np.uint8),
+        world,
+        slot,
+    )

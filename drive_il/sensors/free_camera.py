@@ -13,6 +13,7 @@ from numba import types as nt
 
 from drive_il import kernels
 from drive_il.datatypes import VEHICLE, WEATHER, Array, Floats, Ints, Records
+from drive_il.sensors.actor_layer import draw_actors, figure_scratch, finish_actors
 from drive_il.sensors.backdrop import (
     INVERSE_FLAT,
     LOOK_X,
@@ -24,10 +25,12 @@ from drive_il.sensors.backdrop import (
     draw_sky,
     ground_depth,
 )
+from drive_il.sensors.figures import ACTORS
 from drive_il.sensors.ground import GROUND_MAP
 from drive_il.sensors.lens import (
     DEPTH,
     FRAME,
+    INSTANCE,
     LENS,
     RGB,
     SEMANTIC,
@@ -38,9 +41,11 @@ from drive_il.sensors.lens import (
     set_frame,
 )
 from drive_il.sensors.light import LIGHT, N_BOOK, N_HAZE, TEXTURES, same_weather, set_light
+from drive_il.sensors.models import MODELS
 from drive_il.sensors.paint import N_WORK
 from drive_il.sensors.prisms import (
     CROWN,
+    FIRST_SIGN,
     HOUSE,
     MAX_VISIBLE,
     N_FACES,
@@ -253,7 +258,7 @@ def _draw_prisms(
     rgb: Ints,
     depth: Floats,
     tags: Ints,
-) -> None:
+) -> int:
     items = solids.items
     far, thin = view_distance(lens.focal), THIN * frame.inverse_focal
     half_width = 0.5 * lens.width * frame.inverse_focal
@@ -261,6 +266,8 @@ def _draw_prisms(
     count = visible(solids, frame.x, frame.y, 0.0, 0.0, 1.0, far, thin, found)
     for m in range(count):
         item = items[found[0, m]]
+        if item.kind >= FIRST_SIGN:
+            continue
         if _is_outside(item, frame, half_width, half_height):
             continue
         if not corner_bounds(frame, item, False, bounds):
@@ -275,6 +282,7 @@ def _draw_prisms(
             _draw_box(
                 item, kind, frame, lens, light, haze, level, box, colors, out, rgb, depth, tags
             )
+    return count
 
 
 @kernels.inner
@@ -332,9 +340,11 @@ def _draw_backdrop(
         GROUND_MAP,
         SOLIDS,
         TEXTURES,
+        MODELS,
         kernels.record(LENS)[::1],
         kernels.record(VEHICLE)[::1],
         kernels.record(WEATHER)[::1],
+        ACTORS,
         nt.uint8[:, :, :, ::1],
         nt.float32[:, :, ::1],
         nt.uint8[:, :, ::1],
@@ -346,9 +356,11 @@ def render_free(
     ground: Any,
     solids: Any,
     fixed: Any,
+    models: Any,
     lenses: Records,
     ego: Records,
     weather: Records,
+    actors: Any,
     rgb: Array,
     depth: Array,
     tags: Array,
@@ -364,49 +376,29 @@ def render_free(
     bounds, box, colors = np.empty(4), np.empty(4, np.int64), np.empty(N_FACES, np.int64)
     found, out = np.empty((4, MAX_VISIBLE), np.int64), np.empty((2, width))
     scratch = np.empty((height, width), np.float32)
+    scratch_tags = np.empty((height if kind == INSTANCE else 1, width), np.uint8)
+    figures = figure_scratch()
     for row in range(first_row, last_row):
         frame, light = frames[0], lights[0]
         if kind == RGB and (row == first_row or not same_weather(weather[row], weather[row - 1])):
             set_light(light, book, haze, weather[row], fixed)
         set_frame(frame, lens, ego[row])
         _set_columns(frame, lens, level)
-        seen_rgb = rgb[row if kind == RGB else 0]
+        seen_rgb = rgb[row if kind == RGB or kind == INSTANCE else 0]
         seen_depth = depth[row] if kind == DEPTH else scratch
-        seen_tags = tags[row if kind == SEMANTIC else 0]
+        seen_tags = tags[row] if kind == SEMANTIC else scratch_tags
+        view, targets = (frame, lens, light, haze), (seen_rgb, seen_depth, seen_tags)
         seen_depth[:] = np.inf
-        _draw_prisms(
-            kind,
-            solids,
-            frame,
-            lens,
-            light,
-            haze,
-            fixed[1],
-            level,
-            bounds,
-            found,
-            box,
-            colors,
-            out,
-            seen_rgb,
-            seen_depth,
-            seen_tags,
+        if kind == INSTANCE:
+            seen_rgb[:] = 0
+        count = _draw_prisms(
+            kind, solids, *view, fixed[1], level, bounds, found, box, colors, out, *targets
         )
+        around = (actors, row, ego[row], *view, solids.items, found, count)
+        n = draw_actors(kind, models, *around, figures, targets)
+        paint = (frame, lens, light, book, haze, fixed, rays, shares)
         for i in range(height):
             _set_row(frame, lens, i, level, rays)
-            _draw_backdrop(
-                kind,
-                ground,
-                frame,
-                lens,
-                light,
-                book,
-                haze,
-                fixed,
-                rays,
-                shares,
-                seen_depth[i],
-                work,
-                seen_rgb[i if kind == RGB else 0],
-                seen_tags[i if kind == SEMANTIC else 0],
-            )
+            row_ink = seen_rgb[i if kind == RGB else 0], seen_tags[i if kind >= SEMANTIC else 0]
+            _draw_backdrop(kind, ground, *paint, seen_depth[i], work, *row_ink)
+        finish_actors(kind, n, *view, figures, targets)

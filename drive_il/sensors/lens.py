@@ -11,8 +11,8 @@ from drive_il import kernels
 from drive_il.datatypes import Floats, Ints, Records
 from drive_il.sensor_specs import CameraSpec
 
-RGB, DEPTH, SEMANTIC = 0, 1, 2
-KINDS = {"rgb": RGB, "depth": DEPTH, "semantic": SEMANTIC}
+RGB, DEPTH, SEMANTIC, INSTANCE = 0, 1, 2, 3
+KINDS = {"rgb": RGB, "depth": DEPTH, "semantic": SEMANTIC, "instance": INSTANCE}
 
 LENS = np.dtype(
     [

@@ -9,6 +9,7 @@ from numba import types as nt
 
 from drive_il import kernels
 from drive_il.datatypes import VEHICLE, WEATHER, Array, Floats, Ints, Records
+from drive_il.sensors.actor_layer import draw_actors, figure_scratch, finish_actors
 from drive_il.sensors.backdrop import (
     INVERSE_FLAT,
     LOOK_X,
@@ -20,10 +21,12 @@ from drive_il.sensors.backdrop import (
     draw_sky,
     ground_depth,
 )
+from drive_il.sensors.figures import ACTORS
 from drive_il.sensors.ground import GROUND_MAP
 from drive_il.sensors.lens import (
     DEPTH,
     FRAME,
+    INSTANCE,
     LENS,
     RGB,
     SEMANTIC,
@@ -43,9 +46,11 @@ from drive_il.sensors.light import (
     set_light,
     through_air,
 )
+from drive_il.sensors.models import MODELS
 from drive_il.sensors.paint import N_WORK
 from drive_il.sensors.prisms import (
     CROWN,
+    FIRST_SIGN,
     HOUSE,
     MAX_VISIBLE,
     N_FACES,
@@ -241,7 +246,7 @@ def _draw_prisms(
     rgb: Ints,
     depth: Floats,
     tags: Ints,
-) -> None:
+) -> int:
     items = solids.items
     tangent = 0.5 * lens.width * frame.inverse_focal
     count = visible(
@@ -257,6 +262,8 @@ def _draw_prisms(
     )
     for k in range(count):
         item = items[found[0, k]]
+        if item.kind >= FIRST_SIGN:
+            continue
         if not corner_bounds(frame, item, True, bounds):
             continue
         columns = pixel_range(bounds[0], bounds[1], lens.focal, lens.width)
@@ -281,6 +288,7 @@ def _draw_prisms(
                 depth,
                 tags,
             )
+    return count
 
 
 @kernels.kernel(
@@ -290,9 +298,11 @@ def _draw_prisms(
         GROUND_MAP,
         SOLIDS,
         TEXTURES,
+        MODELS,
         kernels.record(LENS)[::1],
         kernels.record(VEHICLE)[::1],
         kernels.record(WEATHER)[::1],
+        ACTORS,
         nt.uint8[:, :, :, ::1],
         nt.float32[:, :, ::1],
         nt.uint8[:, :, ::1],
@@ -304,9 +314,11 @@ def render_level(
     ground: Any,
     solids: Any,
     fixed: Any,
+    models: Any,
     lenses: Records,
     ego: Records,
     weather: Records,
+    actors: Any,
     rgb: Array,
     depth: Array,
     tags: Array,
@@ -322,69 +334,34 @@ def render_level(
     colors, bounds = np.empty(N_FACES, np.int64), np.empty(4)
     found = np.empty((4, MAX_VISIBLE), np.int64)
     scratch = np.empty((height, width), np.float32)
+    scratch_tags = np.empty((height if kind == INSTANCE else 1, width), np.uint8)
+    figures = figure_scratch()
     for row in range(first_row, last_row):
         frame, light = frames[0], lights[0]
         if kind == RGB and (row == first_row or not same_weather(weather[row], weather[row - 1])):
             set_light(light, book, haze, weather[row], fixed)
         set_frame(frame, lens, ego[row])
         _set_rays(frame, lens, rays, drop, inverse_drop)
-        seen_rgb = rgb[row if kind == RGB else 0]
+        seen_rgb = rgb[row if kind == RGB or kind == INSTANCE else 0]
         seen_depth = depth[row] if kind == DEPTH else scratch
-        seen_tags = tags[row if kind == SEMANTIC else 0]
+        seen_tags = tags[row] if kind == SEMANTIC else scratch_tags
+        view, targets = (frame, lens, light, haze), (seen_rgb, seen_depth, seen_tags)
         seen_depth[:] = np.inf
-        _draw_prisms(
-            kind,
-            solids,
-            frame,
-            lens,
-            light,
-            haze,
-            fixed[1],
-            rays,
-            drop,
-            inverse_drop,
-            found,
-            bounds,
-            colors,
-            seen_rgb,
-            seen_depth,
-            seen_tags,
-        )
+        if kind == INSTANCE:
+            seen_rgb[:] = 0
+        columns = (rays, drop, inverse_drop)
+        prisms = (found, bounds, colors)
+        count = _draw_prisms(kind, solids, *view, fixed[1], *columns, *prisms, *targets)
+        around = (actors, row, ego[row], *view, solids.items, found, count)
+        n = draw_actors(kind, models, *around, figures, targets)
+        paint = (frame, light, book, haze, fixed, rays, shares)
+        sky = (light, book, fixed[0], rays)
         for i in range(height):
-            row_rgb = seen_rgb[i if kind == RGB else 0]
-            row_tags = seen_tags[i if kind == SEMANTIC else 0]
+            row_ink = seen_rgb[i if kind == RGB else 0], seen_tags[i if kind >= SEMANTIC else 0]
             rays[LOOK_Z] = -drop[i]
             if drop[i] > 0.0:
                 rays[T] = ground_depth(frame.z, -drop[i])
-                draw_ground(
-                    kind,
-                    True,
-                    ground,
-                    frame,
-                    light,
-                    book,
-                    haze,
-                    fixed,
-                    rays,
-                    shares,
-                    0,
-                    width,
-                    seen_depth[i],
-                    work,
-                    row_rgb,
-                    row_tags,
-                )
+                draw_ground(kind, True, ground, *paint, 0, width, seen_depth[i], work, *row_ink)
             else:
-                draw_sky(
-                    kind,
-                    light,
-                    book,
-                    fixed[0],
-                    rays,
-                    0,
-                    width,
-                    seen_depth[i],
-                    work,
-                    row_rgb,
-                    row_tags,
-                )
+                draw_sky(kind, *sky, 0, width, seen_depth[i], work, *row_ink)
+        finish_actors(kind, n, *view, figures, targets)

@@ -33,8 +33,8 @@ from drive_il.sensors.lidar_sweep import (
     set_rays,
     trace,
 )
-from drive_il.sensors.light import GROUND_TAGS
 from drive_il.sensors.prisms import SOLIDS, solids_of
+from drive_il.sensors.tags import GROUND_TAGS
 from drive_il.sensors.targets import (
     ACTORS,
     MAX_SCENERY,

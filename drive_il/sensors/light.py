@@ -17,11 +17,11 @@ from numba import types as nt
 from drive_il import kernels
 from drive_il.datatypes import Floats, Ints
 from drive_il.sensors.surfaces import N_SURFACES, Ground
+from drive_il.sensors.tags import GROUND_TAGS
 
 MASK = (0xFF << 40) | (0xFF << 20) | 0xFF
 """the 8 bits in use of every field"""
 _WHITE, _YELLOW = int(Ground.WHITE), int(Ground.YELLOW)
-TAG_SKY = 11
 FAR = 1000.0
 """depth of the sky [m]"""
 N_CLASSES = 13
@@ -72,8 +72,6 @@ _ALBEDO = np.array(
 )
 _DARKENS = np.array((0.2, 0.5, 0.45, 0.35, 0.5, 0.25, 0.4, 0.3, 0.25, 0.25, 0.3, 0.3, 0.3))
 _GRAIN = np.array((6, 2, 3, 2, 2, 6, 2, 1, 1, 1, 1, 1, 1), np.int64)
-GROUND_TAGS = np.array((10, 1, 1, 2, 1, 10, 1, 2, 24, 24, 24, 24, 24), np.uint8)
-"""CARLA's semantic tag of each ground class"""
 
 PALETTE, TEXELS, SKY, COVER, CLOUD = range(5)
 """Rows of the book of one weather, (N_BOOK, 256) int64: colour of each ground class (bits 60

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 
@@ -91,12 +92,14 @@ class SceneObserver:
         rows = np.asarray(rows)
         ego = scene.ego[rows]
         weather = scene.weather[rows]
+        actors = scene.actors
+        around = replace(actors, world=actors.world[rows], slot=actors.slot[rows])
         seen: Observation = {
             "speed": ego["speed"].astype(np.float32),
             "command": scene.progress["command"][rows].astype(np.int64),
         }
         for name, camera in self._cameras.items():
-            seen[name] = camera.render(ego, weather)
+            seen[name] = camera.render(ego, weather, around)
         if self._range_finder is not None:
             seen["range_finder"] = self._range_finder.scan(scene, rows)
         if self._birdview is not None:

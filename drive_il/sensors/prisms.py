@@ -17,9 +17,11 @@ from numba import types as nt
 
 from drive_il import kernels
 from drive_il.datatypes import Floats, Ints, Records
+from drive_il.maps.land import PrismKind
 from drive_il.maps.network import RoadNetwork
-from drive_il.maps.scenery import PrismKind, scenery
+from drive_il.maps.scenery import scenery
 from drive_il.sensors.light import NOISE_SIZE, air, pack, scale, through_air
+from drive_il.sensors.tags import OF_PRISM
 
 NEAR = 0.05
 """nothing is seen closer than this [m]"""
@@ -33,14 +35,9 @@ GRID_CELL = 40.0
 WINDOW_PIXEL = 0.45
 """windows are drawn while a pixel is smaller than this [m]"""
 HOUSE, CROWN = int(PrismKind.HOUSE), int(PrismKind.CROWN)
+FIRST_SIGN = int(PrismKind.STOP)
+"""from this kind on prisms belong to signals and are drawn from models"""
 _WINDOW_COLOR = (58.0, 70.0, 88.0)
-_TAG_OF_KIND = {
-    PrismKind.HOUSE: 3,
-    PrismKind.POLE: 6,
-    PrismKind.TRUNK: 9,
-    PrismKind.CROWN: 9,
-}
-
 N_FACES = 6
 
 SOLID = np.dtype(
@@ -58,10 +55,11 @@ SOLID = np.dtype(
         ("r", "u1"),
         ("g", "u1"),
         ("b", "u1"),
-        ("unused", "u1", 3),  # 48 bytes: few cache lines per picture
+        ("number", "u1"),  # what is written on a sign
+        ("signal", "i2"),  # index into the network's signals, -1 none
     ]
 )
-"""One prism, as the kernels take it."""
+"""One prism, as the kernels take it; 48 bytes, so that a picture needs few cache lines."""
 
 
 class Solids(NamedTuple):
@@ -69,7 +67,7 @@ class Solids(NamedTuple):
 
     Attributes:
         items: (N,) SOLID, cell after cell.
-        circles: x, y, radius of each, (N, 3) [m].
+        circles: x, y, radius of each, and how large its narrower side looks, (N, 4) [m].
         origin: south-west corner of the grid, (2,) [m].
         size: cells along x and y, (2,) int64.
         first: first item of each cell, then N, (rows * columns + 1,) int64.
@@ -114,15 +112,16 @@ def solids(prisms: Records) -> Solids:
     items["cos"], items["sin"] = np.cos(prisms["heading"]), np.sin(prisms["heading"])
     items["half_length"], items["half_width"] = prisms["length"] / 2, prisms["width"] / 2
     items["kind"] = prisms["kind"]
+    items["signal"], items["number"] = prisms["signal"], np.clip(prisms["number"], 0, 255)
     for name in ("r", "g", "b"):
         items[name] = prisms[name]
-    for kind, tag in _TAG_OF_KIND.items():
+    for kind, tag in OF_PRISM.items():
         items["tag"][prisms["kind"] == kind] = tag
     if not len(items):
         zero = np.zeros(2, np.int64)
         return Solids(
             items,
-            np.zeros((0, 3), np.float32),
+            np.zeros((0, 4), np.float32),
             np.zeros(2),
             zero,
             np.zeros(1, np.int64),
@@ -137,7 +136,10 @@ def solids(prisms: Records) -> Solids:
     first = np.searchsorted(number[order], np.arange(int(size.prod()) + 1)).astype(np.int64)
     items = items[order]
     radius = np.hypot(items["half_length"], items["half_width"])
-    circles = np.stack((items["x"], items["y"], radius), axis=1).astype(np.float32)
+    # What lies, such as the arm of a mast, looks no wider than it is tall.
+    thick = 2.0 * np.minimum(items["half_length"], items["half_width"])
+    narrow = np.minimum(2.0 * radius, np.maximum(items["high"] - items["low"], thick))
+    circles = np.stack((items["x"], items["y"], radius, narrow), axis=1).astype(np.float32)
     return Solids(items, circles, origin, size, first, radius.max(keepdims=True).astype(np.float64))
 
 
@@ -221,7 +223,8 @@ def visible(
             for k in range(first, last):
                 dx, dy, radius = circles[k, 0] - x, circles[k, 1] - y, circles[k, 2]
                 square = dx * dx + dy * dy
-                if 4.0 * radius * radius < thin * thin * square or count == room:
+                narrow = circles[k, 3]
+                if narrow * narrow < thin * thin * square or count == room:
                     continue
                 if _in_view(dx, dy, fx, fy, tangent, slant, far, radius):
                     found[1, count] = k

@@ -15,16 +15,17 @@ import numpy as np
 from numba import types as nt
 
 from drive_il import kernels
-from drive_il.actors import WALKER
+from drive_il.actors import WALKER, ActorKind
 from drive_il.datatypes import VEHICLE, Ints, Records, Scene
 from drive_il.sensors.prisms import CROWN, NEAR, meet_ellipsoid, meet_height, meet_plan, visible
+from drive_il.sensors.tags import OF_ACTOR, Tag
 
 BOX, ELLIPSOID, CYLINDER = 0, 1, 2
 END, SIDE, TOP, UNDERSIDE = 0, 1, 2, 3
 """faces: front or rear (or any curved wall), left or right, top, underside"""
 MAX_SCENERY = 4096
-TAG_WALKER = 12
-_VEHICLE_TAGS = (14, 14, 15, 16, 18, 19, 21)
+TAG_WALKER = int(Tag.PEDESTRIAN)
+_VEHICLE_TAGS = tuple(int(OF_ACTOR[kind]) for kind in ActorKind)
 """CARLA's semantic tag of each ActorKind: car (vans too), truck, bus, motorcycle, bicycle,
 dynamic"""
 _STEP, _SLOPE = 3.0, 0.1
