@@ -12,8 +12,10 @@ from drive_il.maps import lane_queries
 from drive_il.maps.ground import ground
 from drive_il.maps.network import LaneType, RoadNetwork
 from drive_il.sim.models import MODELS, PAINTS
+from drive_il.sim.pavements import pavements_of
 from drive_il.sim.roads import Roads
 from drive_il.sim.spawning import adopt, spawn_traffic
+from drive_il.sim.walkers import spawn_walkers
 
 Worlds: TypeAlias = dict[str, Array]
 """The arrays of all worlds by name, see `World`."""
@@ -41,7 +43,8 @@ class Population:
         """Puts what an episode asks for into one world whose other slots are empty.
 
         Raises:
-            ValueError: more vehicles than the map has room for, or a spawn off the road.
+            ValueError: more vehicles or walkers than the map has room for, or a spawn off the
+                road.
         """
         vehicles, drivers = worlds["vehicles"][world], worlds["drivers"][world]
         slot = n_egos
@@ -66,6 +69,31 @@ class Population:
                     f"traffic.vehicles={traffic.vehicles} do not fit on {self._network.name}: "
                     f"{n} found a place; ask for at most {n}"
                 )
+
+        if traffic.walkers:
+            self._people(worlds, world, traffic, seed, room_for(traffic, n_egos) + 1)
+
+    def _people(
+        self, worlds: Worlds, world: int, traffic: Traffic, seed: int, number: int
+    ) -> None:
+        """Puts people on the sidewalks; `number` is the first one's id."""
+        pavements, n = pavements_of(self._network), 0
+        walkers, walks = worlds["walkers"][world], worlds["walks"][world]
+        if len(pavements.reach):
+            n = spawn_walkers(
+                walkers,
+                walks,
+                traffic.walkers,
+                number,
+                pavements,
+                np.uint64(seed),
+                traffic.jaywalkers,
+            )
+        if n < 0.8 * traffic.walkers:
+            raise ValueError(
+                f"traffic.walkers={traffic.walkers} do not fit on {self._network.name}: {n} found "
+                f"a place on its sidewalks; ask for at most {n}"
+            )
 
     def put(
         self,

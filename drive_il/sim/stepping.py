@@ -18,9 +18,12 @@ from drive_il.sim.collisions import clear_contact, meet_vehicles, meet_walkers
 from drive_il.sim.drivers import DRIVER, Street, note_ego
 from drive_il.sim.lights import CYCLE, PHASES, Phases, start_lights, step_lights
 from drive_il.sim.models import MODEL
+from drive_il.sim.pavements import PAVEMENTS, Pavements
 from drive_il.sim.roads import ROADS, Roads
 from drive_il.sim.routes import ROUTES, RouteArrays, keyed_weather
 from drive_il.sim.traffic import step_traffic
+from drive_il.sim.walker_gaps import PASSAGE_STATE, WALK
+from drive_il.sim.walkers import step_walkers
 
 _BY_CONTROL = int(Mover.CONTROL)
 _EGO = kernels.record(VEHICLE)[::1]
@@ -62,9 +65,11 @@ class Surroundings(NamedTuple):
         drivers: (W, V) DRIVER.
         controls: (W, V) CONTROL of vehicles that are driven from outside, the egos' unused.
         walkers: (W, P) WALKER.
+        walks: (W, P) WALK.
         lights: (W, S) LightState.
         cycles: (W, J) CYCLE.
         busy: whether people claim each crosswalk, (W, C) uint8.
+        waits: (W, C) PASSAGE_STATE.
         signals: whether lights run and signs bind the egos, (W,).
     """
 
@@ -72,9 +77,11 @@ class Surroundings(NamedTuple):
     drivers: Records
     controls: Records
     walkers: Records
+    walks: Records
     lights: Ints
     cycles: Records
     busy: Ints
+    waits: Records
     signals: Bools
 
 
@@ -84,9 +91,11 @@ SURROUNDINGS = nt.NamedTuple(
         kernels.record(DRIVER)[:, ::1],
         kernels.record(CONTROL)[:, ::1],
         kernels.record(WALKER)[:, ::1],
+        kernels.record(WALK)[:, ::1],
         nt.uint8[:, ::1],
         kernels.record(CYCLE)[:, ::1],
         nt.uint8[:, ::1],
+        kernels.record(PASSAGE_STATE)[:, ::1],
         nt.boolean[::1],
     ),
     Surroundings,
@@ -102,9 +111,10 @@ class Map(NamedTuple):
     roads: Roads
     phases: Phases
     models: Records
+    pavements: Pavements
 
 
-MAP = nt.NamedTuple((ROUTES, GROUND, ROADS, PHASES, kernels.record(MODEL)[::1]), Map)
+MAP = nt.NamedTuple((ROUTES, GROUND, ROADS, PHASES, kernels.record(MODEL)[::1], PAVEMENTS), Map)
 """Numba type of `Map`."""
 
 PLACEMENT = np.dtype(
@@ -147,8 +157,8 @@ def step_worlds(
 ) -> None:
     """Drives worlds by one step, in place.
 
-    Traffic and lights act on the state that the step begins with; the egos then move among
-    what they have become.
+    Traffic and lights act on the state that the step begins with; people walk, and then the
+    egos move, among what those have become.
 
     Args:
         first_world: of the range.
@@ -180,6 +190,8 @@ def step_worlds(
             _drive_others(vehicles, n_egos, around.controls[world], map_.ground, dt)
         if around.signals[world]:
             step_lights(map_.phases, around.cycles[world], around.lights[world], dt)
+        if around.walkers.shape[1] > 0:
+            _walk(world, egos.seed[row], egos.step[row], around, map_, dt)
         for slot in range(n_egos):
             _step_ego(row + slot, slot, world, control, egos, around, map_, dt)
 
@@ -202,6 +214,24 @@ def _drive_others(
             c = controls[v]
             vehicle.drive(other, c.throttle, c.brake, c.steer, dt)
             lane_queries.settle(ground, other)
+
+
+@kernels.device
+def _walk(world: int, seed: Any, step: int, around: Any, map_: Any, dt: float) -> None:
+    step_walkers(
+        around.walkers[world],
+        around.walks[world],
+        around.vehicles[world],
+        around.drivers[world],
+        around.busy[world],
+        around.waits[world],
+        around.lights[world],
+        map_.pavements,
+        map_.roads,
+        seed,
+        step,
+        dt,
+    )
 
 
 @kernels.device

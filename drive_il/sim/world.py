@@ -39,11 +39,14 @@ from drive_il.sim import memory, stepping, vehicle
 from drive_il.sim.drivers import DRIVER
 from drive_il.sim.lights import CYCLE, phases_of
 from drive_il.sim.models import MODELS
+from drive_il.sim.pavements import pavements_of
 from drive_il.sim.population import Population, room_for
 from drive_il.sim.roads import roads_of
 from drive_il.sim.routes import Routes
+from drive_il.sim.walker_gaps import PASSAGE_STATE, WALK
 
 _PER_VEHICLE = ("vehicles", "drivers", "controls")
+_PER_WALKER = ("walkers", "walks")
 _MAX_DT = 0.5  # [s]
 _ROWS_PER_THREAD = 256  # a step of fewer rows is over before a second thread has begun
 
@@ -158,6 +161,7 @@ class World:
                 self._roads,
                 phases_of(self.network),
                 MODELS,
+                pavements_of(self.network),
             ),
         )
 
@@ -229,11 +233,13 @@ class World:
         worlds = rows[first] // self._egos
         traffic = [specs[k].traffic for k in first]
         slots = max(room_for(one, self._egos) for one in traffic)
+        people = max(one.walkers for one in traffic)
         self._make_room({name: (slots,) for name in _PER_VEHICLE})
+        self._make_room({name: (people,) for name in _PER_WALKER})
         for name in _PER_VEHICLE:
             self._worlds[name][worlds, self._egos :] = np.zeros((), self._worlds[name].dtype)
-        self._worlds["walkers"][worlds] = np.zeros((), WALKER)
-        self._worlds["busy"][worlds] = 0
+        for name in (*_PER_WALKER, "busy", "waits"):
+            self._worlds[name][worlds] = np.zeros((), self._worlds[name].dtype)
         seeds = self._rows["seed"][rows[first]]
         signals = np.array([one.signals for one in traffic])
         index = np.asarray(worlds, np.int64)
@@ -241,7 +247,8 @@ class World:
         for world, one, seed in zip(worlds.tolist(), traffic, seeds.tolist(), strict=True):
             if not one.is_empty:
                 self._population.fill(self._worlds, world, one, seed, self._egos)
-            self._worlds["next_id"][world] = slots + self._egos + 1
+            # Of this episode alone: the others that start now must not matter.
+            self._worlds["next_id"][world] = room_for(one, self._egos) + one.walkers + 1
 
     def place(
         self,
@@ -461,9 +468,11 @@ def _empty_worlds(network: RoadNetwork, n_worlds: int, egos: int) -> dict[str, A
         "drivers": drivers,
         "controls": np.zeros((n_worlds, egos), CONTROL),
         "walkers": np.zeros((n_worlds, 0), WALKER),
+        "walks": np.zeros((n_worlds, 0), WALK),
         "lights": np.full((n_worlds, len(network.signals)), int(LightState.OFF), np.uint8),
         "cycles": np.zeros((n_worlds, len(phases.first) - 1), CYCLE),
         "busy": np.zeros((n_worlds, len(network.crosswalk_first) - 1), np.uint8),
+        "waits": np.zeros((n_worlds, len(network.crosswalk_first) - 1), PASSAGE_STATE),
         "signals": np.zeros(n_worlds, np.bool_),
         "next_id": np.full(n_worlds, egos + 1, np.int64),
     }
