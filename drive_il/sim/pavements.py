@@ -35,6 +35,7 @@ _SLOW = 20.0  # [m/s] nor one beside a faster road
 _ACROSS_EVERY = 30.0  # [m]
 _ACROSS_CLEAR = 15.0  # [m] from the ends of a sidewalk
 _WIDEST = 25.0  # [m] street that jaywalkers cross
+_CORNER = 0.45  # [m] further from the kerb where long vehicles cut the corner
 _AT_END = 1.0  # [m] a crossing so near a sidewalk's end meets it there
 _STRAIGHT = np.radians(30.0)
 
@@ -279,8 +280,29 @@ def _at(network: RoadNetwork, lane: int, s: Floats) -> Floats:
     return np.stack([np.interp(s, points["s"], axis) for axis in _xyz(points).T], axis=1)
 
 
+def _middle(network: RoadNetwork, lane: int, s: Floats) -> Floats:
+    """Where people walk along a sidewalk: its middle, at corners further from the kerb."""
+    line = _at(network, lane, s)
+    record, points = network.lanes[lane], _line(network, lane)
+    if record["junction"] < 0 or (record["left"] < 0) == (record["right"] < 0):
+        return line
+    out = -1.0 if record["left"] >= 0 else 1.0
+    shift = out * np.minimum(_CORNER, 0.3 * np.minimum(s, record["length"] - s).clip(0.0))
+    heading = np.interp(s, points["s"], np.unwrap(points["heading"]))
+    line[:, 0] -= np.sin(heading) * shift
+    line[:, 1] += np.cos(heading) * shift
+    return line
+
+
+def _half_width(network: RoadNetwork, lane: int) -> float:
+    return 0.5 * float(_line(network, lane)["width"].min())
+
+
 def _room(network: RoadNetwork, lane: int) -> float:
-    return max(0.5 * float(_line(network, lane)["width"].min()) - _FROM_EDGE, 0.05)
+    room = _half_width(network, lane) - _FROM_EDGE
+    if network.lanes["junction"][lane] >= 0:
+        room -= _CORNER
+    return max(room, 0.05)
 
 
 def _add_sidewalk(network: RoadNetwork, plan: _Plan, lane: int) -> None:
@@ -295,7 +317,7 @@ def _add_sidewalk(network: RoadNetwork, plan: _Plan, lane: int) -> None:
             "node": plan.nodes[lane, begin],
             "far_node": plan.nodes[lane, end],
         }
-        plan.paths.append((_at(network, lane, np.linspace(begin, end, n)), about))
+        plan.paths.append((_middle(network, lane, np.linspace(begin, end, n)), about))
 
 
 def _add_crossing(network: RoadNetwork, plan: _Plan, crossing: _Crossing) -> None:
@@ -310,8 +332,8 @@ def _add_crossing(network: RoadNetwork, plan: _Plan, crossing: _Crossing) -> Non
         "kind": crossing.kind,
         "crosswalk": crossing.crosswalk,
         "room": crossing.room,
-        "kerb": _room(network, lane) + _FROM_EDGE,
-        "far_kerb": at[-1] - _room(network, far_lane) - _FROM_EDGE,
+        "kerb": _half_width(network, lane),
+        "far_kerb": at[-1] - _half_width(network, far_lane),
         "node": plan.nodes[lane, s],
         "far_node": plan.nodes[far_lane, far_s],
     }

@@ -39,6 +39,7 @@ WALK = np.dtype(
         ("forward", "?"),  # from its beginning to its end
         ("follows", "?"),  # it has a path at all
         ("jaywalks", "?"),  # crosses without regard
+        ("turns", "?"),  # it aims in every step
         ("s", "f8"),  # [m] along the path, as one walks, of the point that is gone after
         ("offset", "f8"),  # [m] liked beside the middle, left positive as one walks
         ("aside", "f8"),  # [m] added to it to make room

@@ -45,7 +45,8 @@ _WAY, _PLACE, _WHO = (
 _AHEAD = 0.7  # [m] the point that a walker goes after is so far ahead
 _TURN = 5.0  # [rad/s] fastest turn on the spot
 _BEFORE_KERB = 0.35  # [m] where people wait
-_LOOK_EVERY = 4  # steps between two looks at other walkers
+_LOOK_EVERY = 0.2  # [s] between two looks at others; who goes straight on aims no oftener
+_BENDS = 0.997  # cosine of the turn below which someone aims in every step
 _SEES = 2.0  # [m] other walkers within which one makes room for
 _ROOM = 0.15  # [m] kept beside others
 _SIDESTEP = 0.8  # [m/s] fastest
@@ -153,6 +154,7 @@ def _go(walker: Any, walk: Any, aim: tuple[float, float, float], halt: bool, dt:
         dx, dy = dx / away, dy / away
         along, across = walk.tx * dx + walk.ty * dy, walk.tx * dy - walk.ty * dx
         most = _TURN * dt
+        walk.turns = along < _BENDS
         if along > 1.0 - 0.5 * most * most:
             walk.tx, walk.ty = dx, dy
         else:
@@ -173,7 +175,7 @@ def _go(walker: Any, walk: Any, aim: tuple[float, float, float], halt: bool, dt:
 
 
 @kernels.lean
-def _make_room(walkers: Records, walks: Records, p: int, room: float, dt: float) -> None:
+def _make_room(walkers: Records, walks: Records, p: int, room: float, time: float) -> None:
     """Steps aside for those who come near, and out of those who are too near."""
     walker, walk = walkers[p], walks[p]
     wish = 0.0
@@ -202,7 +204,7 @@ def _make_room(walkers: Records, walks: Records, p: int, room: float, dt: float)
             wish = side * (near + _ROOM - side * across)
     low, high = -room - walk.offset, room - walk.offset
     wish = min(max(wish, min(low, 0.0)), max(high, 0.0))
-    most = _SIDESTEP * dt * _LOOK_EVERY
+    most = _SIDESTEP * time
     walk.aside += min(max(wish - walk.aside, -most), most)
 
 
@@ -241,6 +243,7 @@ def step_walkers(
     keep_passages(pavements, busy, waits, lights, step, dt)
     for c in range(len(busy)):
         busy[c] = 0
+    every = max(int(_LOOK_EVERY / dt + 0.5), 1)
     for p in range(len(walkers)):
         walker, walk = walkers[p], walks[p]
         if walker.id == 0:
@@ -251,9 +254,15 @@ def step_walkers(
             continue
         if not walk.follows or walker.gait == _STANDING:
             continue
+        looks = (step + p) % every == 0
+        if not (looks or walk.turns):
+            walker.x += walker.speed * dt * walk.tx
+            walker.y += walker.speed * dt * walk.ty
+            walk.s += walker.speed * dt
+            continue
         path = pavements.paths[walk.path]
-        if (step + p) % _LOOK_EVERY == 0:
-            _make_room(walkers, walks, p, path.room, dt)
+        if looks:
+            _make_room(walkers, walks, p, path.room, every * dt)
         halt = False
         if path.kind != SIDEWALK:
             halt = _cross(walker, walk, path, vehicles, drivers, busy, waits, pavements, roads, dt)
@@ -263,8 +272,10 @@ def step_walkers(
             kerb, far_kerb = _kerbs(walk, path)
             if walk.s < far_kerb:  # held at the kerb
                 walk.s = min(walk.s, kerb - _BEFORE_KERB)
+        walk.turns |= path.kind != SIDEWALK
         if walk.s >= path.length:
             choose_way(walker, walk, pavements, seed)
+            walk.turns = True
             if walker.gait == _CROSSING:
                 walker.gait = _WALKING
 
@@ -403,4 +414,4 @@ def make_walker(
     walk.offset = -0.25 + 0.35 * min(max(normal_at(key, 4), -2.0), 2.0)
     walk.aside = walk.waited = walk.s = 0.0
     walk.choices = 0
-    walk.follows = True
+    walk.follows = walk.turns = True
