@@ -67,7 +67,7 @@ def _crosses(ax: float, ay: float, bx: float, by: float, x: float, y: float) -> 
 
 
 @kernels.device
-def _holds(a: np.record, b: np.record, x: float, y: float) -> bool:
+def holds(a: np.record, b: np.record, x: float, y: float) -> bool:
     """Whether the quadrilateral between two cross-sections holds a point (even-odd rule)."""
     inside = _crosses(a.right_x, a.right_y, b.right_x, b.right_y, x, y)
     inside ^= _crosses(b.right_x, b.right_y, b.left_x, b.left_y, x, y)
@@ -188,7 +188,7 @@ def _holding(ground: Ground, x: float, y: float, z: float, previous: int) -> tup
         i = segments[entry]
         a = sections[i]
         dx, dy = x - a.middle_x, y - a.middle_y
-        if dx * dx + dy * dy > a.radius * a.radius or not _holds(a, sections[i + 1], x, y):
+        if dx * dx + dy * dy > a.radius * a.radius or not holds(a, sections[i + 1], x, y):
             continue
         t, offset = project(points, i, x, y)
         # A height that is not a number asks nothing: the comparison is false.
@@ -354,13 +354,16 @@ def height_and_slope(
 
 
 @kernels.device
-def settle(ground: Ground, ego: np.record) -> None:
+def settle(ground: Ground, ego: np.record) -> int:
     """Sets lane, height, pitch and off-road distance of a vehicle from where it is.
 
     Args:
         ground: see `ground`.
         ego: VEHICLE record; its z and lane from the step before tell roads that cross
             over each other apart.
+
+    Returns:
+        Index of the first point of the lane segment below or nearest, -1 when there is none.
     """
     lane, _, segment, distance = find(ground, ego.x, ego.y, ego.z, ego.lane)
     ego.lane = lane
@@ -372,6 +375,7 @@ def settle(ground: Ground, ego: np.record) -> None:
         z, slope_x, slope_y = height_and_slope(ground, segment, ego.x, ego.y)
         ego.z = z
         ego.pitch = math.atan(slope_x * math.cos(ego.heading) + slope_y * math.sin(ego.heading))
+    return segment
 
 
 @kernels.kernel(

@@ -1,4 +1,4 @@
-"""Contacts of an ego: oriented boxes by the separating axis, walkers as discs.
+"""Contacts of an ego: oriented boxes by the separating axis, walkers as discs, houses and trees.
 
 A contact is inelastic: along its normal the closing speed is shared by the masses, and the ego
 is put back so far that the bodies only touch. Vehicles roll, so that of the push each keeps
@@ -172,9 +172,52 @@ def meet_walkers(ego: Any, walkers: Records, events: Any) -> None:
         _push(ego, events, contact, (1500.0, _WALKER_MASS))
 
 
+@kernels.lean
+def meet_obstacles(ego: Any, obstacles: Any, models: Records, events: Any) -> None:
+    """Lets an ego meet what stands beside the road, which does not give way.
+
+    Args:
+        ego: VEHICLE record.
+        obstacles: see Obstacles.
+        models: one MODEL per kind.
+        events: EVENTS record; a harder contact of this step stays.
+    """
+    field = obstacles.field[0]
+    i = int(math.floor((ego.x - field.x0) / field.cell))
+    j = int(math.floor((ego.y - field.y0) / field.cell))
+    if not (0 <= i < field.columns and 0 <= j < field.rows):
+        return
+    cell = j * field.columns + i
+    for k in range(obstacles.first[cell], obstacles.first[cell + 1]):
+        box = obstacles.boxes[k]
+        dx, dy = box.x - ego.x, box.y - ego.y
+        reach = box.radius + 0.5 * (ego.length + ego.width)
+        if dx * dx + dy * dy > reach * reach:
+            continue
+        depth, nx, ny = box_overlap(ego, box)
+        if depth <= 0.0:
+            continue
+        before = events.struck_speed
+        contact = (nx, ny, depth, 0.0, 0.0)
+        _push(ego, events, contact, (models[ego.kind].mass, _INFINITE))
+        if events.struck == 0 or events.struck_speed > before:
+            events.struck, events.struck_id = _STATIC, 0
+            events.struck_x = ego.x + nx * _reach_along(ego, nx, ny)
+            events.struck_y = ego.y + ny * _reach_along(ego, nx, ny)
+
+
+@kernels.inner
+def _reach_along(ego: Any, nx: float, ny: float) -> float:
+    """From an ego's centre to its surface in a direction, at most [m]."""
+    cos, sin = math.cos(ego.heading), math.sin(ego.heading)
+    along, across = cos * nx + sin * ny, cos * ny - sin * nx
+    return _project(0.5 * ego.length, 0.5 * ego.width, along, across)
+
+
 @kernels.inner
 def clear_contact(events: Any) -> None:
-    """Forgets the contact of the step before."""
+    """Forgets what was met and crossed in the step before."""
+    events.left_mark = events.right_mark = 0
     events.struck, events.struck_id = 0, 0
     events.struck_x = events.struck_y = events.struck_speed = 0.0
     events.impulse_x = events.impulse_y = 0.0

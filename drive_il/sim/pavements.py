@@ -163,12 +163,12 @@ def _walked(network: RoadNetwork) -> list[int]:
     """The lanes that people walk along."""
     lanes = network.lanes
     long = (lanes["count"] >= 2) & (lanes["length"] > 0.3)
-    sidewalks = np.flatnonzero(long & (lanes["type"] == LaneType.SIDEWALK))
-    if len(sidewalks):
-        return [int(lane) for lane in sidewalks]
-    shoulders = np.flatnonzero(long & (lanes["type"] == LaneType.SHOULDER))
+    sidewalks: list[int] = np.flatnonzero(long & (lanes["type"] == LaneType.SIDEWALK)).tolist()
+    if sidewalks:
+        return sidewalks
+    shoulders: list[int] = np.flatnonzero(long & (lanes["type"] == LaneType.SHOULDER)).tolist()
     return [
-        int(lane)
+        lane
         for lane in shoulders
         if _line(network, lane)["width"].min() >= _NARROW
         and _line(network, lane)["speed_limit"].max() < _SLOW

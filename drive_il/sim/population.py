@@ -73,9 +73,7 @@ class Population:
         if traffic.walkers:
             self._people(worlds, world, traffic, seed, room_for(traffic, n_egos) + 1)
 
-    def _people(
-        self, worlds: Worlds, world: int, traffic: Traffic, seed: int, number: int
-    ) -> None:
+    def _people(self, worlds: Worlds, world: int, traffic: Traffic, seed: int, number: int) -> None:
         """Puts people on the sidewalks; `number` is the first one's id."""
         pavements, n = pavements_of(self._network), 0
         walkers, walks = worlds["walkers"][world], worlds["walks"][world]

@@ -14,10 +14,12 @@ from drive_il.datatypes import CONTROL, PROGRESS, VEHICLE, WEATHER, Bools, Ints,
 from drive_il.maps import lane_queries, progress
 from drive_il.maps.ground import GROUND, Ground
 from drive_il.sim import vehicle
-from drive_il.sim.collisions import clear_contact, meet_vehicles, meet_walkers
+from drive_il.sim.collisions import clear_contact, meet_obstacles, meet_vehicles, meet_walkers
 from drive_il.sim.drivers import DRIVER, Street, note_ego
+from drive_il.sim.edges import EDGES, Edges, cross_edges
 from drive_il.sim.lights import CYCLE, PHASES, Phases, start_lights, step_lights
 from drive_il.sim.models import MODEL
+from drive_il.sim.obstacles import OBSTACLES, Obstacles
 from drive_il.sim.pavements import PAVEMENTS, Pavements
 from drive_il.sim.roads import ROADS, Roads
 from drive_il.sim.routes import ROUTES, RouteArrays, keyed_weather
@@ -112,9 +114,13 @@ class Map(NamedTuple):
     phases: Phases
     models: Records
     pavements: Pavements
+    obstacles: Obstacles
+    edges: Edges
 
 
-MAP = nt.NamedTuple((ROUTES, GROUND, ROADS, PHASES, kernels.record(MODEL)[::1], PAVEMENTS), Map)
+MAP = nt.NamedTuple(
+    (ROUTES, GROUND, ROADS, PHASES, kernels.record(MODEL)[::1], PAVEMENTS, OBSTACLES, EDGES), Map
+)
 """Numba type of `Map`."""
 
 PLACEMENT = np.dtype(
@@ -254,7 +260,10 @@ def _step_ego(
         meet_vehicles(ego, slot, around.vehicles[world], map_.models, events)
     if around.walkers.shape[1] > 0:
         meet_walkers(ego, around.walkers[world], events)
-    lane_queries.settle(map_.ground, ego)
+    meet_obstacles(ego, map_.obstacles, map_.models, events)
+    segment = lane_queries.settle(map_.ground, ego)
+    before = around.vehicles[world, slot]  # not yet told of this step
+    cross_edges(ego, before, segment, map_.edges, map_.ground, events)
     around.vehicles[world, slot] = ego
     route = at.route
     progress.advance(ego, at, routes[0], routes[1][route], routes[2][route], dt)

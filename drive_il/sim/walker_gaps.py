@@ -77,7 +77,7 @@ def keep_passages(
         for k in range(passage.signal_first, passage.signal_first + passage.signal_count):
             light = lights[pavements.signals[k]]
             lit |= light != _OFF
-            all_red &= light == _RED or light == _OFF
+            all_red &= light in (_RED, _OFF)
         state.lit = lit
         state.red_for = state.red_for + time if lit and all_red else 0.0
         if busy[c] == 0:
@@ -216,16 +216,26 @@ def must_halt(walker: Any, walk: Any, vehicles: Records) -> bool:
         rate, speed = abs(rate), vehicle.speed
         enters, leaves = (abs(side) - swath) / rate, (abs(side) + swath) / rate
         comes, passes = (u - half) / speed, (u + half) / speed
-        if enters < _SOON and comes < leaves and passes > enters:
-            # One who still has room to stop does.
-            if u - half < speed * speed / 12.0 + 0.5 or enters < 0.3 and comes < 1.0:
-                return True
+        # One who still has room to stop does.
+        stops = u - half > speed * speed / 12.0 + 0.5 and (enters > 0.3 or comes > 1.0)
+        if enters < _SOON and comes < leaves and passes > enters and not stops:
+            return True
     return False
 
 
 @kernels.lean
-def around_vehicles(walker: Any, walk: Any, vehicles: Records, dt: float) -> None:
-    """Keeps someone on the road out of standing vehicles: along their sides, round the corner."""
+def around_vehicles(
+    walker: Any, walk: Any, path: Any, points: Records, vehicles: Records, dt: float
+) -> bool:
+    """Keeps someone on the road out of standing vehicles: along their sides, round the corner.
+
+    Returns:
+        Whether the walker was led round one.
+    """
+    a, b = points[path.first], points[path.first + path.count - 1]
+    way = 1.0 if walk.forward else -1.0
+    px, py = way * (b.x - a.x), way * (b.y - a.y)
+    led = False
     for v in range(len(vehicles)):
         vehicle = vehicles[v]
         dx, dy = walker.x - vehicle.x, walker.y - vehicle.y
@@ -238,13 +248,14 @@ def around_vehicles(walker: Any, walk: Any, vehicles: Records, dt: float) -> Non
         deep_w = 0.5 * vehicle.width + walker.radius + 0.1 - abs(w)
         if deep_u <= 0.0 or deep_w <= 0.0:
             continue
+        led = True
         slide = walk.pace * dt
-        if deep_u < deep_w:
+        if deep_u < deep_w:  # before or behind it: across
             u += deep_u if u >= 0.0 else -deep_u
-            goes = cos * walk.ty - sin * walk.tx
-            w += slide if goes >= 0.0 else -slide
-        else:
+            w += slide if cos * py - sin * px >= 0.0 else -slide
+        else:  # beside it: to the nearer end
             w += deep_w if w >= 0.0 else -deep_w
             u += slide if u >= 0.0 else -slide
         walker.x = vehicle.x + cos * u - sin * w
         walker.y = vehicle.y + sin * u + cos * w
+    return led

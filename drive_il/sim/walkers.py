@@ -129,6 +129,15 @@ def _kerbs(walk: Any, path: Any) -> tuple[float, float]:
 
 
 @kernels.inner
+def _passed(walker: Any, walk: Any, path: Any, points: Records) -> float:
+    """How much of a crossing, which is all but straight, lies behind a walker [m]."""
+    a, b = points[path.first], points[path.first + path.count - 1]
+    dx, dy = (b.x - a.x) / path.length, (b.y - a.y) / path.length
+    s = dx * (walker.x - a.x) + dy * (walker.y - a.y)
+    return s if walk.forward else path.length - s
+
+
+@kernels.inner
 def _aim(walk: Any, path: Any, points: Records) -> tuple[float, float, float]:
     """The point that a walker goes after: x, y, z [m]."""
     s = walk.s if walk.forward else path.length - walk.s
@@ -304,7 +313,9 @@ def _cross(
             busy[claimed] = CLAIM
         if not walk.jaywalks and must_halt(walker, walk, vehicles):
             return True
-        around_vehicles(walker, walk, vehicles, dt)
+        if around_vehicles(walker, walk, path, pavements.points, vehicles, dt):
+            # What is gone after comes along.
+            walk.s = max(walk.s, _passed(walker, walk, path, pavements.points) + _AHEAD)
         return False
     if walk.s >= far_kerb or walk.s < kerb - _BEFORE_KERB - 1e-6:
         return False  # across, or not there yet
@@ -390,9 +401,7 @@ def _is_free(walkers: Records, p: int) -> bool:
 
 
 @kernels.lean
-def make_walker(
-    walker: Any, walk: Any, number: int, seed: Any, k: int, jaywalkers: float
-) -> None:
+def make_walker(walker: Any, walk: Any, number: int, seed: Any, k: int, jaywalkers: float) -> None:
     """Makes an empty slot a person at the origin, keyed by the episode and k."""
     key = noise_key(seed, k, _WHO)
     walker.id, walker.gait = number, _WALKING

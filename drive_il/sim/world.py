@@ -37,8 +37,10 @@ from drive_il.maps.network import RoadNetwork
 from drive_il.past import n_past_steps, no_past
 from drive_il.sim import memory, stepping, vehicle
 from drive_il.sim.drivers import DRIVER
+from drive_il.sim.edges import edges_of
 from drive_il.sim.lights import CYCLE, phases_of
 from drive_il.sim.models import MODELS
+from drive_il.sim.obstacles import obstacles_of
 from drive_il.sim.pavements import pavements_of
 from drive_il.sim.population import Population, room_for
 from drive_il.sim.roads import roads_of
@@ -162,6 +164,8 @@ class World:
                 phases_of(self.network),
                 MODELS,
                 pavements_of(self.network),
+                obstacles_of(self.network),
+                edges_of(self.network),
             ),
         )
 
