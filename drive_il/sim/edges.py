@@ -38,9 +38,17 @@ MARK_LINE = np.dtype(
 )
 """A piece of a lane marking [m] and its MarkType."""
 
-MARGIN = np.dtype([("free", "f4"), ("bend", "f4")])
-"""Of one lane point: what is free of markings and kerbs on both sides of the lane's middle
-within the window [m], and the sharpest curvature there [1/m]."""
+MARGIN = np.dtype(
+    [
+        ("x", "f8"),  # [m] middle of the lane
+        ("y", "f8"),
+        ("nx", "f8"),  # unit vector to its left
+        ("ny", "f8"),
+        ("free", "f4"),  # [m] beside the middle, free of markings and kerbs within the window
+        ("bend", "f4"),  # [1/m] sharpest curvature within the window
+    ]
+)
+"""What one lane point knows of the ground around it."""
 
 
 class Edges(NamedTuple):
@@ -53,6 +61,7 @@ class Edges(NamedTuple):
         walk_first: first sidewalk segment of each cell, then their number.
         walks: first point of each sidewalk segment, cell after cell.
         margins: (P,) MARGIN, one per lane point.
+        longest: length of the longest line, (1,) [m].
     """
 
     field: Records
@@ -61,6 +70,7 @@ class Edges(NamedTuple):
     walk_first: Ints
     walks: Ints
     margins: Records
+    longest: Floats
 
 
 EDGES = nt.NamedTuple(
@@ -71,6 +81,7 @@ EDGES = nt.NamedTuple(
         nt.int32[::1],
         nt.int32[::1],
         kernels.record(MARGIN)[::1],
+        nt.float64[::1],
     ),
     Edges,
 )
@@ -94,7 +105,9 @@ def edges_of(network: RoadNetwork) -> Edges:
     seen = np.concatenate([np.stack([lines["x0"], lines["y0"]], 1), corners.reshape(-1, 2)])
     margins = _margins(network, seen)
     walks = walks.astype(np.int32)
-    return Edges(field, line_first, lines[line], walk_first, walks[walk], margins)
+    lengths = np.hypot(lines["x1"] - lines["x0"], lines["y1"] - lines["y0"])
+    longest = np.array([lengths.max(initial=0.0)])
+    return Edges(field, line_first, lines[line], walk_first, walks[walk], margins, longest)
 
 
 def _lines(network: RoadNetwork, sections: Records, begins: Any) -> Records:
@@ -161,6 +174,8 @@ def _margins(network: RoadNetwork, seen: Floats) -> Records:
     """How far from each lane point the nearest marking or kerb is, along its window."""
     lanes, points = network.lanes, network.points
     margins = np.zeros(len(points), MARGIN)
+    margins["x"], margins["y"] = points["x"], points["y"]
+    margins["nx"], margins["ny"] = -np.sin(points["heading"]), np.cos(points["heading"])
     away = np.full(len(points), 1e3)
     if len(seen):
         xy = np.stack([points["x"], points["y"]], axis=1)
@@ -202,31 +217,31 @@ def _worsen(margins: Records, free: float, bend: float) -> None:
 
 
 @kernels.inner
-def _is_within(ego: Any, before: Any, segment: int, edges: Any, sections: Records) -> bool:
-    """Whether an ego was and is so far within its lane that it can have crossed nothing."""
-    margin = edges.margins[segment]
-    a = sections[segment]
-    nx, ny = a.left_x - a.right_x, a.left_y - a.right_y
-    width = math.sqrt(nx * nx + ny * ny)
-    if width < 1.0:
-        return False
-    nx, ny = nx / width, ny / width
-    middle_x, middle_y = 0.5 * (a.left_x + a.right_x), 0.5 * (a.left_y + a.right_y)
+def _spare(ego: Any, before: Any, margin: Any, cos: float, sin: float) -> tuple[float, float]:
+    """How far both sides of an ego at least were and are from all that can be crossed [m].
+
+    Args:
+        ego: VEHICLE record after the step.
+        before: VEHICLE record before it.
+        margin: MARGIN record of the lane point below.
+        cos: of the ego's heading.
+        sin: of it.
+
+    Returns:
+        Of its left and its right side; negative where that is not known.
+    """
     mx, my = ego.x - before.x, ego.y - before.y
-    moved = math.sqrt(mx * mx + my * my)
     half_length, half_width = 0.5 * ego.length, 0.5 * ego.width
-    reach = half_length + moved + 0.5
-    if reach > _WINDOW:
-        return False
-    now = (ego.x - middle_x) * nx + (ego.y - middle_y) * ny
-    then = now - mx * nx - my * ny
-    # Of the angle to the lane now; what was turned in the step comes on top.
+    reach = half_length + abs(mx) + abs(my) + 0.5
     turned = abs(ego.heading - before.heading)
-    if turned > 1.0:
-        return False
-    aslant = abs(math.cos(ego.heading) * nx + math.sin(ego.heading) * ny) + turned
-    out = max(abs(now), abs(then)) + half_width + half_length * aslant
-    return out + 0.5 * margin.bend * reach * reach + 0.02 < margin.free
+    if reach > _WINDOW or turned > 1.0:
+        return -1.0, -1.0
+    now = (ego.x - margin.x) * margin.nx + (ego.y - margin.y) * margin.ny
+    then = now - mx * margin.nx - my * margin.ny
+    # Of the angle to the lane now; what was turned in the step comes on top.
+    aslant = abs(cos * margin.nx + sin * margin.ny) + turned
+    out = half_width + half_length * aslant + 0.5 * margin.bend * reach * reach + 0.02
+    return margin.free - out - max(now, then), margin.free - out + min(now, then)
 
 
 @kernels.lean
@@ -243,27 +258,48 @@ def cross_edges(
         ground: of the map.
         events: EVENTS record, cleared.
     """
-    if segment >= 0 and _is_within(ego, before, segment, edges, ground[3]):
+    cos, sin = math.cos(ego.heading), math.sin(ego.heading)
+    left, right = -1.0, -1.0
+    if segment >= 0:
+        left, right = _spare(ego, before, edges.margins[segment], cos, sin)
+    if left > 0.0 and right > 0.0:
         return
-    half_length, half_width = 0.5 * ego.length, 0.5 * ego.width
-    for corner in range(4):
-        front, left = corner < 2, corner % 2 == 0
-        v = half_width if left else -half_width
-        u = half_length if front else -half_length
-        mark = _mark_between(_place(before, u, v), _place(ego, u, v), ego.z, edges)
-        if left and events.left_mark == 0:
-            events.left_mark = mark
-        elif not left and events.right_mark == 0:
-            events.right_mark = mark
-        u = ego.rear_wheelbase if front else -ego.rear_wheelbase
-        _climb(ego, _place(before, u, v), _place(ego, u, v), edges, ground, events)
+    old = (math.cos(before.heading), math.sin(before.heading))
+    if left <= 0.0:
+        events.left_mark = _cross_side(1.0, ego, before, (cos, sin), old, edges, ground, events)
+    if right <= 0.0:
+        events.right_mark = _cross_side(-1.0, ego, before, (cos, sin), old, edges, ground, events)
+
+
+@kernels.lean
+def _cross_side(
+    side: float,
+    ego: Any,
+    before: Any,
+    new: tuple[float, float],
+    old: tuple[float, float],
+    edges: Any,
+    ground: Ground,
+    events: Any,
+) -> int:
+    """Returns the MarkType that one side crossed, the left is 1, and reports a kerb it climbed.
+
+    `new` and `old` are cosine and sine of the heading now and before.
+    """
+    v, found = side * 0.5 * ego.width, 0
+    for end in range(2):
+        u = 0.5 * ego.length if end == 0 else -0.5 * ego.length
+        if found == 0:
+            found = _mark_between(_place(before, old, u, v), _place(ego, new, u, v), ego.z, edges)
+        u = ego.rear_wheelbase if end == 0 else -ego.rear_wheelbase
+        _climb(ego, _place(before, old, u, v), _place(ego, new, u, v), edges, ground, events)
+    return found
 
 
 @kernels.inner
-def _place(vehicle: Any, u: float, v: float) -> tuple[float, float]:
+def _place(vehicle: Any, way: tuple[float, float], u: float, v: float) -> tuple[float, float]:
     """The world's x, y of a place on a vehicle, u ahead and v to the left of its middle [m]."""
-    cos, sin = math.cos(vehicle.heading), math.sin(vehicle.heading)
-    return vehicle.x + cos * u - sin * v, vehicle.y + sin * u + cos * v
+    return vehicle.x + way[0] * u - way[1] * v, vehicle.y + way[1] * u + way[0] * v
 
 
 @kernels.inner
@@ -282,11 +318,14 @@ def _mark_between(
     j0 = max(int(math.floor((min(begin[1], end[1]) - field.y0) / field.cell)), 0)
     j1 = min(int(math.floor((max(begin[1], end[1]) - field.y0) / field.cell)), field.rows - 1)
     dx, dy = end[0] - begin[0], end[1] - begin[1]
+    far = abs(dx) + abs(dy) + edges.longest[0]
     for j in range(j0, j1 + 1):
         for i in range(i0, i1 + 1):
             cell = j * field.columns + i
             for k in range(edges.line_first[cell], edges.line_first[cell + 1]):
                 line = edges.lines[k]
+                if abs(line.x0 - begin[0]) > far or abs(line.y0 - begin[1]) > far:
+                    continue
                 if abs(line.z - z) > _HEIGHTS:
                     continue
                 if _side(line, begin[0], begin[1]) == _side(line, end[0], end[1]):
