@@ -222,7 +222,7 @@ def _drive_others(
             lane_queries.settle(ground, other)
 
 
-@kernels.device
+@kernels.lean
 def _walk(world: int, seed: Any, step: int, around: Any, map_: Any, dt: float) -> None:
     step_walkers(
         around.walkers[world],
@@ -240,7 +240,7 @@ def _walk(world: int, seed: Any, step: int, around: Any, map_: Any, dt: float) -
     )
 
 
-@kernels.device
+@kernels.lean
 def _step_ego(
     row: int,
     slot: int,
