@@ -241,7 +241,12 @@ def _spare(ego: Any, before: Any, margin: Any, cos: float, sin: float) -> tuple[
     # Of the angle to the lane now; what was turned in the step comes on top.
     aslant = abs(cos * margin.nx + sin * margin.ny) + turned
     out = half_width + half_length * aslant + 0.5 * margin.bend * reach * reach + 0.02
-    return margin.free - out - max(now, then), margin.free - out + min(now, then)
+    left, right = margin.free - out - max(now, then), margin.free - out + min(now, then)
+    along = cos * margin.ny - sin * margin.nx
+    # Aslant, a side also reaches over to where the other one is.
+    over = ego.width * max(abs(along) - turned, 0.0)
+    left, right = min(left, right + over), min(right, left + over)
+    return (left, right) if along >= 0.0 else (right, left)
 
 
 @kernels.lean
