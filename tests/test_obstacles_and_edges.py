@@ -1,6 +1,7 @@
 """What an ego runs into, goes up and crosses: closed forms."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def wall(x: float, y: float, length: float, width: float) -> Records:
     return box
 
 
-def hit(ego: Records, box: Records) -> Records:
+def hit(ego: Records, box: Records) -> Any:
     events = np.zeros(1, EVENTS)
     meet_obstacles(ego[0], in_grid(box), MODELS, events[0])
     return events[0]
@@ -80,7 +81,7 @@ def test_every_cell_lists_all_that_an_ego_in_it_can_touch() -> None:
     )
     grid = in_grid(boxes)
     for _ in range(2000):
-        ego = ego_at(*rng.uniform(-70, 70, 2), rng.uniform(-3, 3), 5.0)
+        ego = ego_at(*rng.uniform((-70, -70, -3), (70, 70, 3)).tolist(), 5.0)
         alone = [hit(ego.copy(), boxes[k : k + 1])["struck"] for k in range(len(boxes))]
         events = np.zeros(1, EVENTS)
         meet_obstacles(ego[0], grid, MODELS, events[0])
@@ -199,7 +200,7 @@ def test_the_shortcut_for_those_within_their_lane_hides_no_event(
     blind = edges.margins.copy()
     blind["free"] = -1.0
     routes = [route_along(ring, lane, f"ring{lane}") for lane in (0, 1, 4, 5)]
-    seen = []
+    seen: list[list[bytes]] = []
     for table in (edges, edges._replace(margins=blind)):
         monkeypatch.setattr("drive_il.sim.world.edges_of", lambda _, table=table: table)
         world = World(ring, 64, routes)
