@@ -167,7 +167,7 @@ def train(
     episodes = read(source)
 
     def progress(at: Progress) -> None:
-        report(at.done / max(at.total, 1), at.stage)
+        report(at.share, at.stage)
 
     training = _Training(town, labels, seed, gradient_steps, progress)
     policy = {

@@ -164,7 +164,7 @@ def train(
             driving_loss(config.steer_weight),
             config.fit,
             seed=derive_seed(seed, "fit", i),
-            progress=progress,
+            progress=_within_round(progress, i, config.n_rounds),
             stage=f"DAgger round {i} of {config.n_rounds}",
         )
         iterate = driving_network(config.network, camera, 0)
@@ -183,6 +183,16 @@ def train(
         "best_round": best + 1,
     }
     return replace(iterates[best], card=card)
+
+
+def _within_round(
+    progress: ProgressFunction | None, i: int, n_rounds: int
+) -> ProgressFunction | None:
+    """Returns a progress function for the fit of round i, which is a part of the whole."""
+    if progress is None:
+        return None
+    told = progress
+    return lambda at: told(replace(at, begin=(i - 1) / n_rounds, end=i / n_rounds))
 
 
 @dataclass(frozen=True)
