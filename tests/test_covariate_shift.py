@@ -11,6 +11,7 @@ from rich.console import Console
 
 from drive_il.experiments import covariate_shift as experiment
 from drive_il.experiments import covariate_shift_jobs as work
+from drive_il.experiments import covariate_shift_specs as specs
 from drive_il.experiments.covariate_shift_numbers import _place, claim
 from drive_il.experiments.covariate_shift_report import _augmentation
 
@@ -161,7 +162,7 @@ def test_configs_that_cannot_work_are_refused() -> None:
     with pytest.raises(ValueError, match="labels must be at least 1"):
         experiment.Config(labels=0)
     with pytest.raises(ValueError, match="choose shorter horizons"):
-        work.evaluation_specs("birch", 2, 100_000, 0)
+        specs.evaluation_specs("birch", 2, 100_000, 0)
 
 
 def test_full_means_at_least_five_seeds() -> None:

@@ -101,16 +101,15 @@ class _Table:
             "forms": by_form,
         }
 
-    def _episodes(self, kind: str, learner: str, form: str | None = None) -> list[list[Any]]:
+    def _drives(self, learner: str, form: str) -> list[list[Any]]:
         """Episodes by training seed."""
-        middle = f"/{form}" if form else ""
         return [
-            jobs.read(self.folders[f"{kind}/{learner}/{self.town}{middle}/{k}"])
+            jobs.read(self.folders[f"drives/{learner}/{self.town}/{form}/{k}"])
             for k in range(self.config.n_seeds)
         ]
 
     def _form(self, learner: str, form: str) -> dict[str, Any]:
-        driven = self._episodes("drives", learner, form)
+        driven = self._drives(learner, form)
         last = int(self.horizons[-1])
         failing = [costs.failures(costs.tracks(one, last), self.truth) for one in driven]
         parts = {
@@ -167,16 +166,11 @@ class _Table:
 
     def _eps_on_expert(self, learner: str) -> tuple[est.Estimate, dict[str, float]]:
         last = int(self.horizons[-1])
-        errors = _padded(
-            [
-                [
-                    np.abs(episode.policy_control["steer"] - episode.control["steer"])
-                    for episode in one
-                ]
-                for one in self._episodes("proposals", learner)
-            ],
-            last,
-        )
+        stored = [
+            jobs._read_json(self.folders[f"proposals/{learner}/{self.town}/{k}"] / "errors.json")
+            for k in range(self.config.n_seeds)
+        ]
+        errors = _padded([[np.array(error) for error in one] for one in stored], last)
         return self._mean(self._disagree(errors)), self._by_delta(errors)
 
     def _disagree(self, errors: Floats, delta: float | None = None) -> Floats:
