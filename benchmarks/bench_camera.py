@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from drive_il.datatypes import CameraSpec, EpisodeSpec, Records, Start
+from drive_il.datatypes import EpisodeSpec, Records, Start
 from drive_il.experts.planner import Planner
 from drive_il.maps import library
 from drive_il.maps.planning import RoutePlanner
 from drive_il.maps.suites import make_suite
+from drive_il.sensor_specs import CameraSpec
 from drive_il.sensors.camera import Camera
 from drive_il.sim import World
 

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from drive_il.datatypes import VEHICLE, CameraSpec, EpisodeSpec, ObservationSpec, Scene, Start
+from drive_il.datatypes import VEHICLE, EpisodeSpec, Scene, Start
+from drive_il.sensor_specs import CameraSpec, ObservationSpec
 from drive_il.sensors import range_finder
 from drive_il.sensors.birdview import CHANNELS, EGO_ROW, PIXEL, SIZE
 from drive_il.sensors.observer import SceneObserver
