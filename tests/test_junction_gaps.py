@@ -23,19 +23,20 @@ def junction(radius: float) -> RoadNetwork:
 def test_a_small_hole_is_covered_whole() -> None:
     quads = gaps(junction(2.0))
     area = np.prod(quads[:, 2] - quads[:, 0], axis=1).sum()
-    hole = np.pi * 4.0**2  # the lane's inner edge is the reference line, radius 4
-    assert hole <= area <= np.pi * (4.0 + 0.5) ** 2
-    assert np.hypot(*quads.reshape(-1, 2).T).max() < 4.0 + 0.5 * np.sqrt(2)
+    # The lane lies between the radii 4 and 8; nothing is paved nearer than a metre to its edge.
+    assert np.pi * 6.5**2 < area < np.pi * 7.25**2
+    assert np.hypot(*quads.reshape(-1, 2).T).max() < 7.25
 
 
 def test_an_island_stays() -> None:
     radius = np.sqrt(MAX_AREA / np.pi) - 1.5
-    assert len(gaps(junction(radius))) == 0
+    quads = gaps(junction(radius))
+    assert np.hypot(*quads.mean(1).T).min() > radius + 2.5
 
 
 @pytest.mark.parametrize("town", ["alder", "birch", "cedar", "dell"])
-def test_gaps_of_a_town_are_small_and_few(town: str) -> None:
+def test_gaps_of_a_town_are_rows_of_cells(town: str) -> None:
     quads = gaps(library.load(town))
     size = quads.max(1) - quads.min(1)
     assert (size[:, 1] == pytest.approx(0.25)) if len(quads) else True
-    assert np.prod(size, axis=1).sum() < 1500.0
+    assert len(quads) < 8000

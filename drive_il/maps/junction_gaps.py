@@ -2,7 +2,8 @@
 
 OpenDRIVE describes a junction by the lanes through it. Between a left turn and a right turn
 of a T-junction a few square metres belong to no lane, which nobody would leave unpaved.
-They are found on a raster, and given back as rectangles one cell high.
+They are found on a raster, and given back as rectangles one cell high, together with the inside
+of the junction, where lanes that part leave slits.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from drive_il.maps.network import LaneType, RoadNetwork
 MAX_AREA = 60.0
 """a larger gap is an island that is meant, as in a roundabout [m^2]"""
 _CELL = 0.25  # [m]
+_SQUARE = np.ones((3, 3), np.bool_)
 _AROUND = 2.0  # [m] beyond the lanes of a junction that are looked at
 
 
 def gaps(network: RoadNetwork) -> Floats:
     """Returns rectangles that cover what is open in all junctions.
 
-    They reach one cell below the lanes around, so that no seam remains.
+    They reach below the lanes around, so that no seam remains, and never over a kerb.
 
     Args:
         network: the map.
@@ -70,7 +72,10 @@ def _open(quads: Floats, low: Floats, high: Floats) -> Floats:
     numbers, n = ndimage.label(enclosed)
     areas = ndimage.sum_labels(enclosed, numbers, np.arange(1, n + 1)) * _CELL**2
     small = np.isin(numbers, np.flatnonzero(areas <= MAX_AREA) + 1)
-    wanted = ndimage.binary_dilation(small, np.ones((3, 3), np.bool_))
+    # Slits that are too narrow for the raster: all that is a metre or more from any kerb.
+    whole = ndimage.binary_closing(covered, _SQUARE, iterations=2) | small
+    inner = ndimage.binary_erosion(whole, _SQUARE, iterations=4)
+    wanted = ndimage.binary_dilation(small, _SQUARE) | inner
     rectangles = []
     for row in np.flatnonzero(wanted.any(1)).tolist():
         edges = np.flatnonzero(np.diff(np.concatenate(([0], wanted[row], [0]))))
