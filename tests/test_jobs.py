@@ -67,11 +67,11 @@ def test_workers_of_a_killed_run_end_too(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(root)}
     parent = subprocess.Popen([sys.executable, str(script)], cwd=root, env=environment)
     written = tmp_path / "pid"
-    assert _soon(lambda: written.exists() and bool(written.read_text()), 30.0)
+    assert _soon(lambda: written.exists() and bool(written.read_text()), 120.0)
     worker = int(written.read_text())
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    assert _soon(lambda: not _alive(worker), 5.0)
+    assert _soon(lambda: not _alive(worker), 30.0)
 
 
 def _alive(pid: int) -> bool:

@@ -35,7 +35,7 @@ def gaps(network: RoadNetwork) -> Floats:
     lanes = network.lanes
     driving = np.flatnonzero(lanes["type"] == LaneType.DRIVING)
     quads = {int(lane): _quads(network, int(lane)) for lane in driving}
-    found = [np.zeros((0, 4, 2))]
+    found: list[Floats] = [np.zeros((0, 4, 2))]
     for junction in np.unique(lanes["junction"][driving]).tolist():
         inside = [quads[lane] for lane in driving.tolist() if lanes["junction"][lane] == junction]
         if junction < 0 or len(inside) < 2:
