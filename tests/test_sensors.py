@@ -5,12 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from drive_il.datatypes import VEHICLE, EpisodeSpec, Scene, Start
+from drive_il.datatypes import EpisodeSpec, Scene, Start
 from drive_il.sensor_specs import CameraSpec, ObservationSpec
 from drive_il.sensors import range_finder
 from drive_il.sensors.birdview import CHANNELS, EGO_ROW, PIXEL, SIZE
 from drive_il.sensors.observer import SceneObserver
-from drive_il.sensors.range_finder import RangeFinder
 from drive_il.sensors.state import STATE_NAMES
 from drive_il.sim import World
 from tests.drives import make_route
@@ -33,9 +32,7 @@ def see(name: str, where: Scene) -> np.ndarray:
 
 
 def test_the_flat_road_answers_the_range_finder_in_closed_form() -> None:
-    ego = np.zeros(1, VEHICLE)
-    ego["x"], ego["y"] = 100.0, -1.75
-    seen = RangeFinder(NETWORK).scan(ego)[0]
+    seen = see("range_finder", scene())
     elevation = np.linspace(range_finder.TOP, range_finder.BOTTOM, range_finder.N_ROWS)
     for row in range(4, 8):  # these meet the road within 12 m
         distance = range_finder.HEIGHT / math.sin(-elevation[row])
