@@ -28,6 +28,7 @@ FRAMES = {
 def multiplications(config: NetworkConfig, camera: CameraSpec) -> int:
     """Per image and forward pass, in the convolutions and the trunk."""
     height, width, n_in, kernel, total = camera.height, camera.width, 3, config.first_kernel, 0
+    height -= int(config.crop_top * height)
     for n_out in config.channels:
         height, width = -(-height // 2), -(-width // 2)
         total += height * width * n_out * n_in * kernel**2

@@ -92,6 +92,8 @@ class Progress:
         validation_loss: of the last epoch, NaN when there is none.
         elapsed: since the start of the stage [s].
         remaining: estimate until the end of the stage [s].
+        begin: share of the whole training that is done when the stage begins, in [0, 1].
+        end: share that is done when it ends.
     """
 
     stage: str
@@ -101,6 +103,13 @@ class Progress:
     validation_loss: float = math.nan
     elapsed: float = 0.0
     remaining: float = 0.0
+    begin: float = 0.0
+    end: float = 1.0
+
+    @property
+    def share(self) -> float:
+        """Share of the whole training that is done, in [0, 1]."""
+        return self.begin + (self.end - self.begin) * self.done / max(self.total, 1)
 
 
 ProgressFunction = Callable[[Progress], None]

@@ -80,6 +80,8 @@ class NetworkConfig:
     """units that see the whole picture"""
     branch_hidden: int = 32
     """units of each command's branch"""
+    crop_top: float = 0.375
+    """share of the picture's height, from the top, that is not looked at: sky"""
     use_speed: bool = True
     """False hides the speed from the network"""
     dropout: float = 0.0
@@ -95,6 +97,8 @@ class NetworkConfig:
                 f"hidden and branch_hidden must be at least 1, got {self.hidden} and "
                 f"{self.branch_hidden}"
             )
+        if not 0 <= self.crop_top < 1:
+            raise ValueError(f"crop_top must be in [0, 1), got {self.crop_top}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
 
@@ -109,6 +113,8 @@ class CameraNetwork(nn.Module):
     def __init__(self, config: NetworkConfig, height: int, width: int, n_outputs: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
+        self.first_row = int(config.crop_top * height)
+        height -= self.first_row
         n_in, kernel = 3, config.first_kernel
         for n_out in config.channels:
             layers += [nn.Conv2d(n_in, n_out, kernel, 2, kernel // 2), nn.ReLU()]
@@ -158,7 +164,7 @@ class CameraNetwork(nn.Module):
             (B, n_outputs) float32.
         """
         # Seen as (B, 3, H, W), an RGB image as cameras give it is channels_last already.
-        picture = rgb.permute(0, 3, 1, 2).float().sub_(128.0).mul_(1 / 64)
+        picture = rgb[:, self.first_row :].permute(0, 3, 1, 2).float().sub_(128.0).mul_(1 / 64)
         features = functional.relu(self.trunk(self.encoder(picture)))
         features = self.dropout(features)
         if self.use_speed:

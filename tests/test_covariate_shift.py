@@ -11,7 +11,9 @@ from rich.console import Console
 
 from drive_il.experiments import covariate_shift as experiment
 from drive_il.experiments import covariate_shift_jobs as work
-from drive_il.experiments.covariate_shift_numbers import claim
+from drive_il.experiments import covariate_shift_specs as specs
+from drive_il.experiments.covariate_shift_numbers import _place, claim
+from drive_il.experiments.covariate_shift_report import _augmentation
 
 TINY = {
     "labels": 600,
@@ -47,8 +49,8 @@ def test_results_have_the_promised_structure(run: tuple) -> None:
         for learner in town["learners"].values():
             assert learner["labels"] <= TINY["labels"]
             assert learner["interval_over"] == "episodes"
-            assert 0.0 <= learner["eps_own"]["value"] <= 1.0
-            assert 0.0 <= learner["eps_expert"]["value"] <= 1.0
+            assert 0.0 <= learner["eps_own"] <= 1.0
+            assert 0.0 <= learner["eps_expert"] <= 1.0
             assert set(learner["exponent"]) >= {"value", "low", "high"}
             for cost in ("absorbing", "recoverable"):
                 for horizon in TINY["horizons"]:
@@ -89,10 +91,11 @@ def test_pictures_page_and_table(run: tuple) -> None:
 
 
 def test_a_second_run_finds_everything_done_and_says_the_same(run: tuple) -> None:
-    out, result, _ = run
-    again, said = reproduce(out)
+    out, _, _ = run
+    before = (out / "results.json").read_bytes()
+    _, said = reproduce(out)
     assert "steps to do" not in said
-    assert again["towns"] == result["towns"]
+    assert (out / "results.json").read_bytes() == before
 
 
 @pytest.mark.slow
@@ -144,13 +147,22 @@ def test_the_claim_is_judged_not_tuned() -> None:
     assert not found["touching"]["holds"]
 
 
+def test_the_place_of_augmentation_is_said() -> None:
+    between = _place(15.0, 10.0, 30.0)
+    assert between == {"gap": 15.0, "from_dagger_to_cloning": 0.25}
+    assert "25 % of the way from DAgger" in _augmentation(between)
+    assert "less than DAgger" in _augmentation(_place(5.0, 10.0, 30.0))
+    assert "more than plain cloning" in _augmentation(_place(40.0, 10.0, 30.0))
+    assert "DAgger is no better" in _augmentation(_place(5.0, 10.0, 10.0))
+
+
 def test_configs_that_cannot_work_are_refused() -> None:
     with pytest.raises(ValueError, match="horizons must increase"):
         experiment.Config(horizons=(100, 50))
     with pytest.raises(ValueError, match="labels must be at least 1"):
         experiment.Config(labels=0)
     with pytest.raises(ValueError, match="choose shorter horizons"):
-        work.evaluation_specs("birch", 2, 100_000, 0)
+        specs.evaluation_specs("birch", 2, 100_000, 0)
 
 
 def test_full_means_at_least_five_seeds() -> None:

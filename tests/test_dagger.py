@@ -112,6 +112,17 @@ def test_it_drives_a_ring_better_than_an_untrained_policy(
     untrained = DrivingPolicy(network, SMALL, ToyCamera.spec)
     assert driven(world, policy, specs) > 2 * driven(world, untrained, specs) > 0
     assert [r.done for r in reports if r.stage == "DAgger rounds"] == [1, 2, 3, 4]
+    shares = [r.share for r in reports]
+    assert shares == sorted(shares)  # what is done never becomes undone
+    assert 0.0 < shares[0] <= 0.25
+    assert shares[-1] == 1.0
+
+
+def test_the_last_round_may_take_more_steps() -> None:
+    config = replace(CONFIG, last_steps=500)
+    steps = [dagger._fit_of_round(config, i).n_steps for i in (1, 2, 3, 4)]
+    assert steps == [150, 150, 150, 500]
+    assert dagger._fit_of_round(CONFIG, 4).n_steps == 150
 
 
 def test_the_same_seed_gives_the_same_bits_for_any_number_of_rows(

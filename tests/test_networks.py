@@ -96,6 +96,18 @@ def test_controls_can_be_executed_and_never_press_both_pedals() -> None:
     assert (state, info) == ({}, {})
 
 
+def test_the_sky_is_not_looked_at() -> None:
+    seen = observation(4)
+    below, _, _ = policy().act(seen, {})
+    seen["rgb"] = seen["rgb"].copy()
+    seen["rgb"][:, :24] = 255
+    same, _, _ = policy().act(seen, {})
+    assert below.tobytes() == same.tobytes()
+    seen["rgb"][:, 24] = 255
+    other, _, _ = policy().act(seen, {})
+    assert below.tobytes() != other.tobytes()
+
+
 def test_the_speed_can_be_hidden() -> None:
     blind = policy(NetworkConfig(channels=(8,), hidden=8, branch_hidden=4, use_speed=False))
     seen = observation(3)

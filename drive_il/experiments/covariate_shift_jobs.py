@@ -10,7 +10,6 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,19 @@ import numpy as np
 import numpy.typing as npt
 
 from drive_il.dataset import Dataset, EpisodeWriter
-from drive_il.datatypes import Episode, EpisodeSpec, Floats, Records, Route, Scene, Start
+from drive_il.datatypes import Episode, EpisodeSpec, Floats, Records, Scene
 from drive_il.evaluation.criteria import route_ended
+from drive_il.experiments.covariate_shift_specs import (
+    DRIVE_STEPS,
+    EXPERT,
+    ROWS,
+    demonstration_specs,
+    evaluation_specs,
+)
 from drive_il.experiments.jobs import Report
-from drive_il.experts.planner import Planner
 from drive_il.gates import ExpertDrives
-from drive_il.maps import library, suites
+from drive_il.maps import library
 from drive_il.maps.network import RoadNetwork
-from drive_il.maps.planning import RoutePlanner
-from drive_il.maps.routes import plan_record
 from drive_il.protocols import Expert
 from drive_il.randomness import derive_seed, uniform
 from drive_il.rollout import Step, Stop, drive, scene_of
@@ -36,13 +39,6 @@ from drive_il.sim.world import World
 from drive_il.theory import costs
 from drive_il.theory.forks import fork, snapshots_at
 
-ROWS = 16
-"""worlds driven at once"""
-DRIVE_STEPS = 200
-"""length of one demonstration; short drives see more places for the same labels"""
-START_SPEED = 5.0  # [m/s]
-MARGIN = 15.0
-"""mean speed that a test drive leaves room for on its route [m/s]"""
 DELTAS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3)
 """steer errors that are tried as the tolerance of the 0-1 loss"""
 TOLERANCE_DRIVES = 16
@@ -50,16 +46,12 @@ DAGGER_ROUNDS = 10
 VALIDATION_DRIVES = 16
 STEER_WEIGHT = 30.0
 """of every camera learner's loss: steer errors are small numbers that matter"""
+LAST_ROUND = 0.2
+"""share of DAgger's gradient steps that its last round takes, on all its data"""
+LOOK_EVERY = 4
+"""steps between the expert's states that a learner without a memory is compared on"""
 LOST_DISTANCE = 2.5
 """a drive of DAgger's ends this far from the lane centre [m]"""
-
-
-@lru_cache(maxsize=4)
-def _routes(town: str, training: bool) -> tuple[Route, ...]:
-    network = library.load(town)
-    planner = RoutePlanner(network)
-    records = suites.training_suite(network) if training else suites.test_suite(network)
-    return tuple(plan_record(planner, record) for record in records)
 
 
 def _stop() -> Stop:
@@ -74,44 +66,6 @@ def _listener(report: Report, note: str = "") -> Callable[[Step], None]:
         report(step.n_finished / max(step.n_specs, 1), note)
 
     return listen
-
-
-def demonstration_specs(town: str, labels: int, seed: int) -> list[EpisodeSpec]:
-    """Returns short drives from anywhere on the training routes, enough for the labels."""
-    routes = _routes(town, training=True)
-    rng = np.random.default_rng(derive_seed(seed, "demonstrations", town))
-    lengths = np.array([route.length for route in routes])
-    specs = []
-    for i in range(math.ceil(1.5 * labels / DRIVE_STEPS) + 8):
-        # A route counts by its length, so that all streets do.
-        route = routes[int(rng.choice(len(routes), p=lengths / lengths.sum()))]
-        start = Start(s=float(rng.uniform(0.0, 0.8 * route.length)), speed=START_SPEED)
-        specs.append(EpisodeSpec(route, derive_seed(seed, "demonstration", i), DRIVE_STEPS, start))
-    return specs
-
-
-def evaluation_specs(town: str, n: int, horizon: int, seed: int) -> list[EpisodeSpec]:
-    """Returns paired test drives: the same for the expert and every learner.
-
-    Raises:
-        ValueError: no route of the town is long enough for the horizon.
-    """
-    network_routes = _routes(town, training=False)
-    reach = MARGIN * horizon * 0.05
-    routes = [route for route in network_routes if route.length > reach + 10.0]
-    if not routes:
-        longest = max(route.length for route in network_routes)
-        raise ValueError(
-            f"{town}'s longest test route has {longest:.0f} m, {horizon} steps need {reach:.0f} m; "
-            "choose shorter horizons"
-        )
-    rng = np.random.default_rng(derive_seed(seed, "test", town))
-    specs = []
-    for i in range(n):
-        route = routes[i % len(routes)]
-        start = Start(s=float(rng.uniform(0.0, route.length - reach)), speed=START_SPEED)
-        specs.append(EpisodeSpec(route, derive_seed(seed, "test-drive", town, i), horizon, start))
-    return specs
 
 
 def _write(folder: Path, episodes: Sequence[Episode]) -> None:
@@ -140,7 +94,7 @@ def demonstrations(
         SceneObserver(network, spec),
         None,
         demonstration_specs(town, labels, seed),
-        expert=Planner(),
+        expert=EXPERT,
         gate=ExpertDrives(),
         stop=_stop(),
         label_budget=labels,
@@ -167,7 +121,7 @@ def train(
     episodes = read(source)
 
     def progress(at: Progress) -> None:
-        report(at.done / max(at.total, 1), at.stage)
+        report(at.share, at.stage)
 
     training = _Training(town, labels, seed, gradient_steps, progress)
     policy = {
@@ -229,10 +183,10 @@ class _Training:
             lost_distance=LOST_DISTANCE,
             steps_per_episode=300,
         )
-        fit = replace(
-            config.fit, n_steps=self.gradient_steps // DAGGER_ROUNDS, n_threads=1, device="cpu"
-        )
-        config = replace(config, fit=fit, n_validation=VALIDATION_DRIVES)
+        last = round(LAST_ROUND * self.gradient_steps)
+        each = (self.gradient_steps - last) // (DAGGER_ROUNDS - 1)
+        fit = replace(config.fit, n_steps=each, n_threads=1, device="cpu")
+        config = replace(config, fit=fit, last_steps=last, n_validation=VALIDATION_DRIVES)
         enough = self.labels + 2 * VALIDATION_DRIVES * DRIVE_STEPS
         specs = demonstration_specs(self.town, enough, derive_seed(self.seed, "dagger"))
         specs = [replace(spec, max_steps=config.validation_steps) for spec in specs]
@@ -240,7 +194,7 @@ class _Training:
         return dagger.train(
             World(network, ROWS),
             SceneObserver(network, ObservationSpec()),
-            Planner(),
+            EXPERT,
             specs,
             [_only(episode, "rgb") for episode in first],
             config,
@@ -271,7 +225,7 @@ def expert_drives(
 ) -> None:
     """Drives the test specs with the expert."""
     world = World(library.load(town), ROWS)
-    _write(folder, _expert_episodes(world, evaluation_specs(town, n, horizon, seed), Planner()))
+    _write(folder, _expert_episodes(world, evaluation_specs(town, n, horizon, seed), EXPERT))
 
 
 def _expert_episodes(world: World, specs: Sequence[EpisodeSpec], expert: Expert) -> list[Episode]:
@@ -298,7 +252,7 @@ def learner_drives(
         policy,
         specs,
         stop=_stop(),
-        pedals=Planner() if form == "steering_only" else None,
+        pedals=EXPERT if form == "steering_only" else None,
         keep_observations=False,
         listener=_listener(report),
     )
@@ -308,23 +262,38 @@ def learner_drives(
 def proposals(
     folder: Path, inputs: dict[str, Path], report: Report, town: str, learner: str, horizon: int
 ) -> None:
-    """What a learner would do on the expert's states: it looks on while the expert drives."""
+    """How far a learner's steer is from the expert's on the expert's states.
+
+    A learner with a memory looks on while the expert drives; one without is shown every
+    LOOK_EVERY-th state.
+    """
     from drive_il import learners
 
     network, policy = library.load(town), learners.load(_input(inputs, "model") / "model")
-    specs = [episode.spec for episode in read(_input(inputs, "expert"))]
-    episodes = drive(
-        World(network, ROWS),
-        SceneObserver(network, policy.spec),
-        policy,
-        specs,
-        expert=Planner(),
-        gate=ExpertDrives(),
-        stop=_stop(),
-        keep_observations=False,
-        listener=_listener(report),
-    )
-    _write(folder, episodes)
+    observer, truth = SceneObserver(network, policy.spec), read(_input(inputs, "expert"))
+    errors = []
+    if policy.initial_state(1):
+        specs = [episode.spec for episode in truth]
+        for episode in drive(
+            World(network, ROWS),
+            observer,
+            policy,
+            specs,
+            expert=EXPERT,
+            gate=ExpertDrives(),
+            stop=_stop(),
+            keep_observations=False,
+            listener=_listener(report),
+        ):
+            errors.append(np.abs(episode.policy_control["steer"] - episode.control["steer"]))
+    else:
+        for i, episode in enumerate(truth):
+            steps = np.arange(0, episode.n_steps, LOOK_EVERY)
+            seen = observer.observe(scene_of(episode).take(steps), np.arange(len(steps)))
+            control, _, _ = policy.act(seen, {})
+            errors.append(np.abs(control["steer"] - episode.control["steer"][steps]))
+            report(i / len(truth), "")
+    _write_json(folder / "errors.json", [error.tolist() for error in errors])
 
 
 def _input(inputs: dict[str, Path], kind: str) -> Path:
@@ -367,7 +336,7 @@ def tolerance(
         report(i / len(DELTAS), f"delta {delta:g}")
         worst = 0.0
         for bias in (-1, 0, 1):
-            driven = _expert_episodes(world, specs, _Erring(Planner(), delta, bias))
+            driven = _expert_episodes(world, specs, _Erring(EXPERT, delta, bias))
             failing = costs.failures(costs.tracks(driven, horizon), expert).either
             worst = max(worst, float(costs.absorbing(failing)[:, -1].mean()))
         extra.append(worst)
@@ -415,7 +384,7 @@ def _fork_costs(
     at = [specs[e] for e, _ in places]
     totals = []
     for actions in (ours, theirs):
-        episodes = fork(world, Planner(), at, snapshots, first, actions, _stop())
+        episodes = fork(world, EXPERT, at, snapshots, first, actions, _stop())
         failing = costs.failures(costs.tracks(episodes, horizon, first), expert).either
         # Before the fork both are the same drive, without a failure.
         failing &= np.arange(1, horizon + 1) > first[:, None]
@@ -425,7 +394,7 @@ def _fork_costs(
 
 def labels(episode: Episode) -> Records:
     """Returns what the expert would do in each state an episode acted in, (T,) CONTROL."""
-    control: Records = Planner().control(scene_of(episode))[:-1]
+    control: Records = EXPERT.control(scene_of(episode))[:-1]
     return control
 
 
@@ -467,6 +436,6 @@ def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value), encoding="utf-8")
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+def _read_json(path: Path) -> Any:
+    value: Any = json.loads(path.read_text(encoding="utf-8"))
     return value

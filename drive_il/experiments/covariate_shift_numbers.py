@@ -92,24 +92,24 @@ class _Table:
         return {
             "labels": int(card["labels"]),
             "form": first,
-            "eps_expert": eps_expert,
+            "eps_expert": eps_expert.value,
+            "eps_expert_interval": [eps_expert.low, eps_expert.high],
             "eps_expert_by_delta": eps_curve,
             "u": u,
-            "bounds": self._bounds(eps_expert["value"], top["eps_own"]["value"], u),
+            "bounds": self._bounds(eps_expert.value, top["eps_own"], u),
             **top,
             "forms": by_form,
         }
 
-    def _episodes(self, kind: str, learner: str, form: str | None = None) -> list[list[Any]]:
+    def _drives(self, learner: str, form: str) -> list[list[Any]]:
         """Episodes by training seed."""
-        middle = f"/{form}" if form else ""
         return [
-            jobs.read(self.folders[f"{kind}/{learner}/{self.town}{middle}/{k}"])
+            jobs.read(self.folders[f"drives/{learner}/{self.town}/{form}/{k}"])
             for k in range(self.config.n_seeds)
         ]
 
     def _form(self, learner: str, form: str) -> dict[str, Any]:
-        driven = self._episodes("drives", learner, form)
+        driven = self._drives(learner, form)
         last = int(self.horizons[-1])
         failing = [costs.failures(costs.tracks(one, last), self.truth) for one in driven]
         parts = {
@@ -118,10 +118,12 @@ class _Table:
         }
         errors = _padded([[jobs.steer_errors(episode) for episode in one] for one in driven], last)
         ended = costs.first_failure(parts["total"].reshape(-1, last))
+        eps_own = self._mean(self._disagree(errors))
         result: dict[str, Any] = {
-            "eps_own": self._mean(self._disagree(errors)),
+            "eps_own": eps_own.value,
+            "eps_own_interval": [eps_own.low, eps_own.high],
             "eps_own_by_delta": self._by_delta(errors),
-            "steer_error_own": self._mean(np.nanmean(errors, 2)),
+            "steer_error_own": self._mean(np.nanmean(errors, 2)).value,
             "failed_episodes": int((ended > 0).sum()),
             "n_episodes": len(ended),
             "hazard": est.hazard(ended, last),
@@ -162,18 +164,13 @@ class _Table:
             "reason": found.reason,
         }
 
-    def _eps_on_expert(self, learner: str) -> tuple[dict[str, float], dict[str, float]]:
+    def _eps_on_expert(self, learner: str) -> tuple[est.Estimate, dict[str, float]]:
         last = int(self.horizons[-1])
-        errors = _padded(
-            [
-                [
-                    np.abs(episode.policy_control["steer"] - episode.control["steer"])
-                    for episode in one
-                ]
-                for one in self._episodes("proposals", learner)
-            ],
-            last,
-        )
+        stored = [
+            jobs._read_json(self.folders[f"proposals/{learner}/{self.town}/{k}"] / "errors.json")
+            for k in range(self.config.n_seeds)
+        ]
+        errors = _padded([[np.array(error) for error in one] for one in stored], last)
         return self._mean(self._disagree(errors)), self._by_delta(errors)
 
     def _disagree(self, errors: Floats, delta: float | None = None) -> Floats:
@@ -184,8 +181,8 @@ class _Table:
     def _by_delta(self, errors: Floats) -> dict[str, float]:
         return {f"{delta:g}": float(self._disagree(errors, delta).mean()) for delta in jobs.DELTAS}
 
-    def _mean(self, values: Floats) -> dict[str, float]:
-        return asdict(est.mean_with_interval(values, self.weights))
+    def _mean(self, values: Floats) -> est.Estimate:
+        return est.mean_with_interval(values, self.weights)
 
     def _recoverability(self, learner: str) -> dict[str, Any]:
         found = [
@@ -243,4 +240,14 @@ def claim(towns: dict[str, Any], horizon: int) -> dict[str, Any]:
             "expert_costs_nothing": all(value == 0.0 for part in parts for value in part.values()),
         }
         found[town]["holds"] = all(value for key, value in found[town].items() if key != "ratio")
+        augmented = numbers["learners"].get("bc_augmented")
+        if augmented is not None:
+            gap = augmented["absorbing"][str(horizon)]["gap"]
+            found[town]["augmentation"] = _place(gap, dagger["gap"], cloning["gap"])
     return found
+
+
+def _place(gap: float, dagger: float, cloning: float) -> dict[str, Any]:
+    """Says where augmented cloning lies: 0 is as good as DAgger, 1 as bad as plain cloning."""
+    way = (gap - dagger) / (cloning - dagger) if cloning > dagger else None
+    return {"gap": gap, "from_dagger_to_cloning": way}

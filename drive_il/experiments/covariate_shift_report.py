@@ -28,7 +28,7 @@ def timing(jobs: Sequence[Job], folders: dict[str, Path]) -> dict[str, Any]:
         )
         kinds[kind] = kinds.get(kind, 0.0) + seconds(folders[job.name])
     total = sum(kinds.values())
-    return {"process_seconds": kinds, "total": total, "wall_estimate": total / 2.0}
+    return {"process_seconds": kinds, "total": total}
 
 
 def table(result: dict[str, Any]) -> Table:
@@ -44,8 +44,8 @@ def table(result: dict[str, Any]) -> Table:
             shown.add_row(
                 town,
                 learner,
-                f"{one['eps_expert']['value']:.4f}",
-                f"{one['eps_own']['value']:.4f}",
+                f"{one['eps_expert']:.4f}",
+                f"{one['eps_own']:.4f}",
                 slope(one["exponent"]),
                 gap(one["absorbing"][last]),
             )
@@ -81,7 +81,22 @@ def verdict(result: dict[str, Any]) -> str:
             f"expert's own cost is {expert}. The expected result (at least 3 times, disjoint) "
             f"{holds}."
         )
+        if "augmentation" in found:
+            lines.append(f"{town}: {_augmentation(found['augmentation'])}")
     return "\n".join(lines)
+
+
+def _augmentation(found: dict[str, Any]) -> str:
+    """Says where cloning with augmentation lies."""
+    way = found["from_dagger_to_cloning"]
+    text = f"cloning with augmentation costs {found['gap']:.1f} steps there"
+    if way is None:
+        return f"{text}; DAgger is no better than plain cloning, so that there is no way between."
+    if way < 0:
+        return f"{text}, less than DAgger."
+    if way > 1:
+        return f"{text}, more than plain cloning."
+    return f"{text}, {100 * way:.0f} % of the way from DAgger to plain cloning."
 
 
 def write(result: dict[str, Any], folders: dict[str, Path], out: Path) -> Path:

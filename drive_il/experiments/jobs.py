@@ -17,6 +17,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -112,11 +113,19 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     if n_workers <= 1 or len(missing) == 1:
         for job in missing:
-            _do(job, folders, partial(watcher.update, job))
+            _do(job, folders, partial(_almost, watcher, job))
             watcher.update(job, 1.0, "")
     elif missing:
         _run_in_processes(missing, folders, min(n_workers, len(missing)), watcher)
     return folders
+
+
+_ALMOST = 0.999
+"""no job is finished before its folder is, whatever it says of itself"""
+
+
+def _almost(watcher: Watcher, job: Job, share: float, note: str) -> None:
+    watcher.update(job, min(share, _ALMOST), note)
 
 
 def seconds(folder: Path) -> float:
@@ -140,9 +149,18 @@ def _do(job: Job, folders: Mapping[str, Path], report: Report) -> None:
     temporary.replace(final)
 
 
+def _end_with_parent() -> None:
+    """A killed parent stops nobody: without it a worker would work on, beside the next run."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
 def _serve(connection: Connection) -> None:
     """What a worker process does: jobs, until the other end hangs up."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     for name in ("DRIVE_IL_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
     while True:
@@ -155,7 +173,7 @@ def _serve(connection: Connection) -> None:
         def report(share: float, note: str, last: list[float] = last) -> None:
             if time.monotonic() - last[0] > 0.2:
                 last[0] = time.monotonic()
-                connection.send(("at", share, note))
+                connection.send(("at", min(share, _ALMOST), note))
 
         try:
             _do(job, folders, report)

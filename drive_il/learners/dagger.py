@@ -84,6 +84,8 @@ class Config:
     """the camera network"""
     fit: FitConfig = field(default_factory=lambda: FitConfig(n_steps=1200))
     """optimiser and length of each round"""
+    last_steps: int = 0
+    """gradient steps of the last round, on all data; 0: as many as the others"""
 
     def __post_init__(self) -> None:
         for name in ("n_rounds", "label_budget", "steps_per_episode", "validation_steps"):
@@ -95,8 +97,9 @@ class Config:
             )
         if not 0 <= self.beta0 <= 1:
             raise ValueError(f"beta0 is a probability, got {self.beta0}")
-        if self.n_validation < 0:
-            raise ValueError(f"n_validation must not be negative, got {self.n_validation}")
+        for name in ("n_validation", "last_steps"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
 
 
 def beta(config: Config, i: int) -> float:
@@ -162,9 +165,9 @@ def train(
             network,
             ArrayBatches(frames, config.fit.batch_size, derive_seed(seed, "order", i)),
             driving_loss(config.steer_weight),
-            config.fit,
+            _fit_of_round(config, i),
             seed=derive_seed(seed, "fit", i),
-            progress=progress,
+            progress=_within_round(progress, i, config.n_rounds),
             stage=f"DAgger round {i} of {config.n_rounds}",
         )
         iterate = driving_network(config.network, camera, 0)
@@ -183,6 +186,21 @@ def train(
         "best_round": best + 1,
     }
     return replace(iterates[best], card=card)
+
+
+def _fit_of_round(config: Config, i: int) -> FitConfig:
+    is_last = i == config.n_rounds and config.last_steps > 0
+    return replace(config.fit, n_steps=config.last_steps) if is_last else config.fit
+
+
+def _within_round(
+    progress: ProgressFunction | None, i: int, n_rounds: int
+) -> ProgressFunction | None:
+    """Returns a progress function for the fit of round i, which is a part of the whole."""
+    if progress is None:
+        return None
+    told = progress
+    return lambda at: told(replace(at, begin=(i - 1) / n_rounds, end=i / n_rounds))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from drive_il.datatypes import Floats, Records
+from drive_il.maps.junction_gaps import gaps
 from drive_il.maps.network import LaneType, MarkColor, MarkType, RoadNetwork, SignalKind
 
 if TYPE_CHECKING:
@@ -128,6 +129,8 @@ def _surfaces(axes: Axes, network: RoadNetwork) -> None:
         for row in rows:
             points = _points(network, network.lanes[row])
             outlines.append(np.concatenate((_offset(points, 1.0), _offset(points, -1.0)[::-1])))
+        if kind == LaneType.DRIVING:
+            outlines = [*gaps(network), *outlines]
         # A hairline in the same colour closes the seams between polygons.
         axes.add_collection(
             PolyCollection(outlines, facecolors=color, edgecolors=color, linewidths=0.3)

@@ -28,7 +28,7 @@ from drive_il.folders import cache_folder
 from drive_il.maps.network import RoadNetwork
 from drive_il.sensors.surfaces import N_SURFACES, Ground, painted
 
-_VERSION = 3
+_VERSION = 4
 _ROAD, _YELLOW = int(Ground.ROAD), int(Ground.YELLOW)
 TILE = 16.0
 """[m]"""

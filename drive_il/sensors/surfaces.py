@@ -12,6 +12,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from drive_il.datatypes import Bools, Floats, Ints, Records
+from drive_il.maps.junction_gaps import gaps
 from drive_il.maps.network import LaneType, MarkColor, MarkType, RoadNetwork
 
 
@@ -133,6 +134,11 @@ def _lane_surfaces(network: RoadNetwork, segments: _Segments) -> Painted:
         class_of[lane_type] = ground
     quads = segments.strip(keep, -half[keep], half[keep], *_whole(len(keep)))
     return quads, class_of[network.lanes["type"][segments.lane[keep]]]
+
+
+def _junction_gaps(network: RoadNetwork) -> Painted:
+    quads = gaps(network)
+    return quads, np.full(len(quads), Ground.ROAD, np.uint8)
 
 
 def _kerbs(network: RoadNetwork, segments: _Segments) -> Painted:
@@ -334,6 +340,7 @@ def painted(network: RoadNetwork) -> Painted:
     """
     segments = _Segments(network)
     parts = [
+        _junction_gaps(network),
         _lane_surfaces(network, segments),
         _kerbs(network, segments),
         _crosswalks(network),
