@@ -230,10 +230,12 @@ def overlap(
 
 @kernels.device
 def rank_of(kind: int, state: int) -> int:
-    """Returns the right of way at a stop line: 0 must stop, 1 gives way, 2 none of these."""
-    if kind in (_STOP, _YIELD):
+    """Returns the right of way at a stop line: 0 red, 1 stop sign, 2 yield sign, 3 no sign."""
+    if kind == _STOP:
         return 1
-    return 0 if kind == _LIGHT and state in (_RED, _YELLOW) else 2
+    if kind == _YIELD:
+        return 2
+    return 0 if kind == _LIGHT and state in (_RED, _YELLOW) else 3
 
 
 @kernels.device
@@ -271,7 +273,7 @@ def find_junction(
 ) -> None:
     """Sets the junction that the ego is in or comes to next, and its right of way there."""
     plan.entry_s = plan.exit_s = plan.line_s = _NEVER
-    plan.rank, plan.by_light, plan.heading, plan.turn = 2, False, 0.0, 0.0
+    plan.rank, plan.by_light, plan.heading, plan.turn = 3, False, 0.0, 0.0
     i = low + at.index
     if not points[i].in_junction:
         while i <= high and not points[i].in_junction:

@@ -200,7 +200,9 @@ def _gives_way(plan: np.record, other: np.record, rank: int, turn: float) -> boo
     across = wrap(math.atan2(other.sin, other.cos) - plan.heading)
     if abs(across) > 2.4:  # head on: who turns left waits
         return turn > 0.5 and plan.turn < 0.5
-    return -2.4 < across < -0.7 and not plan.by_light
+    if abs(across) < 0.5:  # side by side into one lane: who turns more waits
+        return abs(turn) > abs(plan.turn) + 0.02
+    return across < 0.0 and not plan.by_light
 
 
 @kernels.device

@@ -218,7 +218,7 @@ def _control_rows(
 ) -> None:
     config = configs[0]
     points, first, count = road[0], road[1], road[2]
-    plan = np.empty(1, _PLAN)[0]
+    plans = np.empty(1, _PLAN)  # a record does not keep its array alive
     desk = (
         np.empty(MAX_POINTS, _PATH),
         np.empty(1, _OTHER),
@@ -228,7 +228,7 @@ def _control_rows(
         np.empty((2, actors[0].shape[1]), np.int64),
     )
     for row in range(first_row, last_row):
-        ego, at = egos[row], progresses[row]
+        ego, at, plan = egos[row], progresses[row], plans[0]
         low = first[at.route]
         high = low + count[at.route] - 1
         _look(config, ego, at, plan)
