@@ -179,3 +179,27 @@ def _gap(scene: Scene) -> float:
         spot = np.array([[walker["x"], walker["y"]]]) + 1e-3 * np.array([[0, 0], [1, 0], [0, 1]])
         gaps.append(distance(mine, spot) - float(walker["radius"]))
     return min(gaps)
+
+
+def on_lanes(
+    network: RoadNetwork, lanes: Sequence[int], s: float, speed: float, begins: float = 0.0
+) -> Script:
+    """Follows the middle of these lanes from arc length s of the first."""
+    runs = [network.points[network.lanes["first"][i] :][: network.lanes["count"][i]] for i in lanes]
+    lengths = [float(network.lanes["length"][i]) for i in lanes]
+
+    def at(t: float) -> Records:
+        now = s + speed * max(t - begins, 0.0)
+        k = 0
+        while k < len(lanes) - 1 and now > lengths[k]:
+            now -= lengths[k]
+            k += 1
+        run = runs[k]
+        x, y = (float(np.interp(now, run["s"], run[axis])) for axis in ("x", "y"))
+        heading = float(np.interp(now, run["s"], np.unwrap(run["heading"])))
+        if now > lengths[k]:  # it has left the street
+            x, y = 1e4, 1e4
+        going = speed if t >= begins else 0.0
+        return car(x, y, heading, going, lane=lanes[k], lane_s=min(now, lengths[k]))
+
+    return at
