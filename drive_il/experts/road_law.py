@@ -34,6 +34,8 @@ from drive_il.steering import MAX_CURVATURE, REAR_WHEELBASE, SLIP_RATIO, STEER_G
 
 _MEMORY = 8.0 * REAR_WHEELBASE
 """length of route behind the car that shapes its heading; the rest has faded to 0.03 % [m]"""
+_STANDS = 0.1  # [m/s] below this the car stands
+_WORTH_IT = 0.4  # [m/s^2] it does not set out for less
 _MAX_SLIP = math.asin(MAX_CURVATURE * REAR_WHEELBASE)  # [rad] at full steer
 
 
@@ -240,9 +242,10 @@ def pedals(
     wanted = (target - speed) / config.speed_time
     wanted = min(max(wanted, -config.max_braking), config.max_acceleration)
     wanted = min(wanted, ceiling)
-    # It stands firmly where it has to stand.
+    # It stands firmly where it has to stand, and does not set out for a hand's breadth.
     firm = max(0.0, 1.0 - 2.0 * target)
-    if ceiling <= 0.0:
+    if ceiling <= 0.0 or (speed < _STANDS and ceiling < _WORTH_IT):
+        wanted = min(wanted, 0.0)
         firm = max(firm, 1.0 - 2.0 * speed)
     wanted -= firm * (config.resistance + config.braking)
     push = wanted + config.resistance
