@@ -18,6 +18,7 @@ from drive_il.experts.planner import Planner
 from drive_il.maps.network import RoadNetwork
 from drive_il.sim import World
 
+FROM_REST = Start()
 Script = Callable[[float], Records]
 """Time [s] -> one VEHICLE or WALKER record, (1,)."""
 
@@ -121,7 +122,7 @@ def drive_street(
     route: Route,
     vehicles: Sequence[Script] = (),
     walkers: Sequence[Script] = (),
-    start: Start = Start(),
+    start: Start = FROM_REST,
     seconds: float = 30.0,
     planner: Planner | None = None,
     lights: Callable[[float], np.ndarray] | None = None,

@@ -23,6 +23,7 @@ MAX_POINTS = 256
 _BEHIND = 40  # points of the route behind the ego
 _MARGIN = 0.8  # [m] it halts so far before a stop line
 _LINE_BEFORE = 20.0  # [m] a stop line so far before a junction belongs to it
+_LINE_BEHIND = 3.0  # [m] or so little behind its edge
 _TAIL = 1.8  # half lengths from the front to what must be past a line, as the leaderboard has it
 _NEVER = math.inf
 _LIGHT, _STOP, _YIELD = int(SignalKind.LIGHT), int(SignalKind.STOP), int(SignalKind.YIELD)
@@ -288,14 +289,13 @@ def find_junction(
     leave = i
     while leave < high and points[leave].in_junction:
         leave += 1
-    plan.entry_s, plan.exit_s = points[entry].s, points[leave].s
-    plan.line_s = plan.entry_s - 1.0
-    plan.heading = points[max(entry - 1, low)].heading
-    plan.turn = wrap(points[leave].heading - plan.heading)
+    entry_s, heading = float(points[entry].s), float(points[max(entry - 1, low)].heading)
+    plan.entry_s, plan.exit_s, plan.line_s = entry_s, points[leave].s, entry_s - 1.0
+    plan.heading, plan.turn = heading, wrap(points[leave].heading - heading)
     for k in range(first, first + count):
         stop = stops[k]
-        if plan.entry_s - _LINE_BEFORE < stop.s < plan.entry_s + 3.0:
-            plan.line_s = min(stop.s - _MARGIN, plan.line_s)
+        if entry_s - _LINE_BEFORE < stop.s < entry_s + _LINE_BEHIND:
+            plan.line_s = min(stop.s - _MARGIN, entry_s - 1.0)
             plan.by_light = stop.kind == _LIGHT and at.stop_light != _OFF
             plan.rank = rank_of(stop.kind, _OFF)
             return

@@ -126,8 +126,8 @@ def ways_of(network: RoadNetwork) -> Ways:
 def _segment(way: np.record, xys: Floats, s: float) -> int:
     """Returns the segment of a lane that holds s."""
     last = way.first + way.count - 2
-    i = way.first + int(s / way.length * (way.count - 1))
-    i = min(max(i, way.first), last)
+    i = int(way.first) + int(s / way.length * (way.count - 1))
+    i = int(min(max(i, way.first), last))
     while i < last and xys[i + 1, 2] <= s:
         i += 1
     while i > way.first and xys[i, 2] > s:
@@ -195,14 +195,14 @@ def _gives_way(plan: np.record, other: np.record, rank: int, turn: float) -> boo
         turn: it is about to make [rad].
     """
     if rank != plan.rank:
-        return rank < plan.rank
+        return bool(rank < plan.rank)
     # Angle from the ego's direction of approach to its own: it comes from the right at pi / 2.
     across = wrap(math.atan2(other.sin, other.cos) - plan.heading)
     if abs(across) > 2.4:  # head on: who turns left waits
-        return turn > 0.5 and plan.turn < 0.5
+        return bool(turn > 0.5 and plan.turn < 0.5)
     if abs(across) < 0.5:  # side by side into one lane: who turns more waits
-        return abs(turn) > abs(plan.turn) + 0.02
-    return across < 0.0 and not plan.by_light
+        return bool(abs(turn) > abs(plan.turn) + 0.02)
+    return bool(across < 0.0 and not plan.by_light)
 
 
 @kernels.device
@@ -248,36 +248,41 @@ def roll(other: np.record, step: int, ways: Ways) -> bool:
         step: how many steps it has made.
         ways: of the map.
     """
-    before = other.speed
+    before = float(other.speed)
+    after = before
     if step * DT < _HOLD:
-        after = other.speed + other.acceleration * DT
-        other.speed = max(0.0, min(after, max(other.top, other.speed)))
-    way = 0.5 * (before + other.speed) * DT
+        after = max(0.0, min(before + other.acceleration * DT, max(other.top, before)))
+        other.speed = after
+    way = 0.5 * (before + after) * DT
     if other.halt < _NEVER:
         way = min(way, other.halt)  # when it brakes does not matter: it is behind its line
         other.halt -= way
     if other.lane < 0:
         turn = other.yaw_rate * DT
-        c, n = math.cos(turn), math.sin(turn)
-        other.cos, other.sin = c * other.cos - n * other.sin, n * other.cos + c * other.sin
-        other.x += other.cos * way
-        other.y += other.sin * way
+        c, n = float(other.cos), float(other.sin)
+        c, n = (
+            c * math.cos(turn) - n * math.sin(turn),
+            n * math.cos(turn) + c * math.sin(turn),
+        )
+        other.cos, other.sin = c, n
+        other.x += c * way
+        other.y += n * way
         return step < _BLIND_STEPS
-    other.lane_s += way
-    while other.lane_s > ways[0][other.lane].length:
-        other.lane_s -= ways[0][other.lane].length
-        other.lane = _fork(ways[0], ways[1], other.lane, other.lights)
-        if other.lane < 0:
+    number, lane_s = int(other.lane), float(other.lane_s) + way
+    while lane_s > ways[0][number].length:
+        lane_s -= ways[0][number].length
+        number = _fork(ways[0], ways[1], number, other.lights)
+        if number < 0:
             return False
+    other.lane, other.lane_s = number, lane_s
     if step * DT < _HOLD:
         other.aside += other.drift * DT
-    lane = ways[0][other.lane]
-    i = _segment(lane, ways[2], other.lane_s)
-    ax, ay, s = ways[2][i, 0], ways[2][i, 1], ways[2][i, 2]
+    lane = ways[0][number]
+    i = _segment(lane, ways[2], lane_s)
+    ax, ay = float(ways[2][i, 0]), float(ways[2][i, 1])
     dx, dy = ways[2][i + 1, 0] - ax, ways[2][i + 1, 1] - ay
     scale = 1.0 / math.sqrt(dx * dx + dy * dy)
-    other.cos, other.sin = dx * scale, dy * scale
-    along = other.lane_s - s
-    other.x = ax + other.cos * along - other.sin * other.aside
-    other.y = ay + other.sin * along + other.cos * other.aside
+    c, n, along, aside = dx * scale, dy * scale, lane_s - ways[2][i, 2], float(other.aside)
+    other.cos, other.sin = c, n
+    other.x, other.y = ax + c * along - n * aside, ay + n * along + c * aside
     return True

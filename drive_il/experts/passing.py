@@ -170,10 +170,9 @@ def move_over(
     if best == math.inf:
         return False
     plan.shift = shift
-    plan.up_to = first - plan.half_length - _BEFORE
-    plan.up_from = plan.up_to - _RAMP
-    plan.down_from = last + plan.half_length + _AFTER
-    plan.down_to = plan.down_from + _RAMP
+    up_to, down_from = first - plan.half_length - _BEFORE, last + plan.half_length + _AFTER
+    plan.up_from, plan.up_to = up_to - _RAMP, up_to
+    plan.down_from, plan.down_to = down_from, down_from + _RAMP
     side = 1.0 if shift > 0.0 else -1.0
     plan.committed = at.lateral_error * side > max(_BEGUN * abs(shift), 0.3)
     return True
@@ -208,5 +207,5 @@ def let_pass(plan: np.record, at: np.record, vehicles: Records, slot: int) -> fl
             plan.up_from, plan.up_to = plan.s - 2.0, plan.s - 1.0
             plan.down_from, plan.down_to = plan.s + 1000.0, plan.s + 1001.0
             plan.committed = True
-            return _SIREN_SPEED + (1.0 - near) * 20.0
+            return float(_SIREN_SPEED + (1.0 - near) * 20.0)
     return math.inf

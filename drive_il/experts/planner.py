@@ -58,7 +58,6 @@ Actors: TypeAlias = tuple[Records, Records, Ints, Ints, Ints]
 """Vehicles, walkers and lights of each world; world and slot of each ego."""
 Desk: TypeAlias = tuple[Records, Records, Floats, Floats, Floats, Ints]
 """Scratch space: path, other vehicle, leaders, own plan, span, who waits to be judged."""
-_PATH, _PLAN, _OTHER = kernels.record(PATH), kernels.record(PLAN), kernels.record(OTHER)
 
 _ROAD = nt.Tuple(  # type: ignore[no-untyped-call]
     (
@@ -218,10 +217,10 @@ def _control_rows(
 ) -> None:
     config = configs[0]
     points, first, count = road[0], road[1], road[2]
-    plans = np.empty(1, _PLAN)  # a record does not keep its array alive
-    desk = (
-        np.empty(MAX_POINTS, _PATH),
-        np.empty(1, _OTHER),
+    plans = np.empty(1, PLAN)  # a record does not keep its array alive
+    desk: Desk = (
+        np.empty(MAX_POINTS, PATH),
+        np.empty(1, OTHER),
         np.empty((STEPS + 1, 2)),
         np.empty(STEPS + 1),
         np.empty((STEPS + 1, 3)),

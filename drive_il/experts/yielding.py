@@ -195,7 +195,7 @@ def _trace_vehicle(
     span: Floats,
 ) -> int:
     """Fills the span of a vehicle; returns how many steps are known."""
-    half, near, still = plan.half_width + config.clearance, hint, 0.0
+    half, near = plan.half_width + config.clearance, hint
     for k in range(STEPS + 1):
         near = walk(path, plan.n, near, other.x, other.y)
         p = path[near]
@@ -207,10 +207,10 @@ def _trace_vehicle(
             span[k, 0], span[k, 1] = first, last
             same = other.cos * p.tx + other.sin * p.ty > _SAME_WAY
             span[k, 2] = 1.0 if same else 0.0
-        still = other.speed
+        before = other.speed
         if not roll(other, k, ways):
             return k + 1
-        if still < _STANDS and other.speed < _STANDS:
+        if before < _STANDS and other.speed < _STANDS:
             for rest in range(k + 1, STEPS + 1):
                 for column in range(3):
                     span[rest, column] = span[k, column]
