@@ -23,6 +23,7 @@ from drive_il.experts.corridor import aside_on, find_nearest, overlap, walk
 from drive_il.experts.neighbours import DT, STEPS, Ways, behold, expect_halt, roll
 
 _SLOW = 2.5  # [m/s] below this someone ahead may be about to stop
+_TIGHT = 1.0  # [m] with less it brakes hard, however fast the other goes
 _CREEPS = 1.0  # [m/s] below this who is in the strip may stay there
 WALKER_REACH = 10.0
 """walkers matter so far beyond the reach of the plan [m]"""
@@ -47,6 +48,7 @@ def follow(config: np.record, speed: float, ahead: float, acceleration: float, g
         acceleration: of the other along that path [m/s^2].
         gap: bumper to bumper [m].
     """
+    tight = min(max(1.0 - gap / _TIGHT, 0.0), 1.0)
     gap = max(gap, 0.05)
     closing = speed - ahead
     comfort = 2.0 * math.sqrt(config.max_acceleration * config.comfortable_braking)
@@ -62,6 +64,7 @@ def follow(config: np.record, speed: float, ahead: float, acceleration: float, g
     elif closing > 0.0:
         needed = braking - closing * closing / (2.0 * room)
     bound = min(-config.comfortable_braking, needed - 0.3)
+    bound -= tight * (config.emergency_braking - config.comfortable_braking)
     return float(max(wanted, bound, -config.emergency_braking))
 
 
