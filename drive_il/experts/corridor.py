@@ -61,6 +61,7 @@ PLAN = np.dtype(
         ("up_to", "f8"),
         ("down_from", "f8"),  # [m] s where moving back begins and where it is complete
         ("down_to", "f8"),
+        ("shift_v2", "f8"),  # [m^2/s^2] squared speed not to exceed meanwhile
         ("committed", "?"),  # it has begun to move over
         ("astray", "f8"),  # [m] how far left of that line it is now
         ("astray_for", "f8"),  # [m] within which it is back there
@@ -141,7 +142,7 @@ def lay(
             scale = 1.0 / math.sqrt(1.0 + slope * slope)
             p.tx, p.ty = (p.tx - slope * p.ty) * scale, (p.ty + slope * p.tx) * scale
             if aside_on(plan, a.s):
-                p.v2 = min(p.v2, config.passing_speed * config.passing_speed)
+                p.v2 = min(p.v2, plan.shift_v2)
         n += 1
         i += 1
     if i > high:

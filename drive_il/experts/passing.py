@@ -30,8 +30,8 @@ _STANDS = 0.1  # [m/s]
 _HAZARD = int(VehicleLight.LEFT_BLINKER | VehicleLight.RIGHT_BLINKER)
 _SIREN = int(VehicleLight.SPECIAL1)
 _PROP, _NOBODY = int(ActorKind.PROP), int(Mover.NOBODY)
-_SIREN_BEHIND = 50.0  # [m]
-_SIREN_RAMP = 30.0  # [m]
+_SIREN_BEHIND = 70.0  # [m]
+_SIREN_RAMP = 35.0  # [m]
 _SIREN_SPEED = 4.0  # [m/s] while it is near
 
 
@@ -173,9 +173,22 @@ def move_over(
     up_to, down_from = first - plan.half_length - _BEFORE, last + plan.half_length + _AFTER
     plan.up_from, plan.up_to = up_to - _RAMP, up_to
     plan.down_from, plan.down_to = down_from, down_from + _RAMP
+    plan.shift_v2 = math.inf
+    if shift != 0.0:  # the ramp bends by 6 shift / length^2 at its ends
+        plan.shift_v2 = config.passing_acceleration * _RAMP * _RAMP / (6.0 * abs(shift))
     side = 1.0 if shift > 0.0 else -1.0
     plan.committed = at.lateral_error * side > max(_BEGUN * abs(shift), 0.3)
     return True
+
+
+@kernels.device
+def slow_for_shift(config: np.record, plan: np.record) -> float:
+    """Returns the acceleration that moving over permits, infinite when it is over [m/s^2]."""
+    if plan.shift == 0.0 or plan.s > plan.down_to:
+        return math.inf
+    left = max(plan.up_from - plan.s - plan.speed * config.speed_time, 0.0)
+    top = math.sqrt(plan.shift_v2 + 2.0 * config.braking * left)
+    return float(max((top - plan.speed) / config.speed_time, -config.max_braking))
 
 
 @kernels.device
@@ -207,5 +220,6 @@ def let_pass(plan: np.record, at: np.record, vehicles: Records, slot: int) -> fl
             plan.up_from, plan.up_to = plan.s - 2.0, plan.s - 1.0
             plan.down_from, plan.down_to = plan.s + 1000.0, plan.s + 1001.0
             plan.committed = True
+            plan.shift_v2 = math.inf
             return float(_SIREN_SPEED + (1.0 - near) * 20.0)
     return math.inf

@@ -38,7 +38,13 @@ from drive_il.experts.corridor import (
     shift_at,
 )
 from drive_il.experts.neighbours import OTHER, STEPS, WAYS, Ways, no_ways, ways_of
-from drive_il.experts.passing import find_obstacles, find_standing, let_pass, move_over
+from drive_il.experts.passing import (
+    find_obstacles,
+    find_standing,
+    let_pass,
+    move_over,
+    slow_for_shift,
+)
 from drive_il.experts.road_law import CONFIG, PlannerConfig, pedals, steer, target_speed
 from drive_il.experts.yielding import (
     WALKER_REACH,
@@ -181,6 +187,7 @@ def _mind_others(
         if move_over(config, plan, at, road[0][i].lane, ways, obstacles):
             _consider(config, plan, at, road, actors, row, ways, desk)
             if plan.committed or not plan.conflict:
+                plan.ceiling = min(plan.ceiling, slow_for_shift(config, plan))
                 return
             plan.shift = 0.0
             plan.ceiling = min(alone, halting(config, plan, obstacles[0] - _WAIT_BEFORE))

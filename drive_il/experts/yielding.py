@@ -176,7 +176,7 @@ def _stay_behind(
     for k in range(1, n_steps):
         if span[k, 0] > span[k, 1] or span[k, 1] < plan.s:
             continue
-        t = max(k * DT - 0.3, 0.1)
+        t = (k + 1) * DT
         way = span[k, 0] - room - front
         if way <= 0.0:
             return -float(config.emergency_braking)
@@ -276,13 +276,14 @@ def mind_vehicles(
         first, last, d = overlap(p, half, box)
         at_end = (near == 0 or near == plan.n - 1) and _outside(path, plan.n, near, other)
         c = other.cos * p.tx + other.sin * p.ty
+        along = p.s + (vehicle.x - p.x) * p.tx + (vehicle.y - p.y) * p.ty
         crosses = vehicle.speed > _CREEPS and c < 0.5
-        if first > last or at_end or crosses:
+        beside = along < plan.s and abs(d) > plan.half_width
+        if first > last or at_end or crosses or beside:
             if vehicle.speed > _STANDS or vehicle.acceleration > 0.3:
                 waiting[0, n_waiting], waiting[1, n_waiting] = v, near
                 n_waiting += 1
             continue
-        along = p.s + (vehicle.x - p.x) * p.tx + (vehicle.y - p.y) * p.ty
         if along < plan.s:  # it follows the ego
             continue
         gap = first - plan.s - plan.half_length
