@@ -174,7 +174,7 @@ def _gap(scene: Scene) -> float:
     mine = corners(scene.ego)
     gaps = [math.inf]
     others = scene.actors.vehicles[0, 1:]
-    for k in range(len(others)):
+    for k in np.flatnonzero(others["id"]):
         gaps.append(distance(mine, corners(others[k : k + 1])))
     for walker in scene.actors.walkers[0]:
         spot = np.array([[walker["x"], walker["y"]]]) + 1e-3 * np.array([[0, 0], [1, 0], [0, 1]])
@@ -185,22 +185,21 @@ def _gap(scene: Scene) -> float:
 def on_lanes(
     network: RoadNetwork, lanes: Sequence[int], s: float, speed: float, begins: float = 0.0
 ) -> Script:
-    """Follows the middle of these lanes from arc length s of the first."""
+    """Follows the middle of these lanes from arc length s of the first, from time `begins` on."""
     runs = [network.points[network.lanes["first"][i] :][: network.lanes["count"][i]] for i in lanes]
     lengths = [float(network.lanes["length"][i]) for i in lanes]
 
     def at(t: float) -> Records:
-        now = s + speed * max(t - begins, 0.0)
-        k = 0
+        now, k = s + speed * max(t - begins, 0.0), 0
         while k < len(lanes) - 1 and now > lengths[k]:
             now -= lengths[k]
             k += 1
         run = runs[k]
         x, y = (float(np.interp(now, run["s"], run[axis])) for axis in ("x", "y"))
         heading = float(np.interp(now, run["s"], np.unwrap(run["heading"])))
-        if now > lengths[k]:  # it has left the street
-            x, y = 1e4, 1e4
-        going = speed if t >= begins else 0.0
-        return car(x, y, heading, going, lane=lanes[k], lane_s=min(now, lengths[k]))
+        vehicle = car(x, y, heading, speed, lane=lanes[k], lane_s=min(now, lengths[k]))
+        if t < begins or now > lengths[k]:  # not there yet, or gone
+            vehicle["id"] = 0
+        return vehicle
 
     return at

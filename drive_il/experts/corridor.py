@@ -22,6 +22,7 @@ MAX_POINTS = 256
 """points of a path, about 1 m apart"""
 _BEHIND = 40  # points of the route behind the ego
 _MARGIN = 0.8  # [m] it halts so far before a stop line
+_LOOK_AROUND = 0.5  # [s] for which it stands at a stop sign
 _LINE_BEFORE = 20.0  # [m] a stop line so far before a junction belongs to it
 _LINE_BEHIND = 3.0  # [m] or so little behind its edge
 _TAIL = 1.8  # half lengths from the front to what must be past a line, as the leaderboard has it
@@ -258,6 +259,8 @@ def mind_signal(config: np.record, plan: np.record, at: np.record) -> None:
             halts = plan.speed * plan.speed <= 2.0 * config.firm_braking * distance
     elif at.stop_kind == _STOP:
         halts = not at.stop_served
+        if at.stop_served and 0.0 < at.standing < _LOOK_AROUND:
+            halts, distance = True, 0.0
     if halts:
         plan.halt_s = plan.s + plan.half_length + distance
 
