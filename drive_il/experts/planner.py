@@ -48,6 +48,7 @@ from drive_il.experts.passing import (
 from drive_il.experts.road_law import CONFIG, PlannerConfig, pedals, steer, target_speed
 from drive_il.experts.yielding import (
     WALKER_REACH,
+    Desk,
     concerns,
     halting,
     mind_vehicles,
@@ -62,8 +63,6 @@ Road: TypeAlias = tuple[Records, Ints, Ints, Records, Ints, Ints]
 """Points, first and count of each route; stops, first and count."""
 Actors: TypeAlias = tuple[Records, Records, Ints, Ints, Ints]
 """Vehicles, walkers and lights of each world; world and slot of each ego."""
-Desk: TypeAlias = tuple[Records, Records, Floats, Floats, Floats, Ints]
-"""Scratch space: path, other vehicle, leaders, own plan, span, who waits to be judged."""
 
 _ROAD = nt.Tuple(  # type: ignore[no-untyped-call]
     (
@@ -131,27 +130,13 @@ def _consider(
     desk: Desk,
 ) -> None:
     """Lays the plan's path and lowers the ceiling for the others there."""
-    path, other, lead, go, span, waiting = desk
     low = road[1][at.route]
     high = low + road[2][at.route] - 1
     world = actors[3][row]
     plan.astray = at.lateral_error - shift_at(plan, plan.s)[0]
-    lay(config, plan, road[0], low, high, low + at.index, path)
-    mind_vehicles(
-        config,
-        plan,
-        path,
-        actors[0][world],
-        actors[4][row],
-        ways,
-        actors[2][world],
-        other[0],
-        lead,
-        go,
-        span,
-        waiting,
-    )
-    mind_walkers(config, plan, path, actors[1][world], go, span)
+    lay(config, plan, road[0], low, high, low + at.index, desk[0])
+    mind_vehicles(config, plan, actors[0][world], actors[4][row], actors[2][world], ways, desk)
+    mind_walkers(config, plan, desk[0], actors[1][world], desk[3], desk[4])
 
 
 @kernels.device

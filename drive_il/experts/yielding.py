@@ -14,6 +14,7 @@ acceleration with which it stays behind the interval at all times.
 from __future__ import annotations
 
 import math
+from typing import TypeAlias
 
 import numpy as np
 
@@ -29,12 +30,17 @@ WALKER_REACH = 10.0
 """walkers matter so far beyond the reach of the plan [m]"""
 _HEIGHT = 3.0  # [m] others further above or below are on another road
 _ROOM = 1.0  # [m] kept from the strip that another covers
+_SETS_OUT = 0.3  # [m/s^2] one who stands and does this does not stay
 _STANDS = 0.2  # [m/s] below this an actor stands
 _SAME_WAY = 0.7  # cosine of the angle up to which another runs the same way
 _HELPS = 1.5  # [m/s^2] merging traffic brakes so much for who is before it
 _WALKER_STEPS = 16  # a walker's forecast is good for so many steps
 _WALKER_ROOM = 0.6  # [m] kept beside a walker, in addition
 _NEVER = math.inf
+
+Desk: TypeAlias = tuple[Records, Records, Floats, Floats, Floats, Ints]
+"""Scratch space: path; other vehicle; tail and speed of the nearest ahead at each step; own
+plan; span; slot and nearest point of those who are to be judged, (2, V)."""
 
 
 @kernels.device
@@ -203,8 +209,7 @@ def _trace_vehicle(
         near = walk(path, plan.n, near, other.x, other.y)
         p = path[near]
         span[k, 0], span[k, 1] = 1.0, 0.0
-        ends = (near == 0 or near == plan.n - 1) and _outside(path, plan.n, near, other)
-        if not ends:
+        if not _outside(path, plan.n, near, other):
             box = (other.x, other.y, other.cos, other.sin, other.half_length, other.half_width)
             first, last, _ = overlap(p, half, box)
             span[k, 0], span[k, 1] = first, last
@@ -224,45 +229,73 @@ def _trace_vehicle(
 @kernels.device
 def _outside(path: Records, n: int, i: int, other: np.record) -> bool:
     """Whether an actor is beyond the end of the path that it is nearest to."""
+    if 0 < i < n - 1:
+        return False
     p = path[i]
     along = (other.x - p.x) * p.tx + (other.y - p.y) * p.ty
-    reach = other.half_length + 1.0
+    reach = other.half_length + _ROOM
     return bool(along < -reach if i == 0 else along > reach)
+
+
+@kernels.device
+def _follow_vehicle(
+    config: np.record,
+    plan: np.record,
+    vehicle: np.record,
+    place: tuple[int, float, float],
+    lights: Ints,
+    ways: Ways,
+    desk: Desk,
+) -> None:
+    """Lowers the plan's ceiling for who is in the strip ahead, and notes where it will be.
+
+    Args:
+        config: CONFIG record.
+        plan: PLAN record.
+        vehicle: VEHICLE record; its forecast has been started.
+        place: nearest point of the path, first s covered [m], cosine of the angle to the path.
+        lights: LightState of each signal, (S,).
+        ways: of the map.
+        desk: scratch; the leaders on it are brought up to date.
+    """
+    path, other, lead, _, span, _ = desk
+    near, first, c = place
+    ahead = vehicle.speed * c
+    gap = first - plan.s - plan.half_length
+    allowed = follow(config, plan.speed, ahead, vehicle.acceleration * c, gap)
+    plan.ceiling = min(plan.ceiling, allowed)
+    expect_halt(config, plan, other[0], ways, lights)
+    n = _trace_vehicle(config, plan, path, other[0], ways, near, span)
+    for k in range(n):
+        if span[k, 0] <= span[k, 1] and span[k, 0] < lead[k, 0]:
+            lead[k, 0] = span[k, 0]
+            lead[k, 1] = max(ahead, 0.0)
+    _keep_clear(config, plan, first, ahead)
 
 
 @kernels.device
 def mind_vehicles(
     config: np.record,
     plan: np.record,
-    path: Records,
     vehicles: Records,
     slot: int,
-    ways: Ways,
     lights: Ints,
-    other: np.record,
-    lead: Floats,
-    go: Floats,
-    span: Floats,
-    waiting: Ints,
+    ways: Ways,
+    desk: Desk,
 ) -> None:
     """Lowers the plan's ceiling for the vehicles around.
 
     Args:
         config: CONFIG record.
         plan: PLAN record.
-        path: PATH array, laid.
         vehicles: of the ego's world, (V,) VEHICLE.
         slot: which of them is the ego.
-        ways: of the map.
         lights: LightState of each signal, (S,).
-        other: OTHER record, scratch.
-        lead: (STEPS + 1, 2), scratch.
-        go: the ego's plan [m], (STEPS + 1,), set.
-        span: (STEPS + 1, 3), scratch.
-        waiting: (2, V), scratch.
+        ways: of the map.
+        desk: scratch, with the path laid; the ego's own plan is set.
     """
-    half = plan.half_width + config.clearance
-    n_waiting = 0
+    path, others, lead, go, span, waiting = desk
+    other, half, n_waiting = others[0], plan.half_width + config.clearance, 0
     for k in range(STEPS + 1):
         lead[k, 0] = _NEVER
     for v in range(len(vehicles)):
@@ -274,33 +307,19 @@ def mind_vehicles(
         behold(vehicle, other, ways)
         box = (other.x, other.y, other.cos, other.sin, other.half_length, other.half_width)
         first, last, d = overlap(p, half, box)
-        at_end = (near == 0 or near == plan.n - 1) and _outside(path, plan.n, near, other)
         c = other.cos * p.tx + other.sin * p.ty
         along = p.s + (vehicle.x - p.x) * p.tx + (vehicle.y - p.y) * p.ty
-        crosses = vehicle.speed > _CREEPS and c < 0.5
+        crosses = vehicle.speed > _CREEPS and c < _SAME_WAY
         beside = along < plan.s and abs(d) > plan.half_width
-        if first > last or at_end or crosses or beside:
-            if vehicle.speed > _STANDS or vehicle.acceleration > 0.3:
+        if first > last or crosses or beside or _outside(path, plan.n, near, other):
+            if vehicle.speed > _STANDS or vehicle.acceleration > _SETS_OUT:
                 waiting[0, n_waiting], waiting[1, n_waiting] = v, near
                 n_waiting += 1
-            continue
-        if along < plan.s:  # it follows the ego
-            continue
-        gap = first - plan.s - plan.half_length
-        ahead = vehicle.speed * c
-        allowed = follow(config, plan.speed, ahead, vehicle.acceleration * c, gap)
-        plan.ceiling = min(plan.ceiling, allowed)
-        expect_halt(config, plan, other, ways, lights)
-        n = _trace_vehicle(config, plan, path, other, ways, near, span)
-        for k in range(n):
-            if span[k, 0] <= span[k, 1] and span[k, 0] < lead[k, 0]:
-                lead[k, 0] = span[k, 0]
-                lead[k, 1] = max(ahead, 0.0)
-        _keep_clear(config, plan, first, ahead)
+        elif along > plan.s:  # else it follows the ego
+            _follow_vehicle(config, plan, vehicle, (near, first, c), lights, ways, desk)
     plan_ahead(config, plan, path, lead, go)
     for w in range(n_waiting):
-        vehicle = vehicles[waiting[0, w]]
-        behold(vehicle, other, ways)
+        behold(vehicles[waiting[0, w]], other, ways)
         expect_halt(config, plan, other, ways, lights)
         n = _trace_vehicle(config, plan, path, other, ways, waiting[1, w], span)
         judge(config, plan, go, span, n, False)
