@@ -132,12 +132,13 @@ def lit_route() -> tuple[Route, float]:
 
 
 @pytest.mark.parametrize("offset", np.arange(0.0, 25.0, 2.5))
-def test_it_never_runs_a_red_light_and_stands_at_its_line(offset: float) -> None:
+@pytest.mark.parametrize("speed", [3.0, 8.0])
+def test_it_never_runs_a_red_light_and_stands_at_its_line(offset: float, speed: float) -> None:
     route, line = lit_route()
     run = drive_street(
         alder(),
         route,
-        start=Start(line - 85.0, 0.0, 0.0, 8.0),
+        start=Start(line - 10.0 * speed, 0.0, 0.0, speed),
         seconds=45.0,
         lights=lambda t: all_show(light_of(t + offset)),
     )

@@ -255,8 +255,8 @@ def mind_signal(config: np.record, plan: np.record, at: np.record) -> None:
         if halts and distance < -_MARGIN:  # over the line: what counts is its tail
             tail = at.stop_distance + _TAIL * plan.half_length
             halts = plan.speed * plan.speed <= 2.0 * config.firm_braking * (tail - _MARGIN)
-        if at.stop_light == _YELLOW and distance > 0.0:
-            halts = plan.speed * plan.speed <= 2.0 * config.firm_braking * distance
+        if at.stop_light == _YELLOW and at.stop_distance > 0.0:
+            halts = plan.speed * plan.speed <= 2.0 * config.firm_braking * at.stop_distance
     elif at.stop_kind == _STOP:
         halts = not at.stop_served
         if at.stop_served and 0.0 < at.standing < _LOOK_AROUND:
