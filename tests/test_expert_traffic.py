@@ -260,3 +260,35 @@ def test_labels_do_not_depend_on_batch_order_or_threads(monkeypatch: pytest.Monk
     assert np.concatenate(single).tobytes() == whole[order[:40]].tobytes()
     monkeypatch.setenv("DRIVE_IL_THREADS", "2")
     assert planner.control(scene).tobytes() == whole.tobytes()
+
+
+def test_any_surroundings_get_a_control_that_can_be_executed() -> None:
+    network = library.load("alder")
+    routes = load_routes(ROUTES / "alder_test.xml", library.load)
+    rng, n = np.random.default_rng(3), 200
+    world = World(network, n)
+    specs = [
+        EpisodeSpec(r, start=Start(rng.uniform(0, r.length), rng.normal(), 0.0, rng.uniform(0, 30)))
+        for r in (routes[i % len(routes)] for i in range(n))
+    ]
+    world.reset(np.arange(n), specs)
+    scene = with_bystanders(world.scene)
+    vehicles, walkers = scene.actors.vehicles, scene.actors.walkers
+    for crowd in (vehicles[:, 1:], walkers):
+        crowd["id"] = rng.integers(0, 4, crowd.shape)
+        crowd["x"] = scene.ego["x"][:, None] + rng.normal(0, 15, crowd.shape)
+        crowd["y"] = scene.ego["y"][:, None] + rng.normal(0, 15, crowd.shape)
+        crowd["heading"] = rng.uniform(-math.pi, math.pi, crowd.shape)
+        crowd["speed"] = rng.choice([0.0, 0.05, 2.0, 40.0], crowd.shape)
+    others = vehicles[:, 1:]
+    others["length"], others["width"] = rng.uniform(0.1, 25, others.shape), 2.0
+    others["lane"] = rng.integers(-1, len(network.lanes), others.shape)
+    others["lane_s"] = rng.uniform(-50, 200, others.shape)
+    others["mover"] = rng.integers(0, 4, others.shape)
+    others["lights"] = rng.integers(0, 1024, others.shape)
+    others["acceleration"] = rng.normal(0, 5, others.shape)
+    for planner in (Planner(network=network), Planner()):
+        control = planner.control(scene)
+        for name, low in (("throttle", 0.0), ("brake", 0.0), ("steer", -1.0)):
+            assert ((control[name] >= low) & (control[name] <= 1.0)).all(), name
+        assert not ((control["throttle"] > 0) & (control["brake"] > 0)).any()
