@@ -226,6 +226,20 @@ def test_it_moves_aside_and_slows_down_for_an_ambulance() -> None:
     assert run.ego["speed"][-1] < 10.0
 
 
+def test_it_leaves_its_lane_to_an_ambulance_where_there_is_another() -> None:
+    network = straight_road(length=800.0, lanes_per_way=2)
+    siren = int(VehicleLight.SPECIAL1)
+    for beside in (False, True):  # a car in the other lane keeps it in its own
+        others = [moving(ahead(1.0, speed=18.0, lights=siren))]
+        if beside:
+            others.append(moving(car(70.0, -5.25, speed=10.0, lane=1, lane_s=70.0)))
+        start = Start(70.0, 0.0, 0.0, 10.0)
+        run = drive_street(network, ROUTE, others, start=start, seconds=6.0)
+        least = float(run.progress["lateral_error"].min())
+        assert run.gap.min() > 0.2
+        assert (-1.3 < least < -0.4) if beside else (-4.0 < least < -3.0), least
+
+
 def labelled(run: Run) -> Scene:
     """All scenes of a run as one batch."""
     scenes = run.scenes

@@ -32,6 +32,7 @@ _SIREN = int(VehicleLight.SPECIAL1)
 _PROP, _NOBODY = int(ActorKind.PROP), int(Mover.NOBODY)
 _SIREN_BEHIND = 70.0  # [m]
 _SIREN_RAMP = 35.0  # [m]
+_SIREN_AHEAD = 25.0  # [m]
 _SIREN_SPEED = 4.0  # [m/s] while it is near
 
 
@@ -192,34 +193,61 @@ def slow_for_shift(config: np.record, plan: np.record) -> float:
 
 
 @kernels.device
-def let_pass(plan: np.record, at: np.record, vehicles: Records, slot: int) -> float:
-    """Moves to the right edge of the lane for an emergency vehicle from behind.
+def _siren(plan: np.record, at: np.record, vehicles: Records, slot: int) -> float:
+    """Returns how far ahead the emergency vehicle is that wants to pass, NaN when none [m]."""
+    for v in range(len(vehicles)):
+        vehicle = vehicles[v]
+        if v == slot or vehicle.id == 0 or vehicle.lights & _SIREN == 0 or vehicle.speed < 1.0:
+            continue
+        dx, dy = vehicle.x - plan.x, vehicle.y - plan.y
+        along, aside = dx * plan.cos + dy * plan.sin, dy * plan.cos - dx * plan.sin
+        c = math.cos(vehicle.heading) * plan.cos + math.sin(vehicle.heading) * plan.sin
+        in_lane = abs(aside + at.lateral_error) < 0.5 * at.lane_width + 1.0
+        if c > 0.7 and in_lane and -_SIREN_BEHIND < along < _SIREN_AHEAD:
+            return float(along)
+    return math.nan
+
+
+@kernels.device
+def let_pass(
+    plan: np.record, at: np.record, lane: int, ways: Ways, vehicles: Records, slot: int
+) -> float:
+    """Moves over for an emergency vehicle from behind, and slows down.
+
+    Into the lane to the right, else to the left, that runs the same way; to the right edge of
+    its own lane where there is none.
 
     Args:
         plan: PLAN record; its shift is set where there is one.
         at: PROGRESS record.
+        lane: of the route.
+        ways: of the map.
         vehicles: of the ego's world, (V,) VEHICLE.
         slot: which of them is the ego.
 
     Returns:
         Speed not to exceed, infinite where there is none [m/s].
     """
-    for v in range(len(vehicles)):
-        vehicle = vehicles[v]
-        if v == slot or vehicle.id == 0 or vehicle.lights & _SIREN == 0:
-            continue
-        dx, dy = vehicle.x - plan.x, vehicle.y - plan.y
-        along, aside = dx * plan.cos + dy * plan.sin, dy * plan.cos - dx * plan.sin
-        c = math.cos(vehicle.heading) * plan.cos + math.sin(vehicle.heading) * plan.sin
-        if vehicle.speed < 1.0 or c < 0.7 or abs(aside) > 8.0:
-            continue
-        if -_SIREN_BEHIND < along < 2.0 * plan.half_length:
-            near = min(max((along + _SIREN_BEHIND) / _SIREN_RAMP, 0.0), 1.0)
-            edge = max(0.5 * at.lane_width - plan.half_width - 0.1, 0.0)
-            plan.shift = -edge * near * near * (3.0 - 2.0 * near)
-            plan.up_from, plan.up_to = plan.s - 2.0, plan.s - 1.0
-            plan.down_from, plan.down_to = plan.s + 1000.0, plan.s + 1001.0
-            plan.committed = True
-            plan.shift_v2 = math.inf
-            return float(_SIREN_SPEED + (1.0 - near) * 20.0)
-    return math.inf
+    along = _siren(plan, at, vehicles, slot)
+    if not along > -_SIREN_BEHIND:  # true for NaN
+        return math.inf
+    over = -edge_of(plan, at)
+    if 0 <= lane < len(ways[0]):
+        way = ways[0][lane]
+        if way.right_same_way:
+            over = -0.5 * (way.width + ways[0][way.right].width)
+        elif way.left_same_way:
+            over = 0.5 * (way.width + ways[0][way.left].width)
+    near = min((along + _SIREN_BEHIND) / _SIREN_RAMP, (_SIREN_AHEAD - along) / _SIREN_AHEAD, 1.0)
+    plan.shift = over * near * near * (3.0 - 2.0 * near)
+    plan.up_from, plan.up_to = plan.s - 2.0, plan.s - 1.0
+    plan.down_from, plan.down_to = plan.s + 1000.0, plan.s + 1001.0
+    plan.committed = abs(at.lateral_error) > 0.5 * abs(over)
+    plan.shift_v2 = math.inf
+    return float(_SIREN_SPEED + (1.0 - near) * 10.0)
+
+
+@kernels.device
+def edge_of(plan: np.record, at: np.record) -> float:
+    """Returns how far from its lane's centre the ego can drive within the lane [m]."""
+    return float(max(0.5 * at.lane_width - plan.half_width - 0.1, 0.0))

@@ -39,6 +39,7 @@ from drive_il.experts.corridor import (
 )
 from drive_il.experts.neighbours import OTHER, STEPS, WAYS, Ways, no_ways, ways_of
 from drive_il.experts.passing import (
+    edge_of,
     find_obstacles,
     find_standing,
     let_pass,
@@ -156,9 +157,13 @@ def _mind_others(
     vehicles, slot = actors[0][actors[3][row]], actors[4][row]
     find_junction(plan, at, road[0], low, high, road[3], road[4][route], road[5][route])
     alone = plan.ceiling
-    top = let_pass(plan, at, vehicles, slot)
+    top = let_pass(plan, at, road[0][low + at.index].lane, ways, vehicles, slot)
     if plan.shift != 0.0:
         _consider(config, plan, at, road, actors, row, ways, desk)
+        if plan.conflict and not plan.committed:  # that lane is taken
+            edge = edge_of(plan, at)
+            plan.shift, plan.ceiling = max(min(plan.shift, edge), -edge), alone
+            _consider(config, plan, at, road, actors, row, ways, desk)
         plan.ceiling = min(plan.ceiling, max((top - plan.speed) / 2.0, -2.0))
         return
     plan.astray = 0.0
