@@ -1,12 +1,17 @@
-"""How many labels per second does the scripted planner give on one core?"""
+"""How many labels per second does the scripted planner give on one core, alone and in traffic?"""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from drive_il.actors import Traffic
 from drive_il.datatypes import EpisodeSpec, Scene
 from drive_il.experts.planner import Planner
 from drive_il.gates import ExpertDrives
+from drive_il.maps import library
+from drive_il.maps.routes import load_routes
 from drive_il.rollout import drive, scene_of
 from drive_il.sim import World
 from tests.drives import make_route
@@ -51,3 +56,33 @@ def test_driven_steps(
     n_steps = run()
     benchmark(run)
     benchmark.extra_info["steps_per_s"] = round(n_steps / benchmark.stats.stats.min)
+
+
+@pytest.mark.parametrize("labelled", [False, True], ids=["step", "step_and_label"])
+def test_a_world_of_10_vehicles(
+    benchmark: BenchmarkFixture, labelled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """expert10: 10 vehicles of traffic with lights in each world, every step labelled."""
+    monkeypatch.setenv("DRIVE_IL_THREADS", "1")
+    n_worlds, n_steps = 48, 100
+    routes = load_routes(Path(__file__).parents[1] / "routes" / "alder_test.xml", library.load)
+    network = library.load("alder")
+    world, planner = World(network, n_worlds), Planner(network=network)
+    traffic = Traffic(vehicles=10, signals=True)
+    specs = [EpisodeSpec(routes[i % len(routes)], i, traffic=traffic) for i in range(n_worlds)]
+    world.reset(np.arange(n_worlds), specs)
+    for _ in range(200):
+        world.step(planner.control(world.scene))
+    start = world.snapshot(np.arange(n_worlds))
+    held = planner.control(world.scene)
+
+    def run() -> None:
+        world.restore(start, np.arange(n_worlds))
+        for _ in range(n_steps):
+            world.step(planner.control(world.scene) if labelled else held)
+
+    run()
+    benchmark(run)
+    benchmark.extra_info["world_steps_per_s"] = round(
+        n_worlds * n_steps / benchmark.stats.stats.min
+    )

@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drive_il.datatypes import CONTROL, Observation, Records, Route, State
-from drive_il.evaluation.evaluator import Driving, EvaluationConfig, evaluate
+from drive_il.actors import Struck
+from drive_il.datatypes import CONTROL, Observation, Records, Route, State, no_events
+from drive_il.evaluation.evaluator import Driving, EvaluationConfig, evaluate, score, summary
 from drive_il.evaluation.results import commit, plain, provenance, write_json
 from drive_il.experts.planner import Planner
 from drive_il.maps import library
 from drive_il.maps.network import RoadNetwork
 from drive_il.maps.routes import load_routes
+from drive_il.rollout import drive
 from drive_il.sim import World
-from tests.drives import PoseObserver, Wobbly, make_route
+from tests.drives import PoseObserver, Wobbly, make_route, specs_on
 from tests.roads import straight_road
 
 ROUTES = [make_route([(150, 0)], id="a"), make_route([(40, 0), (60, 0.02)], id="b")]
@@ -27,13 +29,17 @@ def world_of(town: str) -> World:
     return World(replace(straight_road(), name=town), 4)
 
 
+def planner_of(town: str) -> Planner:
+    return Planner()
+
+
 def by_policy(policy: Wobbly) -> Driving:
     return Driving(world_of, observer_of=lambda town: PoseObserver(), policy=policy)
 
 
 def test_the_expert_completes_routes_of_several_towns_in_order() -> None:
     other = replace(ROUTES[0], town="elsewhere", id="c")
-    results = evaluate([ROUTES[0], other, ROUTES[1]], Driving(world_of, expert=Planner()))
+    results = evaluate([ROUTES[0], other, ROUTES[1]], Driving(world_of, expert_of=planner_of))
     assert [(r["id"], r["town"]) for r in results["routes"]] == [
         ("a", "straight"),
         ("c", "elsewhere"),
@@ -79,13 +85,13 @@ def test_standing_still_and_leaving_the_route_are_seen() -> None:
 
 def test_time_runs_out() -> None:
     config = EvaluationConfig(time_per_metre=0.01, extra_time=2.0)
-    records = evaluate(ROUTES, Driving(world_of, expert=Planner()), config)["routes"]
+    records = evaluate(ROUTES, Driving(world_of, expert_of=planner_of), config)["routes"]
     assert [r["outcome"] for r in records] == ["truncated", "truncated"]
     assert records[0]["duration"] == pytest.approx(0.01 * ROUTES[0].length + 2.0, abs=0.06)
 
 
 def test_pedals_drive_a_policy_that_only_steers() -> None:
-    driving = replace(by_policy(Wobbly()), pedals=Planner())
+    driving = replace(by_policy(Wobbly()), pedals_of=planner_of)
     records = evaluate(ROUTES[:1], driving)["routes"]
     assert records[0]["outcome"] == "completed"
 
@@ -110,9 +116,22 @@ def test_json_holds_no_nan() -> None:
     assert found is None or len(found.rstrip("+")) == 40
 
 
+def test_each_contact_and_each_line_run_counts_once() -> None:
+    driven = drive(world_of("straight"), PoseObserver(), Wobbly(), specs_on(ROUTES, 1, 40))
+    events = no_events(driven[0].n_steps + 1)
+    events["struck"][5:9], events["struck_id"][5:9] = Struck.VEHICLE, 3  # one contact of 4 steps
+    events["struck"][9:11], events["struck_id"][9:11] = Struck.VEHICLE, 7  # then another car
+    events["struck"][20] = Struck.STATIC
+    events["red_light"][12], events["stop_sign"][[15, 30]] = 2, 4
+    record = score(replace(driven[0], events=events))
+    counts = [record[name] for name in ("collisions", "red_lights", "stop_signs")]
+    assert counts == [3, 1, 2]
+    assert summary([record, record])["collisions"] == 6
+
+
 def test_bad_evaluations_are_named() -> None:
     with pytest.raises(ValueError, match="no routes"):
-        evaluate([], Driving(world_of, expert=Planner()))
+        evaluate([], Driving(world_of, expert_of=planner_of))
     with pytest.raises(ValueError, match="either a policy or an expert"):
         Driving(world_of)
     with pytest.raises(ValueError, match="observer_of"):
@@ -128,7 +147,7 @@ def assert_expert_stays_in_lane(path: Path, networks: dict[str, RoadNetwork]) ->
         return networks[town]
 
     routes: list[Route] = load_routes(path, network_of)
-    driving = Driving(lambda town: World(network_of(town), 32), expert=Planner())
+    driving = Driving(lambda town: World(network_of(town), 32), expert_of=planner_of)
     results = evaluate(routes, driving)
     for r in results["routes"]:
         assert r["outcome"] == "completed", r

@@ -50,9 +50,10 @@ def record(
     chosen = _routes(network, routes)
     world = World(network, rows, chosen)
     observer = SceneObserver(network, _sensors(sensors))
+    planner = Planner(network=network)
     config = RecordConfig(episodes, max_steps, seed)
     with episodes_bar(f"recording {town}") as listener:
-        done = record_episodes(world, observer, Planner(), chosen, out, config, listener)
+        done = record_episodes(world, observer, planner, chosen, out, config, listener)
     if done.strays:
         print(f"left aside: {len(done.strays)} unfinished files of an interrupted recording")
     print(f"{out}: {done.n_new} episodes recorded, {done.n_present} were there before")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,8 @@ from rich.table import Table
 
 from drive_il.cli.progress import episodes_bar
 
+_BLOCKED_IN_TRAFFIC = 180.0  # [s] of standing still that end a drive, as in the leaderboard
+
 
 def evaluate(
     who: Annotated[str, tyro.conf.Positional],
@@ -19,6 +22,9 @@ def evaluate(
     json: Path | None = None,
     seed: int = 0,
     rows: int = 16,
+    traffic: int = 0,
+    walkers: int = 0,
+    signals: bool = False,
     steering_only: bool = False,
 ) -> None:
     """Drives every route of a file once and reports how far it came and how it ended.
@@ -29,16 +35,23 @@ def evaluate(
         json: also write the result here (`routes[]` and `summary`).
         seed: decides coins and sensor noise.
         rows: worlds driven at once; changes the speed, never the result.
+        traffic: vehicles on the roads of each drive.
+        walkers: people on its sidewalks and crossings.
+        signals: lights run and stop signs bind.
         steering_only: the model steers, the expert's speed law presses the pedals (ALVINN
             only steers and always drives like this).
     """
+    from drive_il.actors import Traffic
     from drive_il.evaluation import evaluator, results
     from drive_il.maps import library
     from drive_il.maps.routes import load_routes
 
     driving = _driving(who, rows, steering_only)
     loaded = load_routes(routes, library.load)
-    config = evaluator.EvaluationConfig(seed=seed)
+    others = Traffic(vehicles=traffic, walkers=walkers, signals=signals)
+    config = evaluator.EvaluationConfig(seed=seed, traffic=others)
+    if others != Traffic():  # a red light alone can take half a minute
+        config = replace(config, blocked_after=_BLOCKED_IN_TRAFFIC)
     with episodes_bar(f"driving {routes.name}") as listener:
         result = evaluator.evaluate(loaded, driving, config, listener)
     result["who"] = who
@@ -57,8 +70,11 @@ def _driving(who: str, rows: int, steering_only: bool) -> Any:
     def world_of(town: str) -> World:
         return World(library.load(town), rows)
 
+    def planner_of(town: str) -> Planner:
+        return Planner(network=library.load(town))
+
     if who == "expert":
-        return Driving(world_of, expert=Planner())
+        return Driving(world_of, expert_of=planner_of)
     from drive_il import learners
     from drive_il.sensors.observer import SceneObserver
 
@@ -68,7 +84,7 @@ def _driving(who: str, rows: int, steering_only: bool) -> Any:
         world_of,
         observer_of=lambda town: SceneObserver(library.load(town), policy.spec),
         policy=policy,
-        pedals=Planner() if steers_only else None,
+        pedals_of=planner_of if steers_only else None,
     )
 
 
@@ -81,8 +97,13 @@ def _table(result: dict[str, Any]) -> Table:
         "completed [%]",
         "length [m]",
         "max lateral error [m]",
+        "collisions",
+        "red lights",
+        "stop signs",
         title=f"{result['who']}: {summary['route_completion']:.2f} % route completion, "
-        f"{summary['completed']} of {summary['n_routes']} routes completed",
+        f"{summary['completed']} of {summary['n_routes']} routes completed, "
+        f"{summary['collisions']} collisions, {summary['red_lights']} red lights and "
+        f"{summary['stop_signs']} stop signs run",
     )
     for route in result["routes"]:
         table.add_row(
@@ -92,5 +113,8 @@ def _table(result: dict[str, Any]) -> Table:
             f"{route['route_completion']:.1f}",
             f"{route['route_length']:.0f}",
             f"{route['max_lateral_error']:.3f}",
+            str(route["collisions"]),
+            str(route["red_lights"]),
+            str(route["stop_signs"]),
         )
     return table

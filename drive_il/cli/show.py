@@ -87,7 +87,7 @@ def _film(network: RoadNetwork, spec: EpisodeSpec, out: Path, width: int) -> Non
             None,
             None,
             [spec],
-            expert=Planner(),
+            expert=Planner(network=network),
             gate=ExpertDrives(),
             stop=route_ended(max_deviation=math.inf, blocked_after=math.inf),
             keep_observations=False,

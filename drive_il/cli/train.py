@@ -93,7 +93,14 @@ def train_dagger(
     chosen = _within(dataset, config.label_budget // config.n_rounds)
     with _shown() as progress:
         policy = dagger.train(
-            world, observer, Planner(), specs, chosen, config, seed, progress=progress
+            world,
+            observer,
+            Planner(network=network),
+            specs,
+            chosen,
+            config,
+            seed,
+            progress=progress,
         )
     _save(policy, out)
 

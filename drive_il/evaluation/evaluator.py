@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from drive_il.actors import Struck, Traffic
 from drive_il.datatypes import Episode, EpisodeSpec, Outcome, Route
 from drive_il.evaluation.criteria import route_ended
 from drive_il.evaluation.results import provenance
@@ -17,6 +18,8 @@ from drive_il.gates import ExpertDrives
 from drive_il.protocols import Expert, Observer, Policy, World
 from drive_il.randomness import derive_seed
 from drive_il.rollout import Listener, drive
+
+_INFRACTIONS = ("collisions", "red_lights", "stop_signs")
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class EvaluationConfig:
     """time allowed per metre of route [s/m]"""
     extra_time: float = 30.0
     """time allowed beyond that [s]"""
+    traffic: Traffic = field(default_factory=Traffic)
+    """what else is on the road"""
 
     def __post_init__(self) -> None:
         for name in ("max_deviation", "blocked_after", "time_per_metre"):
@@ -50,18 +55,19 @@ class Driving:
         world_of: name of a map -> a world that holds it.
         observer_of: name of a map -> what the policy sees there; None when the expert drives.
         policy: drives; None lets the expert drive.
-        expert: drives where there is no policy.
-        pedals: presses the pedals for the policy, which then only steers.
+        expert_of: name of a map -> who drives there where there is no policy.
+        pedals_of: name of a map -> who presses the pedals there for the policy, which then
+            only steers.
     """
 
     world_of: Callable[[str], World]
     observer_of: Callable[[str], Observer] | None = None
     policy: Policy | None = None
-    expert: Expert | None = None
-    pedals: Expert | None = None
+    expert_of: Callable[[str], Expert] | None = None
+    pedals_of: Callable[[str], Expert] | None = None
 
     def __post_init__(self) -> None:
-        if (self.policy is None) == (self.expert is None):
+        if (self.policy is None) == (self.expert_of is None):
             raise ValueError("either a policy or an expert drives: give one of the two")
         if self.policy is not None and self.observer_of is None:
             raise ValueError("a policy needs observer_of to see with")
@@ -116,6 +122,7 @@ def _drive_town(
             route,
             seed=derive_seed(config.seed, "evaluation", town, route.id),
             max_steps=math.ceil((config.time_per_metre * route.length + config.extra_time) / dt),
+            traffic=config.traffic,
         )
         for route in routes
     ]
@@ -125,10 +132,10 @@ def _drive_town(
         driving.observer_of(town) if look and driving.observer_of is not None else None,
         driving.policy,
         specs,
-        expert=driving.expert,
+        expert=None if driving.expert_of is None else driving.expert_of(town),
         gate=ExpertDrives() if driving.policy is None else None,
         stop=route_ended(config.max_deviation, config.blocked_after),
-        pedals=driving.pedals,
+        pedals=None if driving.pedals_of is None else driving.pedals_of(town),
         keep_observations=False,
         listener=listener,
     )
@@ -142,9 +149,10 @@ def score(episode: Episode) -> dict[str, Any]:
         `max_lateral_error` and `mean_lateral_error` of the ego's centre from the lane centre
         [m], `lane_margin` the least distance between the ego's side and the lane's edge,
         negative when it left its lane (heading neglected) [m], `max_off_road` [m],
-        `duration` [s] and `mean_speed` [m/s].
+        `duration` [s], `mean_speed` [m/s], and how often it ran into somebody or something
+        (`collisions`, one for each contact that begins), a red light or a stop sign.
     """
-    progress, ego = episode.progress, episode.ego
+    progress, ego, events = episode.progress, episode.ego, episode.events
     error = np.abs(progress["lateral_error"])
     completed = episode.outcome == Outcome.COMPLETED
     length = float(progress["route_length"][-1])
@@ -161,7 +169,17 @@ def score(episode: Episode) -> dict[str, Any]:
         "max_off_road": float(ego["off_road"].max()),
         "duration": episode.n_steps * episode.dt,
         "mean_speed": float(ego["speed"].mean()),
+        "collisions": _contacts(episode),
+        "red_lights": int((events["red_light"] >= 0).sum()),
+        "stop_signs": int((events["stop_sign"] >= 0).sum()),
     }
+
+
+def _contacts(episode: Episode) -> int:
+    """How often the ego touched somebody whom it did not touch in the step before."""
+    struck, who = episode.events["struck"], episode.events["struck_id"]
+    is_new = (struck[1:] != struck[:-1]) | (who[1:] != who[:-1])
+    return int(((struck[1:] != Struck.NOTHING) & is_new).sum() + (struck[0] != Struck.NOTHING))
 
 
 def summary(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -179,4 +197,5 @@ def summary(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "lane_margin": min(record["lane_margin"] for record in records),
         "max_off_road": max(record["max_off_road"] for record in records),
         "mean_speed": float(np.mean([record["mean_speed"] for record in records])),
+        **{name: sum(r[name] for r in records) for name in _INFRACTIONS},
     }

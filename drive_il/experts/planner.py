@@ -1,216 +1,199 @@
-"""The scripted planner: follows the lane centre of the route at the speed the road allows.
+"""The scripted planner: the lane centre of the route, the speed the road allows, the others.
 
 A function of what the Scene shows, nothing else: the same Scene always gets the same label.
-
-Steering. The reference point of the car (`drive_il.steering`) moves in the direction of
-heading + slip, and the point REAR_WHEELBASE behind it follows like a trailer. A car whose
-reference point runs exactly on the route therefore has the heading of a tractrix:
-
-    d(heading) / ds = sin(route_heading - heading) / REAR_WHEELBASE
-
-The planner integrates it along the last metres of the route. Its slip, looked up as far ahead
-as the actuators lag, is the feed-forward; the feedback is linear in lateral error e and
-heading error h against the tractrix, with both poles at look-ahead distance l and damping
-1/sqrt(2) (per metre, small angles):
-
-    slip = slip_ff - 2 r / l^2 e - r (2 / l - 2 r / l^2) h,    r = REAR_WHEELBASE
-
-bounded smoothly in what it adds to the lateral acceleration.
-
-Speed. Each route point allows the least of its limit and what the lateral acceleration
-permits in its bend; braking evenly towards the points ahead gives a profile v(s). The
-wanted acceleration is (v(s + T speed) - speed) / T: on the profile that is its own slope.
+`road_law` steers and knows the road's speeds, and alone on the road nothing else acts.
+`corridor` lays the strip to be driven, minds lights and signs and finds the next junction;
+`passing` moves it around obstacles; `yielding` follows and gives way, by the forecasts of
+`neighbours`. They only ever lower the acceleration.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple
+from typing import TypeAlias
 
 import numpy as np
 from numba import types as nt
 
 from drive_il import kernels
-from drive_il.datatypes import CONTROL, PROGRESS, ROUTE_POINT, VEHICLE, Floats, Ints, Records, Scene
-from drive_il.maps.progress import wrap
-from drive_il.steering import MAX_CURVATURE, REAR_WHEELBASE, SLIP_RATIO, STEER_GAIN
+from drive_il.actors import ROUTE_STOP, WALKER
+from drive_il.datatypes import (
+    CONTROL,
+    PROGRESS,
+    ROUTE_POINT,
+    VEHICLE,
+    Floats,
+    Ints,
+    Records,
+    Scene,
+)
+from drive_il.experts.corridor import (
+    MAX_POINTS,
+    PATH,
+    PLAN,
+    find_junction,
+    lay,
+    mind_signal,
+    shift_at,
+)
+from drive_il.experts.neighbours import OTHER, STEPS, WAYS, Ways, no_ways, ways_of
+from drive_il.experts.passing import (
+    edge_of,
+    find_obstacles,
+    find_standing,
+    let_pass,
+    move_over,
+    slow_for_shift,
+)
+from drive_il.experts.road_law import CONFIG, PlannerConfig, pedals, steer, target_speed
+from drive_il.experts.yielding import (
+    WALKER_REACH,
+    Desk,
+    concerns,
+    halting,
+    mind_vehicles,
+    mind_walkers,
+)
+from drive_il.maps.network import RoadNetwork
+from drive_il.maps.progress import segment_at
 
-_MEMORY = 8.0 * REAR_WHEELBASE
-"""length of route behind the car that shapes its heading; the rest has faded to 0.03 % [m]"""
-_MAX_SLIP = math.asin(MAX_CURVATURE * REAR_WHEELBASE)  # [rad] at full steer
+_DEFAULT = PlannerConfig()
+_WAIT_BEFORE = 9.0  # [m] it waits so far behind an obstacle, to be able to move over
+Road: TypeAlias = tuple[Records, Ints, Ints, Records, Ints, Ints]
+"""Points, first and count of each route; stops, first and count."""
+Actors: TypeAlias = tuple[Records, Records, Ints, Ints, Ints]
+"""Vehicles, walkers and lights of each world; world and slot of each ego."""
 
-
-@dataclass(frozen=True)
-class PlannerConfig:
-    """The scripted planner."""
-
-    speed_factor: float = 0.9
-    """share of the speed limit that is driven"""
-    max_speed: float = 25.0
-    """never faster [m/s]"""
-    lateral_acceleration: float = 2.5
-    """in bends [m/s^2]"""
-    braking: float = 2.0
-    """towards bends, limits and the end of the route [m/s^2]"""
-    max_acceleration: float = 2.5
-    """when speeding up [m/s^2]"""
-    max_braking: float = 5.0
-    """hardest braking, when surprised [m/s^2]"""
-    speed_time: float = 0.8
-    """time T in which a speed error is corrected [s]"""
-    look_ahead: float = 3.0
-    """l at standstill: distance in which an offset is corrected [m]"""
-    look_ahead_time: float = 0.6
-    """l grows by this with speed [s]"""
-    recovery_acceleration: float = 5.0
-    """lateral acceleration that the feedback may add [m/s^2]"""
-    lag: float = 0.1
-    """time constant of the car's actuators [s]"""
-    drive_gain: float = 8.594
-    """the car's acceleration at full throttle from standstill [m/s^2]"""
-    drive_exponent: float = 1.77
-    """power of the throttle in it"""
-    drive_speed: float = 32.25
-    """speed at which it has fallen to 1/e [m/s]"""
-    resistance: float = 1.2165
-    """the car's deceleration when coasting [m/s^2]"""
-    brake_gain: float = 6.1
-    """deceleration that the full brake adds [m/s^2]"""
-
-    def __post_init__(self) -> None:
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if not (math.isfinite(value) and (value > 0 or (item.name == "lag" and value == 0))):
-                raise ValueError(f"{item.name} of the planner must be positive, got {value}")
-
-
-_CONFIG = np.dtype([(item.name, "f8") for item in fields(PlannerConfig)])
-
-
-@kernels.device
-def _trailing(
-    points: Records, low: int, high: int, index: int, s: float, ahead: float
-) -> tuple[float, float]:
-    """Integrates the tractrix up to s and up to s + ahead.
-
-    Args:
-        points: ROUTE_POINT array.
-        low: first point of the route.
-        high: last point of the route.
-        index: the point before s.
-        s: arc length of the car [m].
-        ahead: how much further to look [m].
-
-    Returns:
-        Heading minus route heading of a car that runs exactly on the route, at s and at
-        s + ahead [rad].
-    """
-    i = index
-    while i > low and points[i].s > s - _MEMORY:
-        i -= 1
-    trail, at, trails = 0.0, min(points[i].s, s), (0.0, 0.0)
-    for goal in (s, s + ahead):
-        while at < goal:
-            end, bend = goal, 0.0  # beyond the last point the route goes straight on
-            if i < high:
-                a, b = points[i], points[i + 1]
-                end = min(b.s, goal)
-                bend = wrap(b.heading - a.heading) / (b.s - a.s)
-                if b.s <= goal:
-                    i += 1
-            trail = _trail(trail, bend, end - at)
-            at = end
-        trails = (trails[1], trail)
-    return trails
-
-
-@kernels.device
-def _trail(trail: float, bend: float, distance: float) -> float:
-    """Solves d(trail)/ds = -sin(trail) / r - bend over a short distance."""
-    r = REAR_WHEELBASE * (1.0 + trail * trail / 6.0)  # sin(x) / x, for one step
-    fade = math.exp(-distance / r)
-    return trail * fade - bend * r * (1.0 - fade)
-
-
-@kernels.device
-def _steer(
-    config: np.record,
-    ego: np.record,
-    at: np.record,
-    points: Records,
-    low: int,
-    high: int,
-    dt: float,
-) -> float:
-    ahead = ego.speed * (config.lag + 0.5 * dt)  # the command holds for dt
-    here, there = _trailing(points, low, high, low + at.index, at.s, ahead)
-    distance = config.look_ahead + config.look_ahead_time * ego.speed
-    stiffness = 2.0 * REAR_WHEELBASE / (distance * distance)
-    heading_gain = REAR_WHEELBASE * (2.0 / distance) - REAR_WHEELBASE * stiffness
-    back = -stiffness * at.lateral_error - heading_gain * wrap(at.heading_error - here)
-    bound = config.recovery_acceleration * REAR_WHEELBASE / max(ego.speed * ego.speed, 1.0)
-    bound = min(bound, _MAX_SLIP)
-    slip = -there + bound * math.tanh(back / bound)
-    slip = min(max(slip, -_MAX_SLIP), _MAX_SLIP)
-    angle = math.atan(math.tan(slip) / SLIP_RATIO)
-    return float(min(max(angle / STEER_GAIN, -1.0), 1.0))
-
-
-@kernels.device
-def _allowed(config: np.record, curvature: float, speed_limit: float) -> float:
-    """Returns the squared speed that one place of the route allows."""
-    limit = min(config.speed_factor * speed_limit, config.max_speed)
-    bend = config.lateral_acceleration / max(abs(curvature), 1e-9)
-    return float(min(limit * limit, bend))
-
-
-@kernels.device
-def _target_speed(
-    config: np.record, speed: float, at: np.record, points: Records, low: int, high: int
-) -> float:
-    """Returns the least of the speed profile between here and T seconds ahead."""
-    preview = speed * config.speed_time
-    left = points[high].s - at.s - preview
-    best = min(
-        _allowed(config, at.curvature, at.speed_limit), max(left, 0.0) * 2.0 * config.braking
+_ROAD = nt.Tuple(  # type: ignore[no-untyped-call]
+    (
+        kernels.record(ROUTE_POINT)[::1],
+        nt.int32[::1],
+        nt.int32[::1],
+        kernels.record(ROUTE_STOP)[::1],
+        nt.int32[::1],
+        nt.int32[::1],
     )
-    i = low + at.index + 1
-    while i <= high:
-        distance = max(points[i].s - at.s - preview, 0.0)
-        slack = 2.0 * config.braking * distance
-        if slack >= best:  # not even a halt there would bind
-            break
-        best = min(best, slack + _allowed(config, points[i].curvature, points[i].speed_limit))
-        i += 1
-    return float(math.sqrt(best))
+)
+_ACTORS = nt.Tuple(  # type: ignore[no-untyped-call]
+    (
+        kernels.record(VEHICLE)[:, ::1],
+        kernels.record(WALKER)[:, ::1],
+        nt.uint8[:, ::1],
+        nt.int32[::1],
+        nt.int32[::1],
+    )
+)
 
 
 @kernels.device
-def _pedals(config: np.record, speed: float, target: float, control: np.record) -> None:
-    wanted = (target - speed) / config.speed_time
-    wanted = min(max(wanted, -config.max_braking), config.max_acceleration)
-    # It stands firmly where it has to stand.
-    wanted -= max(0.0, 1.0 - 2.0 * target) * (config.resistance + config.braking)
-    push = wanted + config.resistance
-    control.throttle = 0.0
-    control.brake = 0.0
-    if push > 0.0:
-        share = push * math.exp(speed / config.drive_speed) / config.drive_gain
-        control.throttle = min(share ** (1.0 / config.drive_exponent), 1.0)
-    else:
-        control.brake = min(-push / config.brake_gain, 1.0)
+def _look(config: np.record, ego: np.record, at: np.record, plan: np.record) -> None:
+    """Starts a plan."""
+    plan.s, plan.speed = at.s, ego.speed
+    plan.half_length, plan.half_width = 0.5 * ego.length, 0.5 * ego.width
+    plan.x, plan.y, plan.z = ego.x, ego.y, ego.z
+    plan.cos, plan.sin = math.cos(ego.heading), math.sin(ego.heading)
+    plan.reach = 40.0 + 3.0 * ego.speed + ego.speed * ego.speed / (2.0 * config.comfortable_braking)
+    plan.hurry = 1.0 / (1.0 + max(at.standing / config.patience - 1.0, 0.0))
+    plan.shift = 0.0
+    plan.committed = False
+    plan.conflict = False
+    plan.ceiling = math.inf
+    plan.astray_for = 3.0 * (config.look_ahead + config.look_ahead_time * ego.speed)
+    mind_signal(config, plan, at)
+    if plan.halt_s < math.inf:
+        plan.ceiling = halting(config, plan, plan.halt_s)
+
+
+@kernels.device
+def _somebody_near(plan: np.record, actors: Actors, row: int) -> bool:
+    vehicles, walkers, slot = actors[0][actors[3][row]], actors[1][actors[3][row]], actors[4][row]
+    for v in range(len(vehicles)):
+        if v != slot and vehicles[v].id != 0 and concerns(plan, vehicles[v]):
+            return True
+    reach = plan.reach + WALKER_REACH
+    for w in range(len(walkers)):
+        dx, dy = walkers[w].x - plan.x, walkers[w].y - plan.y
+        if walkers[w].id != 0 and dx * dx + dy * dy < reach * reach:
+            return True
+    return False
+
+
+@kernels.device
+def _consider(
+    config: np.record,
+    plan: np.record,
+    at: np.record,
+    road: Road,
+    actors: Actors,
+    row: int,
+    ways: Ways,
+    desk: Desk,
+) -> None:
+    """Lays the plan's path and lowers the ceiling for the others there."""
+    low = road[1][at.route]
+    high = low + road[2][at.route] - 1
+    world = actors[3][row]
+    plan.astray = at.lateral_error - shift_at(plan, plan.s)[0]
+    lay(config, plan, road[0], low, high, low + at.index, desk[0])
+    mind_vehicles(config, plan, actors[0][world], actors[4][row], actors[2][world], ways, desk)
+    mind_walkers(config, plan, desk[0], actors[1][world], desk[3], desk[4])
+
+
+@kernels.device
+def _mind_others(
+    config: np.record,
+    plan: np.record,
+    at: np.record,
+    road: Road,
+    actors: Actors,
+    row: int,
+    ways: Ways,
+    desk: Desk,
+) -> None:
+    """Sets the plan's shift and lowers its ceiling."""
+    low, route = road[1][at.route], at.route
+    high = low + road[2][route] - 1
+    vehicles, slot = actors[0][actors[3][row]], actors[4][row]
+    find_junction(plan, at, road[0], low, high, road[3], road[4][route], road[5][route])
+    alone = plan.ceiling
+    top = let_pass(plan, at, road[0][low + at.index].lane, ways, vehicles, slot)
+    if plan.shift != 0.0:
+        _consider(config, plan, at, road, actors, row, ways, desk)
+        if plan.conflict and not plan.committed:  # that lane is taken
+            edge = edge_of(plan, at)
+            plan.shift, plan.ceiling = max(min(plan.shift, edge), -edge), alone
+            _consider(config, plan, at, road, actors, row, ways, desk)
+        plan.ceiling = min(plan.ceiling, max((top - plan.speed) / 2.0, -2.0))
+        return
+    plan.astray = 0.0
+    path = desk[0]
+    obstacles = (1.0, 0.0, 0.0, 0.0)
+    if find_standing(vehicles, slot):
+        lay(config, plan, road[0], low, high, low + at.index, path)
+        obstacles = find_obstacles(config, plan, path, vehicles, slot)
+    if obstacles[0] <= obstacles[1]:
+        i = segment_at(road[0], low, high - low + 1, obstacles[0])
+        if move_over(config, plan, at, road[0][i].lane, ways, obstacles):
+            _consider(config, plan, at, road, actors, row, ways, desk)
+            if plan.committed or not plan.conflict:
+                plan.ceiling = min(plan.ceiling, slow_for_shift(config, plan))
+                return
+            plan.shift = 0.0
+            plan.ceiling = min(alone, halting(config, plan, obstacles[0] - _WAIT_BEFORE))
+    _consider(config, plan, at, road, actors, row, ways, desk)
 
 
 @kernels.kernel(
     nt.void(
         nt.int64,
         nt.int64,
-        kernels.record(_CONFIG)[::1],
+        kernels.record(CONFIG)[::1],
         kernels.record(VEHICLE)[::1],
         kernels.record(PROGRESS)[::1],
-        kernels.record(ROUTE_POINT)[::1],
-        nt.int32[::1],
-        nt.int32[::1],
+        _ROAD,
+        _ACTORS,
+        WAYS,
         nt.float64,
         kernels.record(CONTROL)[::1],
         nt.float64[::1],
@@ -222,21 +205,37 @@ def _control_rows(
     configs: Records,
     egos: Records,
     progresses: Records,
-    points: Records,
-    first: Ints,
-    count: Ints,
+    road: Road,
+    actors: Actors,
+    ways: Ways,
     dt: float,
     control: Records,
     target: Floats,
 ) -> None:
     config = configs[0]
+    points, first, count = road[0], road[1], road[2]
+    plans = np.empty(1, PLAN)  # a record does not keep its array alive
+    desk: Desk = (
+        np.empty(MAX_POINTS, PATH),
+        np.empty(1, OTHER),
+        np.empty((STEPS + 1, 2)),
+        np.empty(STEPS + 1),
+        np.empty((STEPS + 1, 3)),
+        np.empty((2, actors[0].shape[1]), np.int64),
+    )
     for row in range(first_row, last_row):
-        ego, at = egos[row], progresses[row]
+        ego, at, plan = egos[row], progresses[row], plans[0]
         low = first[at.route]
         high = low + count[at.route] - 1
-        target[row] = _target_speed(config, ego.speed, at, points, low, high)
-        _pedals(config, ego.speed, target[row], control[row])
-        control[row].steer = _steer(config, ego, at, points, low, high, dt)
+        _look(config, ego, at, plan)
+        if _somebody_near(plan, actors, row):
+            _mind_others(config, plan, at, road, actors, row, ways, desk)
+        target[row] = target_speed(config, ego.speed, at, points, low, high)
+        pedals(config, ego.speed, target[row], plan.ceiling, control[row])
+        here = shift_at(plan, plan.s)
+        there = shift_at(plan, plan.s + ego.speed * (config.lag + 0.5 * dt))
+        aside = (here[0], here[1], here[2], there[2])
+        control[row].steer = steer(config, ego, at, points, low, high, aside, dt)
 
 
 class Planner:
@@ -244,35 +243,50 @@ class Planner:
 
     Args:
         config: how it drives.
+        network: the map. With it the planner knows where the lanes of the others lead, who
+            has the right of way, and the lanes over which obstacles can be passed; without it
+            others are expected to go on as they turn, and nothing is passed that asks for
+            more than the lane.
     """
 
-    def __init__(self, config: PlannerConfig = PlannerConfig()) -> None:
+    def __init__(
+        self, config: PlannerConfig = _DEFAULT, network: RoadNetwork | None = None
+    ) -> None:
         self.config = config
-        self._record = np.array([astuple(config)], _CONFIG)
+        self._record = np.array([astuple(config)], CONFIG)
+        self._ways = no_ways() if network is None else ways_of(network)
 
     def control(self, scene: Scene) -> Records:
         """Returns what the planner would do in each row, (B,) CONTROL."""
         return self._run(scene)[0]
 
     def target_speed(self, scene: Scene) -> Floats:
-        """Returns the speed that the planner aims at in each row, (B,) [m/s]."""
+        """Returns the speed that the road asks for in each row, (B,) [m/s]."""
         return self._run(scene)[1]
 
     def _run(self, scene: Scene) -> tuple[Records, Floats]:
         control = np.zeros(scene.n_rows, CONTROL)
         target = np.zeros(scene.n_rows)
+        routes, actors = scene.routes, scene.actors
         kernels.run(
             _control_rows,
             scene.n_rows,
             self._record,
             scene.ego,
             scene.progress,
-            scene.routes.points,
-            scene.routes.first,
-            scene.routes.count,
+            (
+                routes.points,
+                routes.first,
+                routes.count,
+                routes.stops,
+                routes.stop_first,
+                routes.stop_count,
+            ),
+            (actors.vehicles, actors.walkers, actors.lights, actors.world, actors.slot),
+            self._ways,
             scene.dt,
             control,
             target,
-            min_rows=256,
+            min_rows=64,
         )
         return control, target

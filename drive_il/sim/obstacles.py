@@ -19,6 +19,7 @@ from drive_il import kernels
 from drive_il.datatypes import Ints, Records
 from drive_il.folders import cache_folder, write_whole
 from drive_il.maps import scenery
+from drive_il.maps.land import PrismKind
 from drive_il.maps.network import RoadNetwork
 
 REACH = 6.5
@@ -88,7 +89,7 @@ def _cache_file(network: RoadNetwork) -> Path:
 def _boxes(network: RoadNetwork) -> Records:
     prisms = scenery.scenery(network)
     low = prisms["z"] < _OVERHEAD
-    prisms = prisms[low & (prisms["kind"] != scenery.PrismKind.CROWN)]
+    prisms = prisms[low & (prisms["kind"] != PrismKind.CROWN)]
     boxes = np.zeros(len(prisms), OBSTACLE)
     for name in ("x", "y", "heading", "length", "width"):
         boxes[name] = prisms[name]

@@ -1,0 +1,253 @@
+"""Moving over: around what stands in the lane, and out of the way of an ambulance.
+
+An obstacle is a box that stands and will not go on by itself: a prop, a parked vehicle, one
+with both indicators on. Obstacles one behind the other are passed as one, on the side that
+asks least: within the lane, over the neighbouring lane of the same way, over the oncoming
+one. What is remembered of a manoeuvre is where the ego is: beside its lane's centre it has
+begun to pass what is beside or before it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from drive_il import kernels
+from drive_il.actors import ActorKind, Mover, VehicleLight
+from drive_il.datatypes import Records
+from drive_il.experts.corridor import find_nearest, overlap
+from drive_il.experts.neighbours import Ways
+
+_RAMP = 24.0  # [m] over which it moves over or back
+_AFTER = 2.0  # [m] behind its tail an obstacle must be before it moves back
+_BEFORE = 1.5  # [m] ahead of its front where it has moved over
+_TOGETHER = 22.0  # [m] obstacles nearer than this are passed as one
+_AHEAD = 60.0  # [m] in which it looks for obstacles
+_BEGUN = 0.25  # share of the way over that counts as begun
+_EDGE = 0.2  # [m] kept from the edge of the road
+_STANDS = 0.1  # [m/s]
+_HAZARD = int(VehicleLight.LEFT_BLINKER | VehicleLight.RIGHT_BLINKER)
+_SIREN = int(VehicleLight.SPECIAL1)
+_PROP, _NOBODY = int(ActorKind.PROP), int(Mover.NOBODY)
+_SIREN_BEHIND = 70.0  # [m]
+_SIREN_RAMP = 35.0  # [m]
+_SIREN_AHEAD = 25.0  # [m]
+_SIREN_SPEED = 4.0  # [m/s] while it is near
+
+
+@kernels.device
+def is_obstacle(vehicle: np.record) -> bool:
+    """Whether a vehicle stands and will not go on by itself."""
+    stays = vehicle.kind == _PROP or vehicle.mover == _NOBODY
+    hazard = vehicle.lights & _HAZARD == _HAZARD or vehicle.lights & _SIREN != 0
+    return bool(vehicle.id != 0 and vehicle.speed < _STANDS and (stays or hazard))
+
+
+@kernels.device
+def find_standing(vehicles: Records, slot: int) -> bool:
+    """Whether anything but the ego stands somewhere and will not go on by itself."""
+    found = False
+    for v in range(len(vehicles)):
+        found |= v != slot and is_obstacle(vehicles[v])
+    return found
+
+
+@kernels.device
+def _room_beside(way: np.record, ways: Records, half: float) -> tuple[float, float, bool, bool]:
+    """How far the ego's centre may go to the left and right of a lane's centre [m].
+
+    Returns:
+        Left, right (positive), and whether the lanes there run the same way.
+    """
+    left = right = 0.5 * way.width
+    if way.left >= 0:
+        left += ways[way.left].width
+    if way.right >= 0:
+        right += ways[way.right].width
+    return left - half - _EDGE, right - half - _EDGE, way.left_same_way, way.right_same_way
+
+
+@kernels.device
+def find_obstacles(
+    config: np.record, plan: np.record, path: Records, vehicles: Records, slot: int
+) -> tuple[float, float, float, float]:
+    """Finds the obstacles in the lane that the ego meets next, or has not left behind.
+
+    Args:
+        config: CONFIG record.
+        plan: PLAN record.
+        path: PATH array, laid on the route.
+        vehicles: of the ego's world, (V,) VEHICLE.
+        slot: which of them is the ego.
+
+    Returns:
+        First and last s of them (first > last: none), right and left edge [m] of what lies
+        in the lane, left of the route positive.
+    """
+    half = plan.half_width + config.clearance
+    first, last, right, left = math.inf, -math.inf, math.inf, -math.inf
+    for grown in range(3):  # later ones join those found before
+        for v in range(len(vehicles)):
+            vehicle = vehicles[v]
+            if v == slot or not is_obstacle(vehicle):
+                continue
+            dx, dy = vehicle.x - plan.x, vehicle.y - plan.y
+            if dx * dx + dy * dy > 4.0 * _AHEAD * _AHEAD:
+                continue
+            p = path[find_nearest(path, plan.n, vehicle.x, vehicle.y)]
+            c, n = math.cos(vehicle.heading), math.sin(vehicle.heading)
+            a, b = 0.5 * vehicle.length, 0.5 * vehicle.width
+            begin, end, d = overlap(p, half, (vehicle.x, vehicle.y, c, n, a, b))
+            if begin > end or abs(vehicle.z - plan.z) > 3.0:
+                continue
+            if end < plan.s - plan.half_length - _AFTER - _RAMP or begin > plan.s + _AHEAD:
+                continue
+            if grown == 0 and begin >= first:
+                continue
+            if grown > 0 and not (first - _TOGETHER < end and begin < last + _TOGETHER):
+                continue
+            wide = abs(a * (n * p.tx - c * p.ty)) + abs(b * (c * p.tx + n * p.ty))
+            if grown == 0:
+                first, last, right, left = begin, end, d - wide, d + wide
+            else:
+                first, last = min(first, begin), max(last, end)
+                right, left = min(right, d - wide), max(left, d + wide)
+    return first, last, right, left
+
+
+@kernels.device
+def move_over(
+    config: np.record,
+    plan: np.record,
+    at: np.record,
+    lane: int,
+    ways: Ways,
+    obstacles: tuple[float, float, float, float],
+) -> bool:
+    """Chooses the side on which obstacles are passed.
+
+    Args:
+        config: CONFIG record.
+        plan: PLAN record; its shift is set.
+        at: PROGRESS record.
+        lane: of the route beside the obstacles.
+        ways: of the map.
+        obstacles: as `find_obstacles` returns them.
+
+    Returns:
+        Whether there is a way around.
+    """
+    first, last, right, left = obstacles
+    over = plan.half_width + config.passing_clearance
+    to_left, to_right = left + over, over - right
+    own = 0.5 * at.lane_width - plan.half_width - _EDGE + 0.3
+    room_left = room_right = own
+    same_left = same_right = False
+    centre_left = centre_right = 0.0
+    if 0 <= lane < len(ways[0]):
+        way = ways[0][lane]
+        room_left, room_right, same_left, same_right = _room_beside(way, ways[0], plan.half_width)
+        if same_left:
+            centre_left = 0.5 * (way.width + ways[0][way.left].width)
+        if same_right:
+            centre_right = 0.5 * (way.width + ways[0][way.right].width)
+    best, shift = math.inf, 0.0
+    for side in (1.0, -1.0):
+        asked, room, same, centre = to_left, room_left, same_left, centre_left
+        if side < 0.0:
+            asked, room, same, centre = to_right, room_right, same_right, centre_right
+        asked = max(asked, 0.0)
+        if asked > room or (side < 0.0 and asked > own and not same):
+            continue
+        cost = asked
+        if asked > own:
+            cost += 10.0 if same else 20.0
+            asked = max(asked, min(centre, room))
+        if at.lateral_error * side > 1.0:
+            cost -= 15.0  # it is there already
+        if cost < best:
+            best, shift = cost, side * asked
+    if best == math.inf:
+        return False
+    plan.shift = shift
+    up_to, down_from = first - plan.half_length - _BEFORE, last + plan.half_length + _AFTER
+    plan.up_from, plan.up_to = up_to - _RAMP, up_to
+    plan.down_from, plan.down_to = down_from, down_from + _RAMP
+    plan.shift_v2 = math.inf
+    if shift != 0.0:  # the ramp bends by 6 shift / length^2 at its ends
+        plan.shift_v2 = config.passing_acceleration * _RAMP * _RAMP / (6.0 * abs(shift))
+    side = 1.0 if shift > 0.0 else -1.0
+    plan.committed = at.lateral_error * side > max(_BEGUN * abs(shift), 0.3)
+    return True
+
+
+@kernels.device
+def slow_for_shift(config: np.record, plan: np.record) -> float:
+    """Returns the acceleration that moving over permits, infinite when it is over [m/s^2]."""
+    if plan.shift == 0.0 or plan.s > plan.down_to:
+        return math.inf
+    left = max(plan.up_from - plan.s - plan.speed * config.speed_time, 0.0)
+    top = math.sqrt(plan.shift_v2 + 2.0 * config.braking * left)
+    return float(max((top - plan.speed) / config.speed_time, -config.max_braking))
+
+
+@kernels.device
+def _siren(plan: np.record, at: np.record, vehicles: Records, slot: int) -> float:
+    """Returns how far ahead the emergency vehicle is that wants to pass, NaN when none [m]."""
+    for v in range(len(vehicles)):
+        vehicle = vehicles[v]
+        if v == slot or vehicle.id == 0 or vehicle.lights & _SIREN == 0 or vehicle.speed < 1.0:
+            continue
+        dx, dy = vehicle.x - plan.x, vehicle.y - plan.y
+        along, aside = dx * plan.cos + dy * plan.sin, dy * plan.cos - dx * plan.sin
+        c = math.cos(vehicle.heading) * plan.cos + math.sin(vehicle.heading) * plan.sin
+        in_lane = abs(aside + at.lateral_error) < 0.5 * at.lane_width + 1.0
+        if c > 0.7 and in_lane and -_SIREN_BEHIND < along < _SIREN_AHEAD:
+            return float(along)
+    return math.nan
+
+
+@kernels.device
+def let_pass(
+    plan: np.record, at: np.record, lane: int, ways: Ways, vehicles: Records, slot: int
+) -> float:
+    """Moves over for an emergency vehicle from behind, and slows down.
+
+    Into the lane to the right, else to the left, that runs the same way; to the right edge of
+    its own lane where there is none.
+
+    Args:
+        plan: PLAN record; its shift is set where there is one.
+        at: PROGRESS record.
+        lane: of the route.
+        ways: of the map.
+        vehicles: of the ego's world, (V,) VEHICLE.
+        slot: which of them is the ego.
+
+    Returns:
+        Speed not to exceed, infinite where there is none [m/s].
+    """
+    along = _siren(plan, at, vehicles, slot)
+    if not along > -_SIREN_BEHIND:  # true for NaN
+        return math.inf
+    over = -edge_of(plan, at)
+    if 0 <= lane < len(ways[0]):
+        way = ways[0][lane]
+        if way.right_same_way:
+            over = -0.5 * (way.width + ways[0][way.right].width)
+        elif way.left_same_way:
+            over = 0.5 * (way.width + ways[0][way.left].width)
+    near = min((along + _SIREN_BEHIND) / _SIREN_RAMP, (_SIREN_AHEAD - along) / _SIREN_AHEAD, 1.0)
+    plan.shift = over * near * near * (3.0 - 2.0 * near)
+    plan.up_from, plan.up_to = plan.s - 2.0, plan.s - 1.0
+    plan.down_from, plan.down_to = plan.s + 1000.0, plan.s + 1001.0
+    plan.committed = abs(at.lateral_error) > 0.5 * abs(over)
+    plan.shift_v2 = math.inf
+    return float(_SIREN_SPEED + (1.0 - near) * 10.0)
+
+
+@kernels.device
+def edge_of(plan: np.record, at: np.record) -> float:
+    """Returns how far from its lane's centre the ego can drive within the lane [m]."""
+    return float(max(0.5 * at.lane_width - plan.half_width - 0.1, 0.0))
