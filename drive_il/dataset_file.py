@@ -384,4 +384,5 @@ def _pack(values: Array) -> str:
 
 def _unpack(text: str, dtype: np.dtype[Any]) -> Array:
     raw = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
-    return np.ascontiguousarray(raw.reshape(dtype.itemsize, -1).T).view(dtype).reshape(-1)
+    items = np.array(raw.reshape(dtype.itemsize, -1).T, order="C")  # a copy that can be written to
+    return items.view(dtype).reshape(-1)

@@ -22,6 +22,7 @@ import gymnasium
 import numpy as np
 
 from drive_il import kernels
+from drive_il.actors import Traffic
 from drive_il.datatypes import CONTROL, EpisodeSpec, Ints, Records, Route, Start
 from drive_il.env import ENV_ID, EnvConfig
 from drive_il.experts.planner import Planner
@@ -97,6 +98,7 @@ class _Bench:
         """All cases by name."""
         return {
             **self._world_cases(),
+            **self._traffic_cases(),
             **self._camera_cases(),
             **self._single_cases(),
             **self._gym_cases(),
@@ -111,9 +113,52 @@ class _Bench:
         start = world.snapshot(rows)
         control = expert.control(world.scene)
         return {
-            "world_step": Case(_steps(world, start, control), _ROWS * 200, "steps/s"),
+            "empty": Case(_steps(world, start, control), _ROWS * 200, "steps/s"),
             "expert_label": Case(lambda: expert.control(world.scene), _ROWS, "labels/s"),
         }
+
+    def _traffic_cases(self) -> dict[str, Case]:
+        """Whole steps among vehicles that react, with lights, progress and infractions."""
+        few, many = Traffic(vehicles=10, signals=True), Traffic(50, 20, signals=True)
+        rows = np.arange(_ROWS)
+        world, crowded = self.crowded(few), self.crowded(many)
+        start, crowded_start = world.snapshot(rows), crowded.snapshot(rows)
+        expert, held = Planner(network=self.network), np.zeros(_ROWS, CONTROL)
+        held["brake"] = 1.0
+        camera = SceneObserver(self.network, ObservationSpec())
+        lidar = SceneObserver(self.network, ObservationSpec(cameras=(), lidars=(LidarSpec(),)))
+        agents = AgentView(self.network)
+        n_vehicles = _ROWS * world.scene.actors.vehicles.shape[1]
+
+        def label() -> Records:
+            return expert.control(world.scene)
+
+        def look(sense: Callable[[], Any]) -> Callable[[], None]:
+            def work() -> None:
+                world.step(held)
+                sense()
+
+            return work
+
+        return {
+            "traffic10": Case(_steps(world, start, held), _ROWS * 200, "steps/s"),
+            "traffic50": Case(_steps(crowded, crowded_start, held), _ROWS * 200, "steps/s"),
+            "expert10": Case(lambda: world.step(label()), _ROWS, "steps/s"),
+            "camera": Case(look(lambda: camera.observe(world.scene, rows)), _ROWS, "frames/s"),
+            "lidar": Case(look(lambda: lidar.observe(world.scene, rows)), _ROWS, "frames/s"),
+            "agents": Case(look(lambda: agents.look(world.scene)), n_vehicles, "agent steps/s"),
+        }
+
+    def crowded(self, traffic: Traffic) -> World:
+        """Worlds with traffic, half a minute after their start."""
+        world = World(self.network, _ROWS, [self.route])
+        specs = [EpisodeSpec(self.route, seed=row, traffic=traffic) for row in range(_ROWS)]
+        world.reset(np.arange(_ROWS), specs)
+        control = np.zeros(_ROWS, CONTROL)
+        control["brake"] = 1.0
+        for _ in range(600):
+            world.step(control)
+        return world
 
     def _camera_cases(self) -> dict[str, Case]:
         cases = {}
@@ -235,6 +280,7 @@ def _first_step_seconds() -> float:
     code = (
         "import numpy as np; from drive_il.datatypes import *;"
         "from drive_il.maps import library, routes;"
+        "from drive_il.sensor_specs import ObservationSpec;"
         "from drive_il.sensors.observer import SceneObserver;"
         "from drive_il.sim.world import World;"
         f"net = library.load('{_TOWN}'); lane = net.lanes[net.lanes['type'] == 1][0];"
@@ -306,7 +352,7 @@ def warm_up(say: Say | None = None) -> None:
         route = RoutePlanner(network).plan(make_suite(network, 1, 0, seed=0)[0].keypoints)
         world = World(network, 1, [route], history=everything.history)
         world.reset(np.zeros(1, np.int64), [EpisodeSpec(route)])
-        world.step(Planner().control(world.scene))
+        world.step(Planner(network=network).control(world.scene))
         observer.observe(world.scene, np.zeros(1, np.int64))
         AgentView(network).look(world.scene)
 

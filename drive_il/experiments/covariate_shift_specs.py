@@ -8,7 +8,8 @@ from functools import lru_cache
 import numpy as np
 
 from drive_il.datatypes import EpisodeSpec, Route, Start
-from drive_il.experts.planner import Planner, PlannerConfig
+from drive_il.experts.planner import Planner
+from drive_il.experts.road_law import PlannerConfig
 from drive_il.maps import library, suites
 from drive_il.maps.planning import RoutePlanner
 from drive_il.maps.routes import plan_record
