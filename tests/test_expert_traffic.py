@@ -274,6 +274,11 @@ def test_labels_do_not_depend_on_batch_order_or_threads(monkeypatch: pytest.Monk
     assert np.concatenate(single).tobytes() == whole[order[:40]].tobytes()
     monkeypatch.setenv("DRIVE_IL_THREADS", "2")
     assert planner.control(scene).tobytes() == whole.tobytes()
+    for part in (scene, scene.routes, scene.actors):  # as from a file
+        for value in vars(part).values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+    assert planner.control(scene).tobytes() == whole.tobytes()
 
 
 def test_any_surroundings_get_a_control_that_can_be_executed() -> None:

@@ -65,23 +65,29 @@ Road: TypeAlias = tuple[Records, Ints, Ints, Records, Ints, Ints]
 Actors: TypeAlias = tuple[Records, Records, Ints, Ints, Ints]
 """Vehicles, walkers and lights of each world; world and slot of each ego."""
 
+
+def _given(item: kernels.NumbaType, n_axes: int = 1) -> kernels.NumbaType:
+    """The type of an array that is only read: one from a file may not be written."""
+    return nt.Array(item, n_axes, "C", readonly=True)
+
+
 _ROAD = nt.Tuple(  # type: ignore[no-untyped-call]
     (
-        kernels.record(ROUTE_POINT)[::1],
-        nt.int32[::1],
-        nt.int32[::1],
-        kernels.record(ROUTE_STOP)[::1],
-        nt.int32[::1],
-        nt.int32[::1],
+        _given(kernels.record(ROUTE_POINT)),
+        _given(nt.int32),
+        _given(nt.int32),
+        _given(kernels.record(ROUTE_STOP)),
+        _given(nt.int32),
+        _given(nt.int32),
     )
 )
 _ACTORS = nt.Tuple(  # type: ignore[no-untyped-call]
     (
-        kernels.record(VEHICLE)[:, ::1],
-        kernels.record(WALKER)[:, ::1],
-        nt.uint8[:, ::1],
-        nt.int32[::1],
-        nt.int32[::1],
+        _given(kernels.record(VEHICLE), 2),
+        _given(kernels.record(WALKER), 2),
+        _given(nt.uint8, 2),
+        _given(nt.int32),
+        _given(nt.int32),
     )
 )
 
@@ -189,8 +195,8 @@ def _mind_others(
         nt.int64,
         nt.int64,
         kernels.record(CONFIG)[::1],
-        kernels.record(VEHICLE)[::1],
-        kernels.record(PROGRESS)[::1],
+        _given(kernels.record(VEHICLE)),
+        _given(kernels.record(PROGRESS)),
         _ROAD,
         _ACTORS,
         WAYS,
