@@ -278,7 +278,7 @@ def _rate(case: Case, seconds: float) -> float:
 def _first_step_seconds() -> float:
     """Import, load a town, and take one step with a picture, in a new process [s]."""
     code = (
-        "import numpy as np; from drive_il.datatypes import *;"
+        "import numpy as np; from drive_il.datatypes import CONTROL, EpisodeSpec;"
         "from drive_il.maps import library, routes;"
         "from drive_il.sensor_specs import ObservationSpec;"
         "from drive_il.sensors.observer import SceneObserver;"

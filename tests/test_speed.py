@@ -1,0 +1,21 @@
+"""`drive-il speed`: every case is measured, and says so in one form."""
+
+import json
+import math
+
+import pytest
+
+from drive_il.cli import main
+
+
+def test_every_case_has_a_rate_and_a_unit(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["speed", "--json", "--seconds", "0.05"])
+    report = json.loads(capsys.readouterr().out)
+    assert {"world_step", "step_and_rgb_96x64", "reset", "plan_1km", "import_to_first_step"} <= set(
+        report["cases"]
+    )
+    for case in report["cases"].values():
+        assert set(case) == {"per_core", "all_cores", "unit"}
+        assert math.isfinite(case["per_core"])
+        assert case["per_core"] > 0
+        assert case["unit"]
