@@ -44,7 +44,7 @@ def test_a_shipped_suite_is_planned_and_has_short_and_long_routes(name: str) -> 
     town = name.partition("_")[0]
     assert {route.town for route in routes} == {town}
     assert len({route.id for route in routes}) == len(routes)
-    assert len(routes) >= (10 if town == "dell" else 20)
+    assert len(routes) >= 20
     lengths = np.array([route.length for route in routes])
     short = (lengths >= 100.0) & (lengths <= 300.0)
     long = (lengths >= 800.0) & (lengths <= 2000.0)

@@ -106,7 +106,7 @@ def _text(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_text(entry)}" for key, entry in value.items())
     if isinstance(value, (list, tuple)):
-        return "x".join(str(entry) for entry in value)
+        return "x".join(str(entry) for entry in value) or "one number"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
