@@ -45,7 +45,7 @@ def parking_cut_in(setting: Setting) -> list[Script]:
     if word(spec, "direction", "right", ("left", "right")) == "left":
         s = setting.s + front + behind
         offset = setting.edge(s, left=True) - 1.0
-        raise_if_oncoming(setting, s)
+        _refuse_oncoming(setting, s)
     else:
         s = setting.s + front + behind
         offset = -setting.parking(s)
@@ -54,7 +54,7 @@ def parking_cut_in(setting: Setting) -> list[Script]:
     return [script(setting.s, s + 40.0, [car, *still], clear_to=s)]
 
 
-def raise_if_oncoming(setting: Setting, s: float) -> None:
+def _refuse_oncoming(setting: Setting, s: float) -> None:
     """Refuses to pull out over a lane of the other direction."""
     if setting.graph.beside[setting.lane(s)][0] < 0:
         raise setting.misfit("a car parked on the left would have to cross the oncoming lane")

@@ -30,7 +30,8 @@ class Part(IntEnum):
     MOVING = 2
     STOPPING = 3
     HOLDING = 4
-    DONE = 5
+    ARRIVED = 5
+    DONE = 6
 
 
 SCRIPT_STATE = np.dtype(

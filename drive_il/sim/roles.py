@@ -8,13 +8,14 @@ from typing import Any
 from drive_il import kernels
 from drive_il.actors import Gait, Mover, VehicleLight
 from drive_il.datatypes import Records
-from drive_il.maps import lane_queries
 from drive_il.maps.progress import wrap
 from drive_il.scenarios.script import WALKER_KIND, Start
 from drive_il.sim.following import FAR, idm
 from drive_il.sim.programs import Part
 from drive_il.sim.spawning import make_driver, make_vehicle
 
+UNSETTLED = -1.0
+"""`off_road` of a vehicle that was put somewhere and has yet to find its lane"""
 _WAITING, _STOPPING, _HOLDING = int(Part.WAITING), int(Part.STOPPING), int(Part.HOLDING)
 _NEVER = int(Start.NEVER)
 _TRAFFIC, _SCRIPT, _NOBODY = int(Mover.TRAFFIC), int(Mover.SCRIPT), int(Mover.NOBODY)
@@ -67,7 +68,7 @@ def appear(stage: Any, r: int, map_: Any, seed: Any) -> None:
     vehicle.lights = role.lights
     vehicle.x, vehicle.y, vehicle.z = point.x, point.y, point.z
     vehicle.heading = point.heading
-    lane_queries.settle(map_.ground, vehicle)
+    vehicle.off_road = UNSETTLED
     for w in range(len(stage.vehicles)):
         other = stage.vehicles[w]
         dx, dy = other.x - point.x, other.y - point.y
@@ -187,7 +188,6 @@ def follow_path(
     wanted: float,
     gap: float,
     ahead: float,
-    ground: Any,
     dt: float,
 ) -> bool:
     """Drives a vehicle on along its path; returns whether it has come to the end.
@@ -200,21 +200,20 @@ def follow_path(
         wanted: speed that it would like [m/s].
         gap: to what is ahead [m].
         ahead: speed of that [m/s].
-        ground: of the map.
         dt: [s].
     """
     change = (wanted - vehicle.speed) / max(dt, 1e-3)
     rate = min(max(change, -role.braking), role.acceleration)
     if gap < 0.5 * FAR:
         rate = min(rate, idm(vehicle.speed, max(wanted, 1.0), gap, ahead, role.acceleration, 1.0))
-    return _drive(stage, role, part, vehicle, rate, ground, dt)
+    return _drive(stage, role, part, vehicle, rate, dt)
 
 
 @kernels.lean
-def halt(stage: Any, role: Any, part: Any, vehicle: Any, ground: Any, dt: float) -> bool:
+def halt(stage: Any, role: Any, part: Any, vehicle: Any, dt: float) -> bool:
     """Brakes a vehicle to a halt and lets it stand; returns whether it may drive on."""
     if part.part == _STOPPING:
-        _drive(stage, role, part, vehicle, -role.braking, ground, dt)
+        _drive(stage, role, part, vehicle, -role.braking, dt)
         if vehicle.speed > 0.0:
             return False
         part.part, part.timer = _HOLDING, 0.0
@@ -224,9 +223,7 @@ def halt(stage: Any, role: Any, part: Any, vehicle: Any, ground: Any, dt: float)
 
 
 @kernels.lean
-def _drive(
-    stage: Any, role: Any, part: Any, vehicle: Any, rate: float, ground: Any, dt: float
-) -> bool:
+def _drive(stage: Any, role: Any, part: Any, vehicle: Any, rate: float, dt: float) -> bool:
     """Moves a vehicle along its path with an acceleration; returns whether it is at the end."""
     before, heading = vehicle.speed, vehicle.heading
     speed = max(before + rate * dt, 0.0)
@@ -245,5 +242,5 @@ def _drive(
         vehicle.yaw_rate = wrap(vehicle.heading - heading) / dt
     lamps = role.lights & ~_BRAKE
     vehicle.lights = lamps | _BRAKE if vehicle.acceleration < _BRAKE_LAMPS else lamps
-    lane_queries.settle(ground, vehicle)
+    vehicle.off_road = UNSETTLED
     return arrived

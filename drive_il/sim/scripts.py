@@ -14,11 +14,13 @@ from drive_il import kernels
 from drive_il.actors import Gait, Mover, VehicleLight
 from drive_il.datatypes import Ints, Records
 from drive_il.keyed_noise import noise_key, normal_at, uniform_at
+from drive_il.maps import lane_queries
 from drive_il.randomness import purpose_key
 from drive_il.scenarios.script import WALKER_KIND, Ending, Pace, Start
 from drive_il.sim.lights import set_phase
 from drive_il.sim.programs import Act, Part
 from drive_il.sim.roles import (
+    UNSETTLED,
     appear,
     arrival,
     follow_path,
@@ -31,7 +33,7 @@ from drive_il.sim.spawning import join
 
 _FLOW, _NOISE = purpose_key("scenario flow"), purpose_key("control loss")
 _AHEAD, _SET, _RUNNING, _OVER = (int(act) for act in Act)
-_ABSENT, _WAITING, _MOVING, _STOPPING, _HOLDING, _DONE = (int(part) for part in Part)
+_ABSENT, _WAITING, _MOVING, _STOPPING, _HOLDING, _ARRIVED, _DONE = (int(part) for part in Part)
 _NEVER, _APPEARING, _TRIGGER, _NEAR, _IN_TIME, _IN_FLOW = (int(start) for start in Start)
 _STEADY, _MEETING, _LEADING = (int(pace) for pace in Pace)
 _STAY, _VANISH, _JOIN = (int(ending) for ending in Ending)
@@ -132,6 +134,11 @@ def play(egos: Any, row: int, around: Any, world: int, map_: Any, dt: float) -> 
         if act.act > _AHEAD:
             for r in range(script.role_first, script.role_first + script.role_count):
                 _step_role(stage, k, r, ego, at, map_, seed, dt)
+                role = stage.roles[r]
+                if role.kind != WALKER_KIND:
+                    vehicle = stage.vehicles[stage.seats[0] + role.seat]
+                    if vehicle.off_road == UNSETTLED:
+                        lane_queries.settle(map_.ground, vehicle)
     return pedals, steer
 
 
@@ -245,6 +252,9 @@ def _step_role(
     if not _is_ours(stage, r):  # removed, or handed to somebody else
         part.part = _DONE
         return
+    if part.part == _ARRIVED:
+        _finish(stage, r, map_, seed)
+        return
     if part.part == _WAITING and _sets_out(stage, role, part, act, ego, at, dt):
         part.part, part.timer = _MOVING, 0.0
         if role.kind == WALKER_KIND:
@@ -264,16 +274,16 @@ def _step_role(
         if vehicle.speed >= min(_BRISK, 0.6 * role.speed):
             part.part = _STOPPING
         elif act.since > _GIVES_UP:
-            _finish(stage, r, map_, seed)
+            part.part = _ARRIVED
             return
     if part.part == _STOPPING or part.part == _HOLDING:
-        if halt(stage, role, part, vehicle, map_.ground, dt):
-            _finish(stage, r, map_, seed)
+        if halt(stage, role, part, vehicle, dt):
+            part.part = _ARRIVED
         return
     wanted = _wanted(role, part, vehicle, ego, at)
     gap, ahead = gap_ahead(stage, role, part, v) if role.careful else (1e9, 0.0)
-    if follow_path(stage, role, part, vehicle, wanted, gap, ahead, map_.ground, dt):
-        _finish(stage, r, map_, seed)
+    if follow_path(stage, role, part, vehicle, wanted, gap, ahead, dt):
+        part.part = _ARRIVED
 
 
 @kernels.inner
