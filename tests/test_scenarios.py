@@ -225,6 +225,25 @@ def test_a_cut_in_ends_in_the_egos_lane_ahead_of_it(
     assert abs(car["heading"]) < 0.4
 
 
+def test_a_car_on_the_highway_cuts_in_at_the_egos_speed(
+    shipped: Callable[[str, str], tuple[RoadNetwork, Route]],
+) -> None:
+    network, route = shipped("cedar", "HighwayCutIn")
+    s = float(places(route, route.scenarios)[0][0])
+    world = begin(network, route, s=s - 10.0, speed=18.0)
+    came_from, offset = 0.0, 9.0
+    for others, _ in drive(world, 300, speed=18.0):
+        if len(others):
+            at, offset = beside_route(route, others["x"][0], others["y"][0])
+            came_from = max(came_from, abs(offset))
+            assert 10.0 < others["speed"][0] < 27.0
+            if abs(offset) < 0.5:
+                break
+    assert abs(offset) < 0.5
+    assert came_from > 3.0
+    assert 4.0 < at - world.scene.progress["s"][0] - 4.8 < 25.0
+
+
 @pytest.mark.parametrize("two_ways", [False, True])
 @pytest.mark.parametrize(
     ("kind", "n_still"), [("Accident", 3), ("ConstructionObstacle", 11), ("ParkedObstacle", 1)]
@@ -330,6 +349,8 @@ def test_the_blocked_exit_is_freed_after_a_while(
         ("alder", "InterurbanActorFlow"),
         ("alder", "CrossingBicycleFlow"),
         ("cedar", "HighwayExit"),
+        ("cedar", "EnterActorFlow"),
+        ("cedar", "MergerIntoSlowTraffic"),
     ],
 )
 def test_a_flow_keeps_its_distances_and_ends_behind_the_ego(

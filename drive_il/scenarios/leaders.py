@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from drive_il.actors import ActorKind, LightState, VehicleLight
+from drive_il.datatypes import Floats
 from drive_il.maps.scenario_files import number, place, word
 from drive_il.scenarios.flows import light
 from drive_il.scenarios.script import Ending, Pace, Role, Script, Start, role, script
-from drive_il.scenarios.setting import Setting, merged
+from drive_il.scenarios.setting import Misfit, Setting, lengths, merged
 
 _LIGHTS_ON = int(VehicleLight.POSITION | VehicleLight.LOW_BEAM)
 _ALARM = int(VehicleLight.SPECIAL1 | VehicleLight.SPECIAL2) | _LIGHTS_ON
@@ -76,24 +79,41 @@ def highway_cut_in(setting: Setting) -> list[Script]:
     start = place(setting.spec, "other_actor_location")
     if start is None:
         raise setting.misfit("it needs the parameter other_actor_location")
-    goal_s = min(setting.s + 150.0, setting.route.length - 1.0)
-    path = setting.way(start, setting.at(goal_s)[0, :3])
+    path = _onto_route(setting, start)
     meet_s, meet = setting.meeting(path)
+    limit = setting.limit(meet_s)
     car = role(
         ActorKind.CAR,
         path,
-        start=Start.IN_TIME,
+        start=Start.APPEARING,
         pace=Pace.MEETING,
         ending=Ending.JOIN,
-        meet_s=meet_s - 9.0,
+        meet_s=meet_s - max(9.0, 0.7 * limit),  # so far in front of the ego
         meet=meet,
         near=5.0,
-        patience=20.0,
-        speed=setting.limit(meet_s),
+        speed=limit,
         careful=True,
         lights=_LIGHTS_ON,
     )
-    return [script(setting.s, meet_s + 40.0, [car])]
+    return [script(setting.s, meet_s + 40.0, [car], appear_s=setting.s - 2.0)]
+
+
+def _onto_route(setting: Setting, start: Floats) -> Floats:
+    """Plans a way onto the ego's lane, as soon as one leads there without a detour.
+
+    Raises:
+        Misfit: none does.
+    """
+    for reach in (90.0, 150.0, 250.0):
+        goal_s = min(setting.s + reach, setting.route.length - 1.0)
+        goal = setting.at(goal_s)[0, :3]
+        try:
+            path = setting.way(start, goal)
+        except Misfit:
+            continue
+        if lengths(path)[-1] < 1.5 * float(np.hypot(*(goal[:2] - start[:2]))):
+            return path
+    raise setting.misfit("no way leads from other_actor_location onto the route")
 
 
 def _cut_in(setting: Setting, s: float, offset: float, speed: float) -> Role:

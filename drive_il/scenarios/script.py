@@ -26,7 +26,7 @@ class Start(IntEnum):
     """When a role sets out."""
 
     NEVER = 0  # it stands there
-    APPEARING = 1  # as soon as it is there
+    APPEARING = 1  # as soon as it is there, at the ego's speed
     TRIGGER = 2  # when the script is triggered
     NEAR = 3  # the ego is within `near` of `meet_s`
     IN_TIME = 4  # so that it is at `meet` when the ego is at `meet_s`

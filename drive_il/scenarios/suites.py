@@ -105,7 +105,9 @@ def _next_lane(left: bool, share: float) -> Suits:
 
     def suits(setting: Setting) -> Parameters:
         graph, side = setting.graph, 0 if left else 1
-        begin = setting.at(setting.s - 20.0, setting.same_way(setting.s, left))[0]
+        # Those of a slow flow begin so far in front that the ego comes among them.
+        ahead = 60.0 * (1.0 - share)
+        begin = setting.at(setting.s + ahead, setting.same_way(setting.s, left))[0]
         lane = graph.beside[setting.lane(setting.s)][side]
         end = graph.at(lane, np.array([graph.length[lane] - 2.0]))[0]
         if setting.limit(setting.s) < _FAST or np.hypot(*(end[:2] - begin[:2])) < 100.0:

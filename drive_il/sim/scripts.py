@@ -259,7 +259,7 @@ def _step_role(
         part.part, part.timer = _MOVING, 0.0
         if role.kind == WALKER_KIND:
             stage.walkers[stage.seats[2] + role.seat].gait = _TOLD
-        elif role.pace == _LEADING:
+        elif role.start == _APPEARING:
             stage.vehicles[stage.seats[0] + role.seat].speed = min(ego.speed, role.speed)
     if part.part == _WAITING:
         return
