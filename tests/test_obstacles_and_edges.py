@@ -81,7 +81,7 @@ def test_every_cell_lists_all_that_an_ego_in_it_can_touch() -> None:
     )
     grid = in_grid(boxes)
     for _ in range(2000):
-        ego = ego_at(*rng.uniform((-70, -70, -3), (70, 70, 3)).tolist(), 5.0)
+        ego = ego_at(*rng.uniform((-70, -70, -3, 1), (70, 70, 3, 9)).tolist())
         alone = [hit(ego.copy(), boxes[k : k + 1])["struck"] for k in range(len(boxes))]
         events = np.zeros(1, EVENTS)
         meet_obstacles(ego[0], grid, MODELS, events[0])
