@@ -3,9 +3,13 @@
 import math
 import random
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from drive_il.sim.obstacles import OBSTACLE, in_grid
 
 _SHARED = Path(__file__).parents[2] / "shared"
 
@@ -48,3 +52,12 @@ def shared_maps() -> Path:
 def shared_routes() -> Path:
     """Folder with the leaderboard 1.0 routes on these towns."""
     return _folder("routes")
+
+
+@pytest.fixture(scope="module")
+def open_land() -> Iterator[None]:
+    """Worlds in which nothing stands beside the road, for drives that ignore the map."""
+    nothing = in_grid(np.zeros(0, OBSTACLE))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("drive_il.sim.world.obstacles_of", lambda _: nothing)
+        yield

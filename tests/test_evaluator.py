@@ -21,6 +21,7 @@ from drive_il.sim import World
 from tests.drives import PoseObserver, Wobbly, make_route, specs_on
 from tests.roads import straight_road
 
+pytestmark = pytest.mark.usefixtures("open_land")  # routes are drawn freely, not on a map
 ROUTES = [make_route([(150, 0)], id="a"), make_route([(40, 0), (60, 0.02)], id="b")]
 SUITES = sorted((Path(__file__).parents[1] / "routes").glob("*.xml"))
 

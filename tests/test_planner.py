@@ -17,6 +17,7 @@ from drive_il.steering import MAX_CURVATURE
 from tests.drives import completed, make_route
 from tests.roads import straight_road
 
+pytestmark = pytest.mark.usefixtures("open_land")  # routes are drawn freely, not on a map
 QUARTER = math.pi / 2
 FROM_REST, DEFAULT = Start(), PlannerConfig()
 STRAIGHT = make_route([(200, 0)])

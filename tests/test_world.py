@@ -140,6 +140,7 @@ def test_reset_places_the_ego_relative_to_its_route() -> None:
     assert row.weather[0] == default_weather(1)[0]
 
 
+@pytest.mark.usefixtures("open_land")
 def test_driving_off_the_road_is_measured_and_loses_the_lane(one_row: World) -> None:
     world = one_row
     world.reset(
