@@ -45,7 +45,8 @@ def run_over(walkers: Records, vehicles: Records) -> int:
     cos, sin = np.cos(vehicles["heading"]), np.sin(vehicles["heading"])
     u = np.maximum(np.abs(cos * dx + sin * dy) - 0.5 * vehicles["length"], 0.0)
     v = np.maximum(np.abs(cos * dy - sin * dx) - 0.5 * vehicles["width"], 0.0)
-    return int((np.hypot(u, v) < walkers["radius"][:, None]).sum())
+    level = np.abs(walkers["z"][:, None] - vehicles["z"]) < 3.0  # not on a bridge above
+    return int((level & (np.hypot(u, v) < walkers["radius"][:, None])).sum())
 
 
 def off_surface(network: RoadNetwork, walkers: Records) -> Floats:
