@@ -127,7 +127,7 @@ def with_bystanders(scene: Scene) -> Scene:
 
 @pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
 def test_with_nobody_near_labels_are_the_roads_bit_for_bit(path: Path) -> None:
-    routes = load_routes(path, library.load)
+    routes = [replace(route, scenarios=()) for route in load_routes(path, library.load)]
     network = library.load(routes[0].town)
     world, rng = World(network, len(routes)), np.random.default_rng(1)
     starts = [
