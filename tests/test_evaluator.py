@@ -23,8 +23,8 @@ from tests.roads import straight_road
 
 pytestmark = pytest.mark.usefixtures("open_land")  # routes are drawn freely, not on a map
 ROUTES = [make_route([(150, 0)], id="a"), make_route([(40, 0), (60, 0.02)], id="b")]
-ROUTES = Path(__file__).parents[1] / "routes"
-SUITES = sorted(path for path in ROUTES.glob("*.xml") if "scenarios" not in path.stem)
+SUITE_FOLDER = Path(__file__).parents[1] / "routes"
+SUITES = sorted(path for path in SUITE_FOLDER.glob("*.xml") if "scenarios" not in path.stem)
 
 
 def world_of(town: str) -> World:
