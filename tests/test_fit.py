@@ -43,6 +43,7 @@ def weights(model: nn.Module) -> bytes:
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 def test_linear_regression_finds_the_line(optimizer: str) -> None:
+    torch.manual_seed(0)
     model = nn.Linear(3, 1)
     config = FitConfig(n_epochs=60, batch_size=32, optimizer=optimizer, learning_rate=0.03)
     history = fit(model, ArrayBatches(line(), 32), squared, config, seed=0)

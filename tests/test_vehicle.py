@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import least_squares
 
@@ -147,6 +147,7 @@ def test_coasting_only_slows(speed: float, brake: float, steer: float, dt: float
 
 
 @given(shares, steers, st.floats(-np.pi, np.pi, exclude_max=True), steps)
+@example(0.0, 0.0, float(np.nextafter(np.pi, 0.0)), 0.5)  # must not round over pi
 @settings(deadline=None)
 def test_standing_still_stays_still_without_throttle(
     brake: float, steer: float, heading: float, dt: float

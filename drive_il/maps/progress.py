@@ -44,8 +44,10 @@ _TWO_PI = 2.0 * math.pi
 @kernels.device
 def wrap(angle: float) -> float:
     """Brings an angle into [-pi, pi) [rad]."""
+    if -math.pi <= angle < math.pi:  # a hair below pi would round over it
+        return angle
     wrapped = angle - _TWO_PI * math.floor((angle + math.pi) / _TWO_PI)
-    return wrapped if wrapped < math.pi else -math.pi
+    return wrapped if -math.pi <= wrapped < math.pi else -math.pi
 
 
 @kernels.device

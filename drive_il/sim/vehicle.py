@@ -215,8 +215,10 @@ def drive(ego: np.record, throttle: float, brake: float, steer: float, dt: float
     h = dt / n_substeps
     for _ in range(n_substeps):
         _substep(ego, throttle, brake, angle, h)
-    heading = float(ego.heading - _TWO_PI * math.floor((ego.heading + math.pi) / _TWO_PI))
-    ego.heading = heading if heading < math.pi else -math.pi  # a hair below -pi rounds to pi
+    if not -math.pi <= ego.heading < math.pi:
+        heading = float(ego.heading - _TWO_PI * math.floor((ego.heading + math.pi) / _TWO_PI))
+        # A hair outside the range rounds to its other side.
+        ego.heading = heading if -math.pi <= heading < math.pi else -math.pi
     ego.steer = steer
     settle(ego)
     ego.acceleration = (ego.speed - before) / dt
