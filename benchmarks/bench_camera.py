@@ -58,7 +58,7 @@ def test_world_step_and_rgb_96x64(benchmark: BenchmarkFixture, world: World) -> 
         world.restore(start, rows)
         for _ in range(10):
             world.step(control)
-            camera.render(world.scene.ego, world.scene.weather, out)
+            camera.render(world.scene.ego, world.scene.weather, out=out)
 
     benchmark(step)
     world.restore(start, rows)
