@@ -45,7 +45,7 @@ def rate(benchmark: BenchmarkFixture, n: int) -> None:
 
 def drawn(benchmark: BenchmarkFixture, camera: Camera, ego: Records, weather: Records) -> None:
     out = np.empty(camera.shape(len(ego)), np.uint8)
-    benchmark(camera.render, ego, weather, out)
+    benchmark(camera.render, ego, weather, out=out)
     rate(benchmark, len(ego))
 
 

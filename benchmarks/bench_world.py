@@ -121,7 +121,8 @@ def _seconds(world: World, control: np.ndarray) -> float:
 def test_one_world_step_through_python(benchmark: BenchmarkFixture) -> None:
     world, control = _world(1), _control(1)
     benchmark(world.step, control)
-    assert benchmark.stats["min"] < 15e-6
+    # Handing over the tables of traffic, walkers and scenarios costs most of it.
+    assert benchmark.stats["min"] < 40e-6
 
 
 def test_reset_onto_a_prepared_route(benchmark: BenchmarkFixture) -> None:
