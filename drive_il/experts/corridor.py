@@ -49,6 +49,7 @@ PLAN = np.dtype(
         ("speed", "f8"),  # [m/s]
         ("half_length", "f8"),  # [m]
         ("half_width", "f8"),  # [m]
+        ("dt", "f8"),  # [s] step of the forecasts
         ("reach", "f8"),  # [m] how far ahead others matter
         ("x", "f8"),  # the ego's pose
         ("y", "f8"),

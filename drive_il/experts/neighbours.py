@@ -15,23 +15,28 @@ import numpy as np
 from numba import types as nt
 
 from drive_il import kernels
-from drive_il.actors import LightState, VehicleLight
+from drive_il.actors import ActorKind, LightState, Mover, VehicleLight
 from drive_il.datatypes import Floats, Ints, Records
 from drive_il.experts.corridor import rank_of
 from drive_il.maps.network import LaneType, RoadNetwork, SignalKind
 from drive_il.maps.progress import wrap
 
-DT = 0.3
-"""step of the forecasts [s]"""
+STEP = 0.3
+"""step of the forecasts, mostly [s]"""
 STEPS = 28
 """number of them"""
-_BLIND_STEPS = 10  # without a lane a forecast is good for so many steps
+_BLIND = 3.0  # [s] for which a forecast without a lane is good
 _HOLD = 1.5  # [s] for which an acceleration or a sideways drift is expected to last
 _LOOK = 90.0  # [m] ahead of a vehicle in which it looks for its stop line
 _ALIGNED = 0.5  # cosine of the angle to its lane up to which a vehicle is said to follow it
+HAZARD = int(VehicleLight.LEFT_BLINKER | VehicleLight.RIGHT_BLINKER)
+"""both indicators"""
 _LEFT, _RIGHT = int(VehicleLight.LEFT_BLINKER), int(VehicleLight.RIGHT_BLINKER)
 _LIGHT, _OFF = int(SignalKind.LIGHT), int(LightState.OFF)
 _YELLOW = int(LightState.YELLOW)
+_BICYCLE, _PROP = int(ActorKind.BICYCLE), int(ActorKind.PROP)
+_TRAFFIC = int(Mover.TRAFFIC)
+_STANDS, _SLOW = 0.1, 3.5  # [m/s]
 _NEVER = math.inf
 
 WAY = np.dtype(
@@ -240,25 +245,26 @@ def expect_halt(
 
 
 @kernels.device
-def roll(other: np.record, step: int, ways: Ways) -> bool:
-    """Moves a vehicle on by DT; False where nothing is known of its future any more.
+def roll(other: np.record, step: int, dt: float, ways: Ways) -> bool:
+    """Moves a vehicle on by dt; False where nothing is known of its future any more.
 
     Args:
         other: OTHER record, changed in place.
         step: how many steps it has made.
+        dt: [s].
         ways: of the map.
     """
     before = float(other.speed)
     after = before
-    if step * DT < _HOLD:
-        after = max(0.0, min(before + other.acceleration * DT, max(other.top, before)))
+    if step * dt < _HOLD:
+        after = max(0.0, min(before + other.acceleration * dt, max(other.top, before)))
         other.speed = after
-    way = 0.5 * (before + after) * DT
+    way = 0.5 * (before + after) * dt
     if other.halt < _NEVER:
         way = min(way, other.halt)  # when it brakes does not matter: it is behind its line
         other.halt -= way
     if other.lane < 0:
-        turn = other.yaw_rate * DT
+        turn = other.yaw_rate * dt
         c, n = float(other.cos), float(other.sin)
         c, n = (
             c * math.cos(turn) - n * math.sin(turn),
@@ -267,7 +273,7 @@ def roll(other: np.record, step: int, ways: Ways) -> bool:
         other.cos, other.sin = c, n
         other.x += c * way
         other.y += n * way
-        return step < _BLIND_STEPS
+        return step * dt < _BLIND
     number, lane_s = int(other.lane), float(other.lane_s) + way
     while lane_s > ways[0][number].length:
         lane_s -= ways[0][number].length
@@ -275,8 +281,8 @@ def roll(other: np.record, step: int, ways: Ways) -> bool:
         if number < 0:
             return False
     other.lane, other.lane_s = number, lane_s
-    if step * DT < _HOLD:
-        other.aside += other.drift * DT
+    if step * dt < _HOLD:
+        other.aside += other.drift * dt
     lane = ways[0][number]
     i = _segment(lane, ways[2], lane_s)
     ax, ay = float(ways[2][i, 0]), float(ways[2][i, 1])
@@ -286,3 +292,11 @@ def roll(other: np.record, step: int, ways: Ways) -> bool:
     other.cos, other.sin = c, n
     other.x, other.y = ax + c * along - n * aside, ay + n * along + c * aside
     return True
+
+
+@kernels.device
+def is_slow(vehicle: np.record) -> bool:
+    """Whether a vehicle is a cyclist, or something, that moves no faster than a runner."""
+    kind = vehicle.kind
+    rides = kind == _BICYCLE and vehicle.mover != _TRAFFIC
+    return bool((kind == _PROP or rides) and _STANDS < vehicle.speed < _SLOW)

@@ -17,19 +17,24 @@ from drive_il import kernels
 from drive_il.actors import ActorKind, Mover, VehicleLight
 from drive_il.datatypes import Records
 from drive_il.experts.corridor import find_nearest, overlap
-from drive_il.experts.neighbours import Ways
+from drive_il.experts.neighbours import HAZARD, Ways, is_slow
 
+PASSING_STEP = 0.4
+"""step of the forecasts while it looks whether it can pass: further ahead [s]"""
 _RAMP = 24.0  # [m] over which it moves over or back
 _AFTER = 2.0  # [m] behind its tail an obstacle must be before it moves back
 _BEFORE = 1.5  # [m] ahead of its front where it has moved over
 _TOGETHER = 22.0  # [m] obstacles nearer than this are passed as one
 _AHEAD = 60.0  # [m] in which it looks for obstacles
 _BEGUN = 0.25  # share of the way over that counts as begun
+_SPARE = 0.05  # [m] of the clearance that is not given up
+_BACK = 0.8  # of the way on which it is back in its lane
 _EDGE = 0.2  # [m] kept from the edge of the road
 _STANDS = 0.1  # [m/s]
-_HAZARD = int(VehicleLight.LEFT_BLINKER | VehicleLight.RIGHT_BLINKER)
 _SIREN = int(VehicleLight.SPECIAL1)
-_PROP, _NOBODY = int(ActorKind.PROP), int(Mover.NOBODY)
+_PROP, _BICYCLE = int(ActorKind.PROP), int(ActorKind.BICYCLE)
+_NOBODY, _TRAFFIC = int(Mover.NOBODY), int(Mover.TRAFFIC)
+_WAY_ON = 5.0  # [s] for which a slow one rides on while it is passed
 _SIREN_BEHIND = 70.0  # [m]
 _SIREN_RAMP = 35.0  # [m]
 _SIREN_AHEAD = 25.0  # [m]
@@ -38,10 +43,12 @@ _SIREN_SPEED = 4.0  # [m/s] while it is near
 
 @kernels.device
 def is_obstacle(vehicle: np.record) -> bool:
-    """Whether a vehicle stands and will not go on by itself."""
+    """Whether a vehicle stands and will not go on by itself, or is much slower than a car."""
     stays = vehicle.kind == _PROP or vehicle.mover == _NOBODY
-    hazard = vehicle.lights & _HAZARD == _HAZARD or vehicle.lights & _SIREN != 0
-    return bool(vehicle.id != 0 and vehicle.speed < _STANDS and (stays or hazard))
+    stays = stays or (vehicle.kind == _BICYCLE and vehicle.mover != _TRAFFIC)
+    hazard = vehicle.lights & HAZARD == HAZARD or vehicle.lights & _SIREN != 0
+    stands = vehicle.speed < _STANDS and (stays or hazard)
+    return bool(vehicle.id != 0 and (stands or is_slow(vehicle)))
 
 
 @kernels.device
@@ -107,6 +114,7 @@ def find_obstacles(
                 continue
             if grown > 0 and not (first - _TOGETHER < end and begin < last + _TOGETHER):
                 continue
+            end += vehicle.speed * _WAY_ON
             wide = abs(a * (n * p.tx - c * p.ty)) + abs(b * (c * p.tx + n * p.ty))
             if grown == 0:
                 first, last, right, left = begin, end, d - wide, d + wide
@@ -158,6 +166,8 @@ def move_over(
         if side < 0.0:
             asked, room, same, centre = to_right, room_right, same_right, centre_right
         asked = max(asked, 0.0)
+        if own < asked < own + config.passing_clearance - config.clearance - _SPARE:
+            asked = own  # closer by, and within its lane
         if asked > room or (side < 0.0 and asked > own and not same):
             continue
         cost = asked
@@ -179,6 +189,8 @@ def move_over(
         plan.shift_v2 = config.passing_acceleration * _RAMP * _RAMP / (6.0 * abs(shift))
     side = 1.0 if shift > 0.0 else -1.0
     plan.committed = at.lateral_error * side > max(_BEGUN * abs(shift), 0.3)
+    # As long as there is room to go back behind them it has not.
+    plan.committed &= first < plan.s + plan.half_length + _BACK * plan.astray_for
     return True
 
 

@@ -37,8 +37,9 @@ from drive_il.experts.corridor import (
     mind_signal,
     shift_at,
 )
-from drive_il.experts.neighbours import OTHER, STEPS, WAYS, Ways, no_ways, ways_of
+from drive_il.experts.neighbours import OTHER, STEP, STEPS, WAYS, Ways, no_ways, ways_of
 from drive_il.experts.passing import (
+    PASSING_STEP,
     edge_of,
     find_obstacles,
     find_standing,
@@ -101,6 +102,7 @@ def _look(config: np.record, ego: np.record, at: np.record, plan: np.record) -> 
     plan.cos, plan.sin = math.cos(ego.heading), math.sin(ego.heading)
     plan.reach = 40.0 + 3.0 * ego.speed + ego.speed * ego.speed / (2.0 * config.comfortable_braking)
     plan.hurry = 1.0 / (1.0 + max(at.standing / config.patience - 1.0, 0.0))
+    plan.dt = STEP
     plan.shift = 0.0
     plan.committed = False
     plan.conflict = False
@@ -181,11 +183,12 @@ def _mind_others(
     if obstacles[0] <= obstacles[1]:
         i = segment_at(road[0], low, high - low + 1, obstacles[0])
         if move_over(config, plan, at, road[0][i].lane, ways, obstacles):
+            plan.dt = PASSING_STEP
             _consider(config, plan, at, road, actors, row, ways, desk)
             if plan.committed or not plan.conflict:
                 plan.ceiling = min(plan.ceiling, slow_for_shift(config, plan))
                 return
-            plan.shift = 0.0
+            plan.shift, plan.dt = 0.0, STEP
             plan.ceiling = min(alone, halting(config, plan, obstacles[0] - _WAIT_BEFORE))
     _consider(config, plan, at, road, actors, row, ways, desk)
 

@@ -89,7 +89,7 @@ class PlannerConfig:
     """kept from others beside the ego [m]"""
     passing_clearance: float = 0.7
     """kept from a standing obstacle that is passed [m]"""
-    passing_acceleration: float = 2.0
+    passing_acceleration: float = 2.5
     """lateral acceleration when moving over for an obstacle [m/s^2]"""
     gap_before: float = 0.9
     """it crosses if it is gone for so long when another arrives [s]"""

@@ -19,22 +19,25 @@ from typing import TypeAlias
 import numpy as np
 
 from drive_il import kernels
+from drive_il.actors import VehicleLight
 from drive_il.datatypes import Floats, Ints, Records
 from drive_il.experts.corridor import aside_on, find_nearest, overlap, walk
-from drive_il.experts.neighbours import DT, STEPS, Ways, behold, expect_halt, roll
+from drive_il.experts.neighbours import HAZARD, STEPS, Ways, behold, expect_halt, is_slow, roll
 
 _SLOW = 2.5  # [m/s] below this someone ahead may be about to stop
 _TIGHT = 1.0  # [m] with less it brakes hard, however fast the other goes
 _CREEPS = 1.0  # [m/s] below this who is in the strip may stay there
 WALKER_REACH = 10.0
 """walkers matter so far beyond the reach of the plan [m]"""
+_SIGNS = (0, int(VehicleLight.LEFT_BLINKER), int(VehicleLight.RIGHT_BLINKER))
 _HEIGHT = 3.0  # [m] others further above or below are on another road
 _ROOM = 1.0  # [m] kept from the strip that another covers
 _SETS_OUT = 0.3  # [m/s^2] one who stands and does this does not stay
+_LATER = 0.3  # [s] for which a place counts as taken after another has covered it
 _STANDS = 0.2  # [m/s] below this an actor stands
 _SAME_WAY = 0.7  # cosine of the angle up to which another runs the same way
 _HELPS = 1.5  # [m/s^2] merging traffic brakes so much for who is before it
-_WALKER_STEPS = 16  # a walker's forecast is good for so many steps
+_WALKER_TIME = 4.8  # [s] for which a walker's forecast is good
 _WALKER_ROOM = 0.6  # [m] kept beside a walker, in addition
 _NEVER = math.inf
 
@@ -85,7 +88,7 @@ def plan_ahead(config: np.record, plan: np.record, path: Records, lead: Floats, 
         lead: tail [m], speed [m/s] of the nearest one ahead at each step, (STEPS + 1, 2).
         go: s of the ego's centre at each step [m], (STEPS + 1,), set.
     """
-    s, speed, j, n = plan.s, plan.speed, 0, plan.n
+    s, speed, j, n, dt = plan.s, plan.speed, 0, plan.n, plan.dt
     for k in range(STEPS + 1):
         go[k] = s
         while j < n - 2 and path[j + 1].s <= s:
@@ -93,14 +96,14 @@ def plan_ahead(config: np.record, plan: np.record, path: Records, lead: Floats, 
         # On the profile the acceleration is its slope, as that of the car.
         square = min(path[j].v2, path[j + 1].v2)
         halt = plan.halt_s - plan.half_length - s
-        square = min(square, max(2.0 * config.braking * (halt - speed * DT), 0.0))
+        square = min(square, max(2.0 * config.braking * (halt - speed * dt), 0.0))
         wanted = (math.sqrt(square) - speed) / config.speed_time
         wanted = min(max(wanted, -config.max_braking), config.max_acceleration)
         if lead[k, 0] < _NEVER:
             gap = lead[k, 0] - s - plan.half_length
             wanted = min(wanted, follow(config, speed, lead[k, 1], 0.0, gap))
-        after = max(speed + wanted * DT, 0.0)
-        s += 0.5 * (speed + after) * DT
+        after = max(speed + wanted * dt, 0.0)
+        s += 0.5 * (speed + after) * dt
         speed = after
 
 
@@ -122,35 +125,70 @@ def halting(config: np.record, plan: np.record, line_s: float) -> float:
 def judge(
     config: np.record, plan: np.record, go: Floats, span: Floats, n_steps: int, walker: bool
 ) -> None:
-    """Lowers the plan's ceiling for one whose forecast crosses or joins the ego's path.
+    """Lowers the plan's ceiling for one whose forecast crosses, joins or meets the ego's path.
 
     Args:
         config: CONFIG record.
         plan: PLAN record, `ceiling` may be lowered.
         go: the ego's plan [m], (STEPS + 1,).
         span: first and last s covered at each step [m], whether it runs the ego's way then,
-            (STEPS + 1, 3); first > last where it covers nothing.
+            (STEPS + 1, 3); first > last where it covers nothing. What does not matter is
+            emptied.
         n_steps: steps that are known.
         walker: it is one.
     """
+    room = _ROOM + (1.0 if walker else 0.0)
+    nearest, k = _NEVER, 0
+    while k < n_steps:
+        begin = k
+        while k < n_steps and span[k, 0] <= span[k, 1]:
+            k += 1
+        # In each visit to the strip the ego is before it all the time, or behind it.
+        if k > begin:
+            if _is_clear(config, plan, go, span, (begin, k), room, walker):
+                for empty in range(begin, k):
+                    span[empty, 0], span[empty, 1] = 1.0, 0.0
+            else:
+                for met in range(begin, k):
+                    nearest = min(nearest, span[met, 0])
+        k += 1
+    if nearest == _NEVER:
+        return
+    if aside_on(plan, nearest):
+        plan.conflict = True
+    front = plan.s + plan.half_length
+    if nearest > plan.line_s and front < plan.line_s + 0.5 and not walker:
+        stop = plan.speed * plan.speed / (2.0 * config.firm_braking)
+        if front + stop < plan.line_s + 0.5:
+            plan.ceiling = min(plan.ceiling, halting(config, plan, plan.line_s))
+            return
+    plan.ceiling = min(plan.ceiling, _stay_behind(config, plan, span, n_steps, room))
+
+
+@kernels.device
+def _is_clear(
+    config: np.record,
+    plan: np.record,
+    go: Floats,
+    span: Floats,
+    steps: tuple[int, int],
+    room: float,
+    walker: bool,
+) -> bool:
+    """Whether the ego's plan and another's visit to the strip keep clear of each other."""
     half, front = plan.half_length, plan.s + plan.half_length
     gap = (config.walker_gap if walker else config.gap_before) * plan.hurry
-    early = int(gap / DT + 0.5)
-    late = int(config.gap_behind / DT + 0.5)
-    entered, first, nearest = -1, True, _NEVER
-    behind = barely = True
-    room = _ROOM + (1.0 if walker else 0.0)
-    for k in range(n_steps):
-        if span[k, 0] > span[k, 1] or span[k, 1] < plan.s:
+    early, late = int(gap / plan.dt + 0.5), int(config.gap_behind / plan.dt + 0.5)
+    behind = first = barely = True
+    nearest, met = _NEVER, False
+    for k in range(steps[0], steps[1]):
+        if span[k, 1] < plan.s:
             continue
-        if entered < 0:
-            entered = k
-        credit, lead_in = 0.0, 0.0
-        if span[k, 2] > 0.0:
-            t = (k - entered) * DT
-            credit = 0.5 * _HELPS * t * t
-        else:
-            lead_in = 1.0
+        met = True
+        credit, lead_in = 0.0, 1.0
+        if span[k, 2] > 0.0:  # it runs the ego's way, and would brake for it
+            t = (k - steps[0]) * plan.dt
+            credit, lead_in = 0.5 * _HELPS * t * t, 0.0
         nearest = min(nearest, span[k, 0])
         if go[min(k + late, STEPS)] + half > span[k, 0] - room:
             behind = False
@@ -158,19 +196,9 @@ def judge(
             first = False
         if go[k] - half < span[k, 1] - credit:
             barely = False
-    if entered < 0 or behind or first:
-        return
     # It cannot stop short any more, but gets through.
-    if barely and front + plan.speed * plan.speed / (2.0 * config.emergency_braking) > nearest:
-        return
-    if aside_on(plan, nearest):
-        plan.conflict = True
-    if nearest > plan.line_s and front < plan.line_s + 0.5 and not walker:
-        stop = plan.speed * plan.speed / (2.0 * config.firm_braking)
-        if front + stop < plan.line_s + 0.5:
-            plan.ceiling = min(plan.ceiling, halting(config, plan, plan.line_s))
-            return
-    plan.ceiling = min(plan.ceiling, _stay_behind(config, plan, span, n_steps, room))
+    stop = plan.speed * plan.speed / (2.0 * config.emergency_braking)
+    return not met or behind or first or (barely and front + stop > nearest)
 
 
 @kernels.device
@@ -182,7 +210,7 @@ def _stay_behind(
     for k in range(1, n_steps):
         if span[k, 0] > span[k, 1] or span[k, 1] < plan.s:
             continue
-        t = (k + 1) * DT
+        t = k * plan.dt + _LATER
         way = span[k, 0] - room - front
         if way <= 0.0:
             return -float(config.emergency_braking)
@@ -216,7 +244,7 @@ def _trace_vehicle(
             same = other.cos * p.tx + other.sin * p.ty > _SAME_WAY
             span[k, 2] = 1.0 if same else 0.0
         before = other.speed
-        if not roll(other, k, ways):
+        if not roll(other, k, plan.dt, ways):
             return k + 1
         if before < _STANDS and other.speed < _STANDS:
             for rest in range(k + 1, STEPS + 1):
@@ -302,6 +330,8 @@ def mind_vehicles(
         vehicle = vehicles[v]
         if v == slot or vehicle.id == 0 or not concerns(plan, vehicle):
             continue
+        if plan.shift != 0.0 and plan.shift_v2 < _NEVER and is_slow(vehicle):
+            continue  # the path leads around it
         near = find_nearest(path, plan.n, vehicle.x, vehicle.y)
         p = path[near]
         behold(vehicle, other, ways)
@@ -319,17 +349,21 @@ def mind_vehicles(
             _follow_vehicle(config, plan, vehicle, (near, first, c), lights, ways, desk)
     plan_ahead(config, plan, path, lead, go)
     for w in range(n_waiting):
-        behold(vehicles[waiting[0, w]], other, ways)
-        expect_halt(config, plan, other, ways, lights)
-        n = _trace_vehicle(config, plan, path, other, ways, waiting[1, w], span)
-        judge(config, plan, go, span, n, False)
+        vehicle = vehicles[waiting[0, w]]
+        # Who gives no sign may turn either way: that counts where the ego leaves its lane.
+        for way in range(3 if plan.shift != 0.0 and vehicle.lights & HAZARD == 0 else 1):
+            behold(vehicle, other, ways)
+            other.lights |= _SIGNS[way]
+            expect_halt(config, plan, other, ways, lights)
+            n = _trace_vehicle(config, plan, path, other, ways, waiting[1, w], span)
+            judge(config, plan, go, span, n, False)
 
 
 @kernels.device
 def concerns(plan: np.record, vehicle: np.record) -> bool:
     """Whether a vehicle could meet the ego within the forecast."""
     dx, dy = vehicle.x - plan.x, vehicle.y - plan.y
-    reach = plan.reach + vehicle.speed * DT * STEPS
+    reach = plan.reach + vehicle.speed * plan.dt * STEPS
     if dx * dx + dy * dy > reach * reach or abs(vehicle.z - plan.z) > _HEIGHT:
         return False
     if dx * plan.cos + dy * plan.sin > -_ROOM - plan.half_length:
@@ -373,9 +407,10 @@ def mind_walkers(
             continue
         near = find_nearest(path, plan.n, walker.x, walker.y)
         c, n, r = math.cos(walker.heading), math.sin(walker.heading), walker.radius
-        steps = _WALKER_STEPS if walker.speed > _STANDS else 1
+        steps = int(_WALKER_TIME / plan.dt) if walker.speed > _STANDS else 1
         for k in range(steps):
-            x, y = walker.x + c * walker.speed * k * DT, walker.y + n * walker.speed * k * DT
+            way = walker.speed * k * plan.dt
+            x, y = walker.x + c * way, walker.y + n * way
             near = walk(path, plan.n, near, x, y)
             p = path[near]
             first, last, _ = overlap(p, half, (x, y, c, n, r, r))
