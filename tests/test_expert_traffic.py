@@ -88,7 +88,8 @@ def _by_the_road_alone(
         low = first[at.route]
         high = low + count[at.route] - 1
         target = target_speed(config[0], ego.speed, at, points, low, high)
-        pedals(config[0], ego.speed, target, math.inf, control[row])
+        most = config[0].max_acceleration
+        pedals(config[0], ego.speed, target, most, math.inf, control[row])
         control[row].steer = steer(
             config[0], ego, at, points, low, high, (0.0, 0.0, 0.0, 0.0), 0.05
         )

@@ -58,6 +58,7 @@ PLAN = np.dtype(
         ("sin", "f8"),
         ("hurry", "f8"),  # share of the usual time gaps that it insists on, in (0, 1]
         ("halt_s", "f8"),  # [m] its front must stand before this: light or sign
+        ("most", "f8"),  # [m/s^2] it does not speed up faster
         ("shift", "f8"),  # [m] how far it moves over, left positive
         ("up_from", "f8"),  # [m] s where moving over begins and where it is complete
         ("up_to", "f8"),

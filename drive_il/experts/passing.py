@@ -19,7 +19,7 @@ from drive_il.datatypes import Records
 from drive_il.experts.corridor import find_nearest, overlap
 from drive_il.experts.neighbours import HAZARD, Ways, is_slow
 
-PASSING_STEP = 0.4
+PASSING_STEP = 0.35
 """step of the forecasts while it looks whether it can pass: further ahead [s]"""
 _RAMP = 24.0  # [m] over which it moves over or back
 _AFTER = 2.0  # [m] behind its tail an obstacle must be before it moves back
@@ -38,6 +38,7 @@ _WAY_ON = 5.0  # [s] for which a slow one rides on while it is passed
 _SIREN_BEHIND = 70.0  # [m]
 _SIREN_RAMP = 35.0  # [m]
 _SIREN_AHEAD = 25.0  # [m]
+_SIREN_SHARE = 0.4  # of the limit, or at least
 _SIREN_SPEED = 4.0  # [m/s] while it is near
 
 
@@ -58,6 +59,13 @@ def find_standing(vehicles: Records, slot: int) -> bool:
     for v in range(len(vehicles)):
         found |= v != slot and is_obstacle(vehicles[v])
     return found
+
+
+@kernels.device
+def is_being_passed(plan: np.record, vehicle: np.record) -> bool:
+    """Whether an obstacle is near enough to decide where beside its lane the ego drives."""
+    dx, dy = vehicle.x - plan.x, vehicle.y - plan.y
+    return bool(is_obstacle(vehicle) and dx * dx + dy * dy < _AHEAD * _AHEAD)
 
 
 @kernels.device
@@ -256,7 +264,8 @@ def let_pass(
     plan.down_from, plan.down_to = plan.s + 1000.0, plan.s + 1001.0
     plan.committed = abs(at.lateral_error) > 0.5 * abs(over)
     plan.shift_v2 = math.inf
-    return float(_SIREN_SPEED + (1.0 - near) * 10.0)
+    slow = max(_SIREN_SPEED, _SIREN_SHARE * at.speed_limit)
+    return float(slow + (1.0 - near) * 10.0)
 
 
 @kernels.device

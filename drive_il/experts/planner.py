@@ -43,6 +43,7 @@ from drive_il.experts.passing import (
     edge_of,
     find_obstacles,
     find_standing,
+    is_being_passed,
     let_pass,
     move_over,
     slow_for_shift,
@@ -103,6 +104,7 @@ def _look(config: np.record, ego: np.record, at: np.record, plan: np.record) -> 
     plan.reach = 40.0 + 3.0 * ego.speed + ego.speed * ego.speed / (2.0 * config.comfortable_braking)
     plan.hurry = 1.0 / (1.0 + max(at.standing / config.patience - 1.0, 0.0))
     plan.dt = STEP
+    plan.most = config.max_acceleration
     plan.shift = 0.0
     plan.committed = False
     plan.conflict = False
@@ -117,7 +119,9 @@ def _look(config: np.record, ego: np.record, at: np.record, plan: np.record) -> 
 def _somebody_near(plan: np.record, actors: Actors, row: int) -> bool:
     vehicles, walkers, slot = actors[0][actors[3][row]], actors[1][actors[3][row]], actors[4][row]
     for v in range(len(vehicles)):
-        if v != slot and vehicles[v].id != 0 and concerns(plan, vehicles[v]):
+        if v == slot or vehicles[v].id == 0:
+            continue
+        if concerns(plan, vehicles[v]) or is_being_passed(plan, vehicles[v]):
             return True
     reach = plan.reach + WALKER_REACH
     for w in range(len(walkers)):
@@ -183,12 +187,12 @@ def _mind_others(
     if obstacles[0] <= obstacles[1]:
         i = segment_at(road[0], low, high - low + 1, obstacles[0])
         if move_over(config, plan, at, road[0][i].lane, ways, obstacles):
-            plan.dt = PASSING_STEP
+            plan.dt, plan.most = PASSING_STEP, config.passing_push
             _consider(config, plan, at, road, actors, row, ways, desk)
             if plan.committed or not plan.conflict:
                 plan.ceiling = min(plan.ceiling, slow_for_shift(config, plan))
                 return
-            plan.shift, plan.dt = 0.0, STEP
+            plan.shift, plan.dt, plan.most = 0.0, STEP, config.max_acceleration
             plan.ceiling = min(alone, halting(config, plan, obstacles[0] - _WAIT_BEFORE))
     _consider(config, plan, at, road, actors, row, ways, desk)
 
@@ -240,7 +244,7 @@ def _control_rows(
         if _somebody_near(plan, actors, row):
             _mind_others(config, plan, at, road, actors, row, ways, desk)
         target[row] = target_speed(config, ego.speed, at, points, low, high)
-        pedals(config, ego.speed, target[row], plan.ceiling, control[row])
+        pedals(config, ego.speed, target[row], plan.most, plan.ceiling, control[row])
         here = shift_at(plan, plan.s)
         there = shift_at(plan, plan.s + ego.speed * (config.lag + 0.5 * dt))
         aside = (here[0], here[1], here[2], there[2])

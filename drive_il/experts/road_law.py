@@ -89,8 +89,10 @@ class PlannerConfig:
     """kept from others beside the ego [m]"""
     passing_clearance: float = 0.7
     """kept from a standing obstacle that is passed [m]"""
-    passing_acceleration: float = 2.5
+    passing_acceleration: float = 3.0
     """lateral acceleration when moving over for an obstacle [m/s^2]"""
+    passing_push: float = 3.5
+    """when speeding up to pass one [m/s^2]"""
     gap_before: float = 0.9
     """it crosses if it is gone for so long when another arrives [s]"""
     gap_behind: float = 0.6
@@ -228,7 +230,7 @@ def target_speed(
 
 @kernels.device
 def pedals(
-    config: np.record, speed: float, target: float, ceiling: float, control: np.record
+    config: np.record, speed: float, target: float, most: float, ceiling: float, control: np.record
 ) -> None:
     """Sets throttle and brake.
 
@@ -236,11 +238,12 @@ def pedals(
         config: CONFIG record.
         speed: of the car [m/s].
         target: speed that the road asks for [m/s].
+        most: acceleration never exceeded [m/s^2].
         ceiling: acceleration that others on the road permit, infinite without them [m/s^2].
         control: CONTROL record, all but its steer is set.
     """
     wanted = (target - speed) / config.speed_time
-    wanted = min(max(wanted, -config.max_braking), config.max_acceleration)
+    wanted = min(max(wanted, -config.max_braking), most)
     wanted = min(wanted, ceiling)
     # It stands firmly where it has to stand, and does not set out for a hand's breadth.
     firm = max(0.0, 1.0 - 2.0 * target)

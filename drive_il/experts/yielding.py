@@ -29,6 +29,8 @@ _TIGHT = 1.0  # [m] with less it brakes hard, however fast the other goes
 _CREEPS = 1.0  # [m/s] below this who is in the strip may stay there
 WALKER_REACH = 10.0
 """walkers matter so far beyond the reach of the plan [m]"""
+_MEETING = 0.5  # share of the usual time gaps that is kept from oncoming traffic
+_SIREN = int(VehicleLight.SPECIAL1)
 _SIGNS = (0, int(VehicleLight.LEFT_BLINKER), int(VehicleLight.RIGHT_BLINKER))
 _HEIGHT = 3.0  # [m] others further above or below are on another road
 _ROOM = 1.0  # [m] kept from the strip that another covers
@@ -98,7 +100,7 @@ def plan_ahead(config: np.record, plan: np.record, path: Records, lead: Floats, 
         halt = plan.halt_s - plan.half_length - s
         square = min(square, max(2.0 * config.braking * (halt - speed * dt), 0.0))
         wanted = (math.sqrt(square) - speed) / config.speed_time
-        wanted = min(max(wanted, -config.max_braking), config.max_acceleration)
+        wanted = min(max(wanted, -config.max_braking), plan.most)
         if lead[k, 0] < _NEVER:
             gap = lead[k, 0] - s - plan.half_length
             wanted = min(wanted, follow(config, speed, lead[k, 1], 0.0, gap))
@@ -131,7 +133,7 @@ def judge(
         config: CONFIG record.
         plan: PLAN record, `ceiling` may be lowered.
         go: the ego's plan [m], (STEPS + 1,).
-        span: first and last s covered at each step [m], whether it runs the ego's way then,
+        span: first and last s covered at each step [m], cosine of its angle to the path then,
             (STEPS + 1, 3); first > last where it covers nothing. What does not matter is
             emptied.
         n_steps: steps that are known.
@@ -178,15 +180,18 @@ def _is_clear(
     """Whether the ego's plan and another's visit to the strip keep clear of each other."""
     half, front = plan.half_length, plan.s + plan.half_length
     gap = (config.walker_gap if walker else config.gap_before) * plan.hurry
-    early, late = int(gap / plan.dt + 0.5), int(config.gap_behind / plan.dt + 0.5)
+    wait = config.gap_behind
+    if span[steps[0], 2] < -_SAME_WAY:  # it meets the ego: both are known to stay in their lane
+        gap, wait = _MEETING * gap, _MEETING * wait
+    early, late = int(gap / plan.dt + 0.5), int(wait / plan.dt + 0.5)
     behind = first = barely = True
     nearest, met = _NEVER, False
     for k in range(steps[0], steps[1]):
-        if span[k, 1] < plan.s:
+        if span[k, 1] < plan.s - half:
             continue
         met = True
         credit, lead_in = 0.0, 1.0
-        if span[k, 2] > 0.0:  # it runs the ego's way, and would brake for it
+        if span[k, 2] > _SAME_WAY:  # it runs the ego's way, and would brake for it
             t = (k - steps[0]) * plan.dt
             credit, lead_in = 0.5 * _HELPS * t * t, 0.0
         nearest = min(nearest, span[k, 0])
@@ -208,7 +213,7 @@ def _stay_behind(
     """Returns the largest constant acceleration that stays behind a span at all times."""
     front, speed, least = plan.s + plan.half_length, plan.speed, _NEVER
     for k in range(1, n_steps):
-        if span[k, 0] > span[k, 1] or span[k, 1] < plan.s:
+        if span[k, 0] > span[k, 1] or span[k, 1] < plan.s - plan.half_length:
             continue
         t = k * plan.dt + _LATER
         way = span[k, 0] - room - front
@@ -241,8 +246,7 @@ def _trace_vehicle(
             box = (other.x, other.y, other.cos, other.sin, other.half_length, other.half_width)
             first, last, _ = overlap(p, half, box)
             span[k, 0], span[k, 1] = first, last
-            same = other.cos * p.tx + other.sin * p.ty > _SAME_WAY
-            span[k, 2] = 1.0 if same else 0.0
+            span[k, 2] = other.cos * p.tx + other.sin * p.ty
         before = other.speed
         if not roll(other, k, plan.dt, ways):
             return k + 1
@@ -332,6 +336,8 @@ def mind_vehicles(
             continue
         if plan.shift != 0.0 and plan.shift_v2 < _NEVER and is_slow(vehicle):
             continue  # the path leads around it
+        if vehicle.lights & _SIREN and vehicle.speed > _CREEPS and _is_behind(plan, vehicle):
+            continue  # it is let by
         near = find_nearest(path, plan.n, vehicle.x, vehicle.y)
         p = path[near]
         behold(vehicle, other, ways)
@@ -356,7 +362,18 @@ def mind_vehicles(
             other.lights |= _SIGNS[way]
             expect_halt(config, plan, other, ways, lights)
             n = _trace_vehicle(config, plan, path, other, ways, waiting[1, w], span)
+            before = plan.ceiling
             judge(config, plan, go, span, n, False)
+            if _is_behind(plan, vehicle):  # it is not stopped for, only let by
+                plan.ceiling = max(plan.ceiling, min(before, -config.comfortable_braking))
+
+
+@kernels.device
+def _is_behind(plan: np.record, vehicle: np.record) -> bool:
+    """Whether a vehicle comes from behind the ego's tail, the same way."""
+    along = (vehicle.x - plan.x) * plan.cos + (vehicle.y - plan.y) * plan.sin
+    same = math.cos(vehicle.heading) * plan.cos + math.sin(vehicle.heading) * plan.sin > _SAME_WAY
+    return bool(same and along + 0.5 * vehicle.length < -plan.half_length)
 
 
 @kernels.device
