@@ -60,6 +60,7 @@ PLAN = np.dtype(
         ("halt_s", "f8"),  # [m] its front must stand before this: light or sign
         ("most", "f8"),  # [m/s^2] it does not speed up faster
         ("shift", "f8"),  # [m] how far it moves over, left positive
+        ("passes", "?"),  # around an obstacle
         ("up_from", "f8"),  # [m] s where moving over begins and where it is complete
         ("up_to", "f8"),
         ("down_from", "f8"),  # [m] s where moving back begins and where it is complete

@@ -188,7 +188,7 @@ def move_over(
             best, shift = cost, side * asked
     if best == math.inf:
         return False
-    plan.shift = shift
+    plan.shift, plan.passes = shift, True
     up_to, down_from = first - plan.half_length - _BEFORE, last + plan.half_length + _AFTER
     plan.up_from, plan.up_to = up_to - _RAMP, up_to
     plan.down_from, plan.down_to = down_from, down_from + _RAMP
@@ -263,9 +263,9 @@ def let_pass(
     plan.up_from, plan.up_to = plan.s - 2.0, plan.s - 1.0
     plan.down_from, plan.down_to = plan.s + 1000.0, plan.s + 1001.0
     plan.committed = abs(at.lateral_error) > 0.5 * abs(over)
-    plan.shift_v2 = math.inf
-    slow = max(_SIREN_SPEED, _SIREN_SHARE * at.speed_limit)
-    return float(slow + (1.0 - near) * 10.0)
+    slow = max(_SIREN_SPEED, _SIREN_SHARE * at.speed_limit) + (1.0 - near) * 10.0
+    plan.shift_v2 = slow * slow
+    return float(slow)
 
 
 @kernels.device

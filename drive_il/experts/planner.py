@@ -106,7 +106,7 @@ def _look(config: np.record, ego: np.record, at: np.record, plan: np.record) -> 
     plan.dt = STEP
     plan.most = config.max_acceleration
     plan.shift = 0.0
-    plan.committed = False
+    plan.passes = plan.committed = False
     plan.conflict = False
     plan.ceiling = math.inf
     plan.astray_for = 3.0 * (config.look_ahead + config.look_ahead_time * ego.speed)
@@ -192,7 +192,7 @@ def _mind_others(
             if plan.committed or not plan.conflict:
                 plan.ceiling = min(plan.ceiling, slow_for_shift(config, plan))
                 return
-            plan.shift, plan.dt, plan.most = 0.0, STEP, config.max_acceleration
+            plan.passes, plan.shift, plan.dt, plan.most = False, 0.0, STEP, config.max_acceleration
             plan.ceiling = min(alone, halting(config, plan, obstacles[0] - _WAIT_BEFORE))
     _consider(config, plan, at, road, actors, row, ways, desk)
 

@@ -334,7 +334,7 @@ def mind_vehicles(
         vehicle = vehicles[v]
         if v == slot or vehicle.id == 0 or not concerns(plan, vehicle):
             continue
-        if plan.shift != 0.0 and plan.shift_v2 < _NEVER and is_slow(vehicle):
+        if plan.passes and is_slow(vehicle):
             continue  # the path leads around it
         if vehicle.lights & _SIREN and vehicle.speed > _CREEPS and _is_behind(plan, vehicle):
             continue  # it is let by
@@ -357,7 +357,7 @@ def mind_vehicles(
     for w in range(n_waiting):
         vehicle = vehicles[waiting[0, w]]
         # Who gives no sign may turn either way: that counts where the ego leaves its lane.
-        for way in range(3 if plan.shift != 0.0 and vehicle.lights & HAZARD == 0 else 1):
+        for way in range(3 if plan.passes and vehicle.lights & HAZARD == 0 else 1):
             behold(vehicle, other, ways)
             other.lights |= _SIGNS[way]
             expect_halt(config, plan, other, ways, lights)
