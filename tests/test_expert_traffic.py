@@ -222,9 +222,9 @@ def test_without_a_map_it_waits_behind_what_blocks_the_lane() -> None:
 
 def test_it_moves_aside_and_slows_down_for_an_ambulance() -> None:
     ambulance = ahead(-60.0, speed=18.0, lights=int(VehicleLight.SPECIAL1))
-    run = drive_street(ROAD, ROUTE, [moving(ambulance)], start=AT_SPEED, seconds=7.0)
+    run = drive_street(ROAD, ROUTE, [moving(ambulance)], start=AT_SPEED, seconds=10.0)
     assert run.progress["lateral_error"][-1] < -0.4
-    assert run.ego["speed"][-1] < 10.0
+    assert run.ego["speed"][-1] < 13.0
 
 
 def test_it_leaves_its_lane_to_an_ambulance_where_there_is_another() -> None:
@@ -238,7 +238,7 @@ def test_it_leaves_its_lane_to_an_ambulance_where_there_is_another() -> None:
         run = drive_street(network, ROUTE, others, start=start, seconds=6.0)
         least = float(run.progress["lateral_error"].min())
         assert run.gap.min() > 0.2
-        assert (-1.3 < least < -0.4) if beside else (-4.0 < least < -3.0), least
+        assert (-1.3 < least < -0.4) if beside else (-4.0 < least < -2.5), least
 
 
 def labelled(run: Run) -> Scene:

@@ -27,6 +27,8 @@ STEPS = 28
 """number of them"""
 _BLIND = 3.0  # [s] for which a forecast without a lane is good
 _HOLD = 1.5  # [s] for which an acceleration or a sideways drift is expected to last
+_PULLS_OUT = 1.0  # [m/s] at least, sideways, of one who indicates a change of lane
+_PULLING_OUT = 3.5  # [s] that this takes
 _LOOK = 90.0  # [m] ahead of a vehicle in which it looks for its stop line
 _ALIGNED = 0.5  # cosine of the angle to its lane up to which a vehicle is said to follow it
 HAZARD = int(VehicleLight.LEFT_BLINKER | VehicleLight.RIGHT_BLINKER)
@@ -85,6 +87,7 @@ OTHER = np.dtype(
         ("lane_s", "f8"),  # [m]
         ("aside", "f8"),  # [m] left of the lane's centre
         ("drift", "f8"),  # [m/s] leftwards
+        ("drift_for", "f8"),  # [s] for which that lasts
         ("halt", "f8"),  # [m] until it halts, infinite: it does not
         ("top", "f8"),  # [m/s] it does not accelerate beyond
     ]
@@ -173,8 +176,13 @@ def behold(vehicle: np.record, other: np.record, ways: Ways) -> None:
     other.half_length, other.half_width = 0.5 * vehicle.length, 0.5 * vehicle.width
     other.lights = vehicle.lights
     other.lane, other.halt, other.top = -1, _NEVER, max(vehicle.speed, 1.0)
+    other.drift, other.drift_for = 0.0, _HOLD
+    sign = vehicle.lights & HAZARD
+    side = 1.0 if sign == _LEFT else -1.0 if sign == _RIGHT else 0.0
     lane = vehicle.lane
     if not 0 <= lane < len(ways[0]):
+        if side != 0.0:  # it pulls out
+            other.drift, other.drift_for = side * _PULLS_OUT, _PULLING_OUT
         return
     way = ways[0][lane]
     i = _segment(way, ways[2], vehicle.lane_s)
@@ -185,8 +193,11 @@ def behold(vehicle: np.record, other: np.record, ways: Ways) -> None:
         return
     other.lane, other.lane_s = lane, vehicle.lane_s
     other.aside = (vehicle.y - ways[2][i, 1]) * dx - (vehicle.x - ways[2][i, 0]) * dy
-    other.drift = other.speed * (other.sin * dx - other.cos * dy)
+    drift = float(other.speed * (other.sin * dx - other.cos * dy))
     other.top = max(other.speed, way.speed_limit)
+    if (side > 0.0 and way.left_same_way) or (side < 0.0 and way.right_same_way):
+        drift, other.drift_for = side * max(side * drift, _PULLS_OUT), _PULLING_OUT
+    other.drift = drift
 
 
 @kernels.device
@@ -271,8 +282,9 @@ def roll(other: np.record, step: int, dt: float, ways: Ways) -> bool:
             n * math.cos(turn) + c * math.sin(turn),
         )
         other.cos, other.sin = c, n
-        other.x += c * way
-        other.y += n * way
+        slide = other.drift * dt if step * dt < other.drift_for else 0.0
+        other.x += c * way - n * slide
+        other.y += n * way + c * slide
         return step * dt < _BLIND
     number, lane_s = int(other.lane), float(other.lane_s) + way
     while lane_s > ways[0][number].length:
@@ -281,7 +293,7 @@ def roll(other: np.record, step: int, dt: float, ways: Ways) -> bool:
         if number < 0:
             return False
     other.lane, other.lane_s = number, lane_s
-    if step * dt < _HOLD:
+    if step * dt < other.drift_for:
         other.aside += other.drift * dt
     lane = ways[0][number]
     i = _segment(lane, ways[2], lane_s)

@@ -38,8 +38,10 @@ _WAY_ON = 5.0  # [s] for which a slow one rides on while it is passed
 _SIREN_BEHIND = 70.0  # [m]
 _SIREN_RAMP = 35.0  # [m]
 _SIREN_AHEAD = 25.0  # [m]
-_SIREN_SHARE = 0.4  # of the limit, or at least
-_SIREN_SPEED = 4.0  # [m/s] while it is near
+_SIREN_SPEED = (
+    0.5,
+    0.8,
+)  # of the limit: in another lane, at the edge of its own
 
 
 @kernels.device
@@ -251,19 +253,19 @@ def let_pass(
     along = _siren(plan, at, vehicles, slot)
     if not along > -_SIREN_BEHIND:  # true for NaN
         return math.inf
-    over = -edge_of(plan, at)
+    over, share = -edge_of(plan, at), _SIREN_SPEED[1]
     if 0 <= lane < len(ways[0]):
         way = ways[0][lane]
         if way.right_same_way:
-            over = -0.5 * (way.width + ways[0][way.right].width)
+            over, share = -0.5 * (way.width + ways[0][way.right].width), _SIREN_SPEED[0]
         elif way.left_same_way:
-            over = 0.5 * (way.width + ways[0][way.left].width)
+            over, share = 0.5 * (way.width + ways[0][way.left].width), _SIREN_SPEED[0]
     near = min((along + _SIREN_BEHIND) / _SIREN_RAMP, (_SIREN_AHEAD - along) / _SIREN_AHEAD, 1.0)
     plan.shift = over * near * near * (3.0 - 2.0 * near)
     plan.up_from, plan.up_to = plan.s - 2.0, plan.s - 1.0
     plan.down_from, plan.down_to = plan.s + 1000.0, plan.s + 1001.0
     plan.committed = abs(at.lateral_error) > 0.5 * abs(over)
-    slow = max(_SIREN_SPEED, _SIREN_SHARE * at.speed_limit) + (1.0 - near) * 10.0
+    slow = share * at.speed_limit + (1.0 - near) * 10.0
     plan.shift_v2 = slow * slow
     return float(slow)
 
