@@ -236,9 +236,11 @@ def test_it_leaves_its_lane_to_an_ambulance_where_there_is_another() -> None:
             others.append(moving(car(70.0, -5.25, speed=10.0, lane=1, lane_s=70.0)))
         start = Start(70.0, 0.0, 0.0, 10.0)
         run = drive_street(network, ROUTE, others, start=start, seconds=6.0)
-        least = float(run.progress["lateral_error"].min())
+        aside = run.progress["lateral_error"]
         assert run.gap.min() > 0.2
-        assert (-1.3 < least < -0.4) if beside else (-4.0 < least < -2.5), least
+        # Level with the other car it stays in its own lane.
+        assert aside[:70].min() > -1.3 or not beside
+        assert -4.0 < aside.min() < -2.5
 
 
 def labelled(run: Run) -> Scene:

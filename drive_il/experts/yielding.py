@@ -362,10 +362,7 @@ def mind_vehicles(
             other.lights |= _SIGNS[way]
             expect_halt(config, plan, other, ways, lights)
             n = _trace_vehicle(config, plan, path, other, ways, waiting[1, w], span)
-            before = plan.ceiling
             judge(config, plan, go, span, n, False)
-            if _is_behind(plan, vehicle):  # it is not stopped for, only let by
-                plan.ceiling = max(plan.ceiling, min(before, -config.comfortable_braking))
 
 
 @kernels.device
