@@ -161,8 +161,6 @@ class Traffic:
     """parked vehicles, where the map has parking lanes"""
     signals: bool = False
     """traffic lights run and stop signs bind the ego"""
-    radius: float = 0.0
-    """vehicles are kept within this distance of an ego, moved out of its sight; 0: anywhere [m]"""
     jaywalkers: float = 0.1
     """share of the walkers that cross without regard for traffic"""
     cars_only: bool = False
@@ -171,7 +169,7 @@ class Traffic:
     """further vehicles, by list"""
 
     def __post_init__(self) -> None:
-        for name in ("vehicles", "walkers", "parked", "radius"):
+        for name in ("vehicles", "walkers", "parked"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"traffic.{name} must be >= 0, got {getattr(self, name)}")
         if not 0.0 <= self.jaywalkers <= 1.0:

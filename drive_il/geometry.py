@@ -9,7 +9,7 @@ from typing import overload
 
 import numpy as np
 
-from drive_il.datatypes import Floats, Ints
+from drive_il.datatypes import Bools, Floats, Ints
 
 _TWO_PI = 2.0 * np.pi
 
@@ -113,3 +113,23 @@ def project(xy: Floats, polyline: Floats) -> tuple[Floats, Floats, Ints]:
     s = arc_length(polyline)[segment] + at * np.sqrt(length_squared[segment])
     distance = np.sqrt(distance_squared[rows, segment])
     return s, np.where(side < 0.0, -distance, distance), segment
+
+
+def in_polygon(xy: Floats, corners: Floats) -> Bools:
+    """Tells which points lie in a polygon: an odd number of its edges lies to their right.
+
+    Args:
+        xy: points, (N, 2) [m].
+        corners: of the polygon, in order, (K, 2 or 3) [m]; heights are not looked at.
+
+    Returns:
+        (N,) bool.
+    """
+    x, y = xy[:, :1], xy[:, 1:2]
+    x0, y0 = corners[:, 0], corners[:, 1]
+    x1, y1 = np.roll(x0, -1), np.roll(y0, -1)
+    spans = (y0 > y) != (y1 > y)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        at = x0 + (y - y0) / (y1 - y0) * (x1 - x0)
+    odd: Bools = (spans & (at > x)).sum(axis=1) % 2 == 1
+    return odd

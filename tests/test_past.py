@@ -16,7 +16,7 @@ from tests.towns_with_traffic import route_from, town
 
 SPEC = ObservationSpec(cameras=(), roach=True)
 ALONE = Traffic()
-BUSY = Traffic(vehicles=40, signals=True, radius=60.0)
+BUSY = Traffic(vehicles=40, signals=True)
 
 
 def spec(seed: int = 0, speed: float = 5.0, traffic: Traffic = ALONE) -> EpisodeSpec:

@@ -340,12 +340,9 @@ def find(
 
 
 @kernels.device
-def height_and_slope(
-    ground: Ground, segment: int, x: float, y: float
-) -> tuple[float, float, float]:
-    """Returns the height of the road beside a segment [m] and its rise along x and y."""
+def height_and_slope(ground: Ground, segment: int, t: float) -> tuple[float, float, float]:
+    """Returns the height of the road at a fraction of a segment [m], its rise along x and y."""
     sections, points = ground[3], ground[4]
-    t, _ = project(points, segment, x, y)
     dx = points[segment + 1, 0] - points[segment, 0]
     dy = points[segment + 1, 1] - points[segment, 1]
     length = dx * dx + dy * dy
@@ -372,7 +369,7 @@ def settle(ground: Ground, ego: np.record) -> int:
         points = ground[4]
         t, _ = project(points, segment, ego.x, ego.y)
         ego.lane_s = points[segment, 2] + t * (points[segment + 1, 2] - points[segment, 2])
-        z, slope_x, slope_y = height_and_slope(ground, segment, ego.x, ego.y)
+        z, slope_x, slope_y = height_and_slope(ground, segment, t)
         ego.z = z
         ego.pitch = math.atan(slope_x * math.cos(ego.heading) + slope_y * math.sin(ego.heading))
     return segment
@@ -404,7 +401,7 @@ def _locate_rows(
             t, offset = project(points, segment, x, y)
             place.s = points[segment, 2] + t * (points[segment + 1, 2] - points[segment, 2])
             place.lateral_error = offset
-            z, slope_x, slope_y = height_and_slope(ground, segment, x, y)
+            z, slope_x, slope_y = height_and_slope(ground, segment, t)
             place.z = z
             place.slope_x = slope_x
             place.slope_y = slope_y

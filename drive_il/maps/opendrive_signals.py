@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from drive_il import handedness
-from drive_il.datatypes import Bools, Floats, Ints, Records
+from drive_il.datatypes import Floats, Ints, Records
+from drive_il.geometry import in_polygon
 from drive_il.maps.network import SIGNAL, STOP_LINE, LaneType, SignalKind
 from drive_il.maps.opendrive_xml import OpenDrive, SignalUse, XmlSignal
 
@@ -93,18 +94,6 @@ def _facing(pose: Any) -> float:
     return float(handedness.heading_from_carla(pose.rotation.yaw + 90.0))
 
 
-def _inside(places: Floats, corners: Floats) -> Bools:
-    """Which places lie in a polygon: an odd number of its edges lies to their right."""
-    x, y = places[:, :1], places[:, 1:]
-    x0, y0 = corners[:, 0], corners[:, 1]
-    x1, y1 = np.roll(x0, -1), np.roll(y0, -1)
-    spans = (y0 > y) != (y1 > y)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        at = x0 + (y - y0) / (y1 - y0) * (x1 - x0)
-    odd: Bools = ((spans & (at > x)).sum(1) % 2).astype(bool)
-    return odd
-
-
 class _Graph:
     """Driving lanes by road, and what lies before and after them."""
 
@@ -174,7 +163,7 @@ class _Graph:
         last = len(points) - 1
         near = np.flatnonzero(points["s"] > points["s"][last] - _CROSSWALK_REACH)
         places = np.stack((points["x"][near], points["y"][near]), 1)
-        crossing = [near[_inside(places, corners)] for corners in self._crosswalks]
+        crossing = [near[in_polygon(places, corners)] for corners in self._crosswalks]
         begin = min((int(hit[0]) for hit in crossing if len(hit)), default=None)
         if begin is None:
             return last

@@ -506,29 +506,12 @@ def _save(ground: GroundMap, path: Path) -> None:
         raise
 
 
-class _Same:
-    """A network as a cache key: equal only to itself."""
-
-    def __init__(self, network: RoadNetwork) -> None:
-        self.network = network
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.network is self.network
-
-    def __hash__(self) -> int:
-        return id(self.network)
-
-
+@lru_cache(maxsize=8)
 def ground_map(network: RoadNetwork) -> GroundMap:
     """Returns the ground of a map: from memory, from the cache folder, or built now."""
-    return _ground_map(_Same(network))
-
-
-@lru_cache(maxsize=8)
-def _ground_map(key: _Same) -> GroundMap:
-    path = _cache_file(key.network)
+    path = _cache_file(network)
     ground = _load(path)
     if ground is None:
-        ground = build(key.network)
+        ground = build(network)
         _save(ground, path)
     return ground

@@ -143,27 +143,10 @@ def solids(prisms: Records) -> Solids:
     return Solids(items, circles, origin, size, first, radius.max(keepdims=True).astype(np.float64))
 
 
-class _Same:
-    """A network as a cache key: equal only to itself."""
-
-    def __init__(self, network: RoadNetwork) -> None:
-        self.network = network
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.network is self.network
-
-    def __hash__(self) -> int:
-        return id(self.network)
-
-
+@lru_cache(maxsize=8)
 def solids_of(network: RoadNetwork) -> Solids:
     """Returns the scenery of a map for the kernels (remembered)."""
-    return _solids_of(_Same(network))
-
-
-@lru_cache(maxsize=8)
-def _solids_of(key: _Same) -> Solids:
-    return solids(scenery(key.network))
+    return solids(scenery(network))
 
 
 @kernels.inner

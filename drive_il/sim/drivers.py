@@ -7,14 +7,14 @@ questions look at few vehicles.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import types as nt
 
 from drive_il import kernels
 from drive_il.actors import Mover
-from drive_il.datatypes import VEHICLE, Ints, Records
+from drive_il.datatypes import Ints, Records
 
 N_PATH = 3
 """lanes a driver has chosen beyond the present one"""
@@ -86,22 +86,6 @@ class Street(NamedTuple):
     n_foreign: Ints
 
 
-STREET = nt.NamedTuple(
-    (
-        kernels.record(VEHICLE)[::1],
-        kernels.record(DRIVER)[::1],
-        nt.int32[::1],
-        nt.int32[::1],
-        nt.int32[::1],
-        nt.int32[::1],
-        nt.int32[::1],
-        nt.int32[::1],
-    ),
-    Street,
-)
-"""Numba type of `Street`."""
-
-
 @kernels.inner
 def path_lane(driver: Any, k: int) -> int:
     """Returns the lane k lanes ahead of a driver's, k in [0, N_PATH]; -1 where not chosen."""
@@ -113,10 +97,29 @@ def path_lane(driver: Any, k: int) -> int:
 
 
 @kernels.inner
+def slot_of(street: Any, node: int) -> int:
+    """Returns the slot of the vehicle that a node of any list stands for."""
+    n = len(street.vehicles)
+    return node if node < n else node - n
+
+
+@kernels.inner
+def way_place(street: Any, node: int) -> float:
+    """Returns where the centre of a node's vehicle is along the junction lane it is listed at."""
+    driver = street.drivers[slot_of(street, node)]
+    return driver.want_s if node < len(street.vehicles) else driver.tail_s
+
+
+@kernels.inner
+def left_of(point: Any, x: float, y: float) -> float:
+    """Returns how far left of a lane's middle a place beside one of its points is [m]."""
+    return math.cos(point.heading) * (y - point.y) - math.sin(point.heading) * (x - point.x)
+
+
+@kernels.inner
 def place_on(street: Any, roads: Any, number: int, node: int) -> float:
     """Returns where on a lane a node of its list is [m]; lanes side by side differ in length."""
-    n = len(street.vehicles)
-    driver = street.drivers[node if node < n else node - n]
+    driver = street.drivers[slot_of(street, node)]
     if driver.lane == number:
         return driver.s
     return driver.s * roads.lanes[number].length / roads.lanes[driver.lane].length
@@ -147,15 +150,11 @@ def locate(street: Any, roads: Any) -> None:
             if vehicle.lane >= 0 or vehicle.mover != NOBODY:
                 street.foreign[n_foreign] = v
                 n_foreign += 1
-            if driver.want >= 0:
-                enter(street.want_head, street.want_link, driver.want, v)
-            if driver.tail >= 0:
-                enter(street.want_head, street.want_link, driver.tail, n + v)
-            continue
-        enter(street.head, street.link, driver.lane, v)
-        if driver.from_lane >= 0:
-            enter(street.head, street.link, driver.from_lane, n + v)
-        _foresee(driver, lanes)
+        else:
+            enter(street.head, street.link, driver.lane, v)
+            if driver.from_lane >= 0:
+                enter(street.head, street.link, driver.from_lane, n + v)
+            _foresee(driver, lanes)
         if driver.want >= 0:
             enter(street.want_head, street.want_link, driver.want, v)
         if driver.tail >= 0:

@@ -17,7 +17,7 @@ from typing import Any
 from drive_il import kernels
 from drive_il.actors import Gait
 from drive_il.datatypes import Records
-from drive_il.sim.drivers import N_PATH, path_lane, place_on
+from drive_il.sim.drivers import N_PATH, path_lane, place_on, slot_of
 from drive_il.sim.roads import BRAKING
 
 MIN_GAP = 2.0
@@ -91,7 +91,7 @@ def leader(street: Any, roads: Any, v: int, reach: float) -> tuple[float, float,
         Gap bumper to bumper [m], FAR when there is none; its speed [m/s]; its slot.
     """
     vehicles, drivers, lanes = street.vehicles, street.drivers, roads.lanes
-    me, n = drivers[v], len(vehicles)
+    me = drivers[v]
     half = 0.5 * vehicles[v].length
     base, best, speed, who = -me.s, FAR, 0.0, -1
     for k in range(N_PATH + 1):
@@ -100,7 +100,7 @@ def leader(street: Any, roads: Any, v: int, reach: float) -> tuple[float, float,
             break
         node = street.head[number]
         while node >= 0:
-            w = node if node < n else node - n
+            w = slot_of(street, node)
             if w != v:
                 at = base + place_on(street, roads, number, node)
                 if at > 0.0 or (at == 0.0 and w < v):
@@ -126,7 +126,7 @@ def _beside(
             continue
         node = street.head[rival.lane]
         while node >= 0:
-            w = node if node < len(vehicles) else node - len(vehicles)
+            w = slot_of(street, node)
             at, half = drivers[w].s, 0.5 * vehicles[w].length
             if w != v and base + at > 0.0 and at - half < rival.end:
                 gap = base + at - half - 0.5 * vehicles[v].length

@@ -23,11 +23,12 @@ from drive_il.sim.drivers import (
     YIELDING,
     path_lane,
     place_on,
+    slot_of,
+    way_place,
 )
 from drive_il.sim.following import FAR
 
-_LIT = (int(LightState.GREEN), int(LightState.YELLOW), int(LightState.RED))
-_GREEN, _YELLOW, _RED = _LIT
+_GREEN, _YELLOW, _RED = int(LightState.GREEN), int(LightState.YELLOW), int(LightState.RED)
 _AFTER = 0.6  # [s] that must pass between two who cross each other's way
 _PATIENCE = 4.0  # [s] after which a driver insists against others who stand too
 _COURTESY = 8.0  # [s] after which others let a driver in who can do so gently
@@ -83,7 +84,7 @@ def _has_room(street: Any, roads: Any, v: int, lights: Ints) -> bool:
     followed until somebody is found.
     """
     vehicles, drivers, lanes = street.vehicles, street.drivers, roads.lanes
-    me, n = drivers[v], len(vehicles)
+    me = drivers[v]
     need = vehicles[v].length + _ROOM
     base, free, inside, storage = 0.0, FAR, False, FAR
     for k in range(1, N_PATH + 1):
@@ -93,7 +94,7 @@ def _has_room(street: Any, roads: Any, v: int, lights: Ints) -> bool:
         if inside:
             node = street.head[number]
             while node >= 0:
-                w = node if node < n else node - n
+                w = slot_of(street, node)
                 # Who drives briskly will have made room by then.
                 end = place_on(street, roads, number, node) - 0.5 * vehicles[w].length
                 if w != v:
@@ -125,7 +126,7 @@ def _claimed(street: Any, roads: Any, v: int) -> float:
             continue
         node = street.want_head[other]
         while node >= 0:
-            w = node if node < n else node - n
+            w = slot_of(street, node)
             # Of those on it, who has its centre out already is seen there.
             if w != v and (drivers[w].granted if node < n else drivers[w].lane == other):
                 claimed += vehicles[w].length + _ROOM
@@ -215,7 +216,7 @@ def ask(street: Any, roads: Any, v: int, first_in_line: bool, lights: Ints) -> i
             continue
         node = street.want_head[rival.lane]
         while node >= 0:
-            w = node if node < n else node - n
+            w = slot_of(street, node)
             if w != v and _collides(street, roads, v, w, rival, node >= n, lights):
                 return YIELDING
             node = street.want_link[node]
@@ -249,7 +250,7 @@ def blocked_zone(street: Any, roads: Any, v: int, number: int, at: float) -> flo
         number: the junction lane.
         at: where its centre is along it, negative before it [m].
     """
-    n, half = len(street.vehicles), 0.5 * street.vehicles[v].length
+    half = 0.5 * street.vehicles[v].length
     lane, best = roads.lanes[number], FAR
     for r in range(lane.rival_first, lane.rival_first + lane.rival_count):
         rival = roads.rivals[r]
@@ -258,8 +259,8 @@ def blocked_zone(street: Any, roads: Any, v: int, number: int, at: float) -> flo
             continue
         node = street.want_head[rival.lane]
         while node >= 0:
-            w = node if node < n else node - n
-            place = street.drivers[w].tail_s if node >= n else street.drivers[w].want_s
+            w = slot_of(street, node)
+            place = way_place(street, node)
             reach = 0.5 * street.vehicles[w].length
             if w != v and place + reach > rival.other_begin and place - reach < rival.other_end:
                 best = gap
@@ -292,15 +293,12 @@ def merging_leader(street: Any, roads: Any, v: int, number: int, at: float) -> t
             continue
         node = street.want_head[rival.lane]
         while node >= 0:
-            w = node if node < n else node - n
+            w = slot_of(street, node)
             if w != v and (node >= n or drivers[w].granted):
-                place = drivers[w].tail_s if node >= n else drivers[w].want_s
+                place = way_place(street, node)
                 their_left = other.length - place
-                gap = (
-                    left
-                    - their_left
-                    - 0.5 * (street.vehicles[v].length + street.vehicles[w].length)
-                )
+                reach = 0.5 * (street.vehicles[v].length + street.vehicles[w].length)
+                gap = left - their_left - reach
                 if (their_left < left or (their_left == left and w < v)) and gap < best:
                     best, speed = gap, street.vehicles[w].speed
             node = street.want_link[node]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from drive_il import kernels
-from drive_il.sim.drivers import place_on
+from drive_il.sim.drivers import place_on, slot_of
 from drive_il.sim.following import FAR, idm, wanted_speed
 
 DURATION = 3.5
@@ -33,7 +33,7 @@ def _neighbours(
         Gap and speed ahead, gap and speed behind [m, m/s], slot of the one behind or -1.
     """
     vehicles, lanes = street.vehicles, roads.lanes
-    n, half = len(vehicles), 0.5 * vehicles[v].length
+    half = 0.5 * vehicles[v].length
     ahead, ahead_speed, behind, behind_speed, who = FAR, 0.0, FAR, 0.0, -1
     lane = lanes[number]
     for k in range(-1, lane.before_count + lane.way_count):
@@ -48,7 +48,7 @@ def _neighbours(
             shift = lane.length
         node = street.head[other_lane]
         while node >= 0:
-            w = node if node < n else node - n
+            w = slot_of(street, node)
             away = place_on(street, roads, other_lane, node) + shift - s
             gap = abs(away) - half - 0.5 * vehicles[w].length
             if w != v and away >= 0.0 and gap < ahead:

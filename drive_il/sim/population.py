@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -37,7 +38,6 @@ class Population:
 
     def __init__(self, network: RoadNetwork, roads: Roads) -> None:
         self._network, self._roads = network, roads
-        self._parking = _parking_places(network)
 
     def fill(self, worlds: Worlds, world: int, traffic: Traffic, seed: int, n_egos: int) -> None:
         """Puts what an episode asks for into one world whose other slots are empty.
@@ -141,9 +141,10 @@ class Population:
         if count == 0:
             return 0
         rng = np.random.default_rng([seed & 0xFFFFFFFF, seed >> 32, 77])
-        order = rng.permutation(len(self._parking))[:count]
+        places = _parking_places(self._network)
+        order = rng.permutation(len(places))[:count]
         models = MODELS[rng.choice([ActorKind.CAR, ActorKind.CAR, ActorKind.VAN], len(order))]
-        for k, (place, model) in enumerate(zip(self._parking[order], models, strict=True)):
+        for k, (place, model) in enumerate(zip(places[order], models, strict=True)):
             vehicle = vehicles[slot + k]
             for name in ("x", "y", "z", "heading"):
                 vehicle[name] = place[name]
@@ -154,6 +155,7 @@ class Population:
         return len(order)
 
 
+@lru_cache(maxsize=8)
 def _parking_places(network: RoadNetwork) -> Records:
     """Points in the middle of the parking lanes, a car's length apart."""
     lanes, found = network.lanes, []

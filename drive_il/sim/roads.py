@@ -19,7 +19,7 @@ from numba import types as nt
 
 from drive_il import kernels
 from drive_il.datatypes import Floats, Ints, Records
-from drive_il.geometry import wrap_angle
+from drive_il.geometry import in_polygon, wrap_angle
 from drive_il.maps.lane_graph import LEFT, RIGHT, LaneGraph
 from drive_il.maps.network import RoadNetwork, SignalKind
 
@@ -367,7 +367,8 @@ def _crossings(network: RoadNetwork, lanes: Records) -> Records:
             & (points["y"] >= low[1])
             & (points["y"] <= high[1])
         )
-        hit = near[_inside(points["x"][near], points["y"][near], corners)]
+        places = np.stack((points["x"][near], points["y"][near]), axis=1)
+        hit = near[in_polygon(places, corners)]
         for lane in np.unique(owner[hit]).tolist():
             s = points["s"][hit[owner[hit] == lane]]
             found[lane].append((number, float(s.min()), float(s.max())))
@@ -378,16 +379,6 @@ def _crossings(network: RoadNetwork, lanes: Records) -> Records:
     for row, entry in enumerate(entry for one in found for entry in one):
         crossings[row] = entry
     return crossings
-
-
-def _inside(x: Floats, y: Floats, corners: Floats) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Which points lie in a polygon (even-odd rule)."""
-    x0, y0 = corners[:, 0], corners[:, 1]
-    x1, y1 = np.roll(x0, -1), np.roll(y0, -1)
-    spans = (y0 > y[:, None]) != (y1 > y[:, None])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        at = x0 + (y[:, None] - y0) / (y1 - y0) * (x1 - x0)
-    return np.asarray((spans & (at > x[:, None])).sum(axis=1) % 2 == 1)
 
 
 def _places(lanes: Records) -> tuple[Ints, Floats]:

@@ -18,7 +18,7 @@ from drive_il.keyed_noise import noise_key, uniform_at
 from drive_il.maps import lane_queries
 from drive_il.maps.ground import GROUND, Ground
 from drive_il.randomness import purpose_key
-from drive_il.sim.drivers import DRIVER
+from drive_il.sim.drivers import DRIVER, left_of
 from drive_il.sim.following import COMFORT
 from drive_il.sim.models import MODEL
 from drive_il.sim.roads import ROADS
@@ -261,9 +261,8 @@ def join(vehicle: Any, driver: Any, roads: Any, seed: Any) -> None:
     """
     lane = roads.lanes[vehicle.lane]
     point = roads.points[lane.first + min(int(vehicle.lane_s * lane.per_metre), lane.count - 1)]
-    dx, dy = vehicle.x - point.x, vehicle.y - point.y
     driver.lane, driver.s = vehicle.lane, vehicle.lane_s
-    driver.offset = math.cos(point.heading) * dy - math.sin(point.heading) * dx
+    driver.offset = left_of(point, vehicle.x, vehicle.y)
     driver.change_from, driver.change = driver.offset, 0.0
     vehicle.mover = _TRAFFIC
     choose_path(vehicle, driver, roads, seed)

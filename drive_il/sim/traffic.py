@@ -25,6 +25,7 @@ from drive_il.sim.drivers import (
     YIELDING,
     clear,
     enter,
+    left_of,
     locate,
     path_lane,
 )
@@ -110,6 +111,25 @@ def _crossing_gap(driver: Any, roads: Any, half: float, speed: float, busy: Ints
     return FAR
 
 
+@kernels.inner
+def _pass_through(street: Any, roads: Any, v: int, wanted: float, number: int, at: float) -> float:
+    """Returns the acceleration that others permit on a junction lane that was granted.
+
+    Args:
+        street: see Street, located.
+        roads: see Roads.
+        v: slot of the driver.
+        wanted: speed that it would drive at [m/s].
+        number: the junction lane.
+        at: where its centre is along it, negative before it [m].
+    """
+    driver, speed = street.drivers[v], street.vehicles[v].speed
+    zone = blocked_zone(street, roads, v, number, at)
+    merge, merge_speed = merging_leader(street, roads, v, number, at)
+    slower = idm(speed, wanted, merge, merge_speed, driver.eager, 0.6)
+    return min(slower, idm(speed, wanted, zone, 0.0, driver.eager, 0.2))
+
+
 @kernels.lean
 def _decide(street: Any, roads: Any, v: int, walkers: Records, lights: Ints, busy: Ints) -> None:
     """Sets a driver's acceleration, its grant and what it waits for."""
@@ -134,10 +154,7 @@ def _decide(street: Any, roads: Any, v: int, walkers: Records, lights: Ints, bus
             if slower < acceleration:
                 acceleration, reason = slower, WALKER_AHEAD
     if driver.tail == driver.lane:
-        zone = blocked_zone(street, roads, v, driver.tail, driver.tail_s)
-        merge, merge_speed = merging_leader(street, roads, v, driver.tail, driver.tail_s)
-        slower = idm(speed, wanted, merge, merge_speed, driver.eager, 0.6)
-        slower = min(slower, idm(speed, wanted, zone, 0.0, driver.eager, 0.2))
+        slower = _pass_through(street, roads, v, wanted, driver.tail, driver.tail_s)
         if slower < acceleration:
             acceleration, reason = slower, YIELDING
     if driver.want >= 0:
@@ -170,10 +187,7 @@ def _junction(
     if not driver.granted:
         stop = max(line, 0.0) + _NEARER
         return idm(speed, wanted, stop, 0.0, driver.eager, 0.2), why
-    zone = blocked_zone(street, roads, v, driver.want, driver.want_s)
-    merge, merge_speed = merging_leader(street, roads, v, driver.want, driver.want_s)
-    slower = idm(speed, wanted, merge, merge_speed, driver.eager, 0.6)
-    return min(slower, idm(speed, wanted, zone, 0.0, driver.eager, 0.2)), YIELDING
+    return _pass_through(street, roads, v, wanted, driver.want, driver.want_s), YIELDING
 
 
 @kernels.lean
@@ -301,10 +315,9 @@ def _begin_change(vehicle: Any, driver: Any, roads: Any) -> None:
     lanes, number = roads.lanes, driver.next_lane
     s = driver.s * lanes[number].length / lanes[driver.lane].length
     point = roads.points[lanes[number].first + int(s * lanes[number].per_metre)]
-    dx, dy = vehicle.x - point.x, vehicle.y - point.y
     driver.from_lane, driver.lane, driver.next_lane = driver.lane, number, -1
     driver.s = s
-    driver.offset = math.cos(point.heading) * dy - math.sin(point.heading) * dx
+    driver.offset = left_of(point, vehicle.x, vehicle.y)
     driver.change_from = driver.offset
     driver.change = 0.0
     driver.before = driver.path0 = driver.path1 = driver.path2 = -1
