@@ -1,7 +1,7 @@
 """What do other vehicles cost a camera, and the lights and signs beside the road?
 
-96x64 RGB on alder, world step included: alone, with 10 vehicles within 100 m of the ego and
-with 50 vehicles and 20 walkers; and a picture of the same empty streets with and without
+96x64 RGB on alder, world step included: alone, with 10 vehicles and with 50 vehicles and
+20 walkers in the town; and a picture of the same empty streets with and without
 their lights and signs.
 """
 
@@ -51,8 +51,7 @@ def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("vehicles", "walkers"), [(0, 0), (10, 0), (50, 20)])
 def test_step_and_picture(benchmark: BenchmarkFixture, vehicles: int, walkers: int) -> None:
-    near = 100.0 if vehicles else 0.0
-    world = under_way(Traffic(vehicles, walkers, signals=vehicles > 0, radius=near))
+    world = under_way(Traffic(vehicles, walkers, signals=vehicles > 0))
     camera, rows = Camera(NETWORK, CameraSpec()), np.arange(N_ROWS)
     start, control = world.snapshot(rows), Planner().control(world.scene)
     out = np.empty(camera.shape(N_ROWS), np.uint8)
