@@ -8,10 +8,12 @@ shoulder lane or a sidewalk, or closer than 1.5 m to one, or hides a sign from i
 from __future__ import annotations
 
 import zlib
+from functools import lru_cache
 
 import numpy as np
 
 from drive_il.datatypes import Floats, Records
+from drive_il.maps.kept import kept
 from drive_il.maps.land import CELL, CLEARANCE, PRISM, SURFACES, Land, PrismKind, footprint, prism
 from drive_il.maps.network import LaneType, RoadNetwork
 from drive_il.maps.signposts import signposts
@@ -132,12 +134,17 @@ def _woods(land: Land, rng: np.random.Generator) -> Floats:
     return xy[kept] + land.origin
 
 
+@lru_cache(maxsize=8)
 def scenery(network: RoadNetwork) -> Records:
-    """Returns what stands beside the roads of a map, (N,) PRISM.
+    """Returns what stands beside the roads of a map, (N,) PRISM (kept in the cache folder).
 
     Lights and signs come first. Houses stand back from streets with sidewalks, lamp posts
     line them, trees stand in the country and between the houses.
     """
+    return kept("scenery", network, __file__, lambda: {"prisms": _build(network)})["prisms"]
+
+
+def _build(network: RoadNetwork) -> Records:
     if not np.isin(network.lanes["type"], SURFACES).any():
         return np.zeros(0, PRISM)
     rng = np.random.default_rng(zlib.crc32(network.hash.encode()))

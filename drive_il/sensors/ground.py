@@ -12,11 +12,7 @@ Built on first use, cached outside the source tree, never shipped.
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -24,11 +20,10 @@ from numba import types as nt
 
 from drive_il import kernels
 from drive_il.datatypes import Floats, Ints
-from drive_il.folders import cache_folder
+from drive_il.maps.kept import kept
 from drive_il.maps.network import RoadNetwork
 from drive_il.sensors.surfaces import N_SURFACES, Ground, painted
 
-_VERSION = 4
 _ROAD, _YELLOW = int(Ground.ROAD), int(Ground.YELLOW)
 TILE = 16.0
 """[m]"""
@@ -477,41 +472,7 @@ def build(network: RoadNetwork) -> GroundMap:
     return GroundMap(origin, size, tiles, cells.ravel(), program, texels.ravel())
 
 
-def _cache_file(network: RoadNetwork) -> Path:
-    digest = hashlib.sha256(f"{_VERSION} {network.hash}".encode())
-    for array in (network.lanes, network.points, network.stop_lines, network.crosswalks):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return cache_folder() / "ground" / f"{digest.hexdigest()[:24]}.npz"
-
-
-def _load(path: Path) -> GroundMap | None:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return GroundMap(*(stored[name] for name in GroundMap._fields))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, EOFError):
-        return None  # cut short by a full disk: build it again
-
-
-def _save(ground: GroundMap, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".npz")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **ground._asdict())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 @lru_cache(maxsize=8)
 def ground_map(network: RoadNetwork) -> GroundMap:
     """Returns the ground of a map: from memory, from the cache folder, or built now."""
-    path = _cache_file(network)
-    ground = _load(path)
-    if ground is None:
-        ground = build(network)
-        _save(ground, path)
-    return ground
+    return GroundMap(**kept("ground", network, __file__, lambda: build(network)._asdict()))

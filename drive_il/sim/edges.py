@@ -24,6 +24,7 @@ from drive_il.actors import Struck
 from drive_il.datatypes import Floats, Ints, Records
 from drive_il.maps import lane_queries
 from drive_il.maps.ground import Ground, ground
+from drive_il.maps.kept import kept
 from drive_il.maps.network import LaneType, MarkType, RoadNetwork
 from drive_il.sim.obstacles import FIELD
 
@@ -90,7 +91,11 @@ EDGES = nt.NamedTuple(
 
 @lru_cache(maxsize=8)
 def edges_of(network: RoadNetwork) -> Edges:
-    """Returns the markings and kerbs of a map (remembered)."""
+    """Returns the markings and kerbs of a map (remembered, and kept in the cache folder)."""
+    return Edges(**kept("edges", network, __file__, lambda: _build(network)._asdict()))
+
+
+def _build(network: RoadNetwork) -> Edges:
     sections = ground(network)[3]
     owner = np.repeat(network.lanes["type"], network.lanes["count"])
     begins = np.ones(len(sections), bool)  # a segment to the next point begins here

@@ -6,10 +6,7 @@ cell lists all that an ego in it could touch, so that one look is enough.
 
 from __future__ import annotations
 
-import hashlib
-import io
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,10 +14,9 @@ from numba import types as nt
 
 from drive_il import kernels
 from drive_il.datatypes import Ints, Records
-from drive_il.folders import cache_folder, write_whole
-from drive_il.maps import scenery
 from drive_il.maps.land import PrismKind
 from drive_il.maps.network import RoadNetwork
+from drive_il.maps.scenery import scenery
 
 REACH = 6.5
 """half the diagonal of the largest ego [m]"""
@@ -65,36 +61,15 @@ OBSTACLES = nt.NamedTuple(
 
 @lru_cache(maxsize=8)
 def obstacles_of(network: RoadNetwork) -> Obstacles:
-    """Returns what stands beside the roads of a map (remembered, and kept in the cache folder)."""
-    path = _cache_file(network)
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            boxes = stored["boxes"]
-    except (OSError, ValueError, KeyError, EOFError):  # not there, or cut short by a full disk
-        boxes = _boxes(network)
-        content = io.BytesIO()
-        np.savez(content, boxes=boxes)
-        write_whole(path, content.getvalue())
-    return in_grid(boxes)
-
-
-def _cache_file(network: RoadNetwork) -> Path:
-    digest = hashlib.sha256(network.hash.encode())
-    for array in (network.lanes, network.points, network.signals):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    made_by = kernels.kernel_cache(Path(scenery.__file__)).name  # changes with the source
-    return cache_folder() / "obstacles" / f"{made_by}-{digest.hexdigest()[:24]}.npz"
-
-
-def _boxes(network: RoadNetwork) -> Records:
-    prisms = scenery.scenery(network)
+    """Returns what stands beside the roads of a map (remembered)."""
+    prisms = scenery(network)
     low = prisms["z"] < _OVERHEAD
     prisms = prisms[low & (prisms["kind"] != PrismKind.CROWN)]
     boxes = np.zeros(len(prisms), OBSTACLE)
     for name in ("x", "y", "heading", "length", "width"):
         boxes[name] = prisms[name]
     boxes["radius"] = 0.5 * np.hypot(boxes["length"], boxes["width"])
-    return boxes
+    return in_grid(boxes)
 
 
 def in_grid(boxes: Records) -> Obstacles:

@@ -21,6 +21,7 @@ from scipy.spatial import cKDTree
 from drive_il import kernels
 from drive_il.datatypes import Floats, Ints, Records
 from drive_il.geometry import arc_length, wrap_angle
+from drive_il.maps.kept import kept
 from drive_il.maps.network import LaneType, RoadNetwork
 from drive_il.sim.roads import Roads, roads_of
 
@@ -133,7 +134,11 @@ class _Plan:
 
 @lru_cache(maxsize=8)
 def pavements_of(network: RoadNetwork) -> Pavements:
-    """Returns a network's paths for people (remembered)."""
+    """Returns a network's paths for people (remembered, and kept in the cache folder)."""
+    return Pavements(**kept("pavements", network, __file__, lambda: _build(network)._asdict()))
+
+
+def _build(network: RoadNetwork) -> Pavements:
     lanes = _walked(network)
     crossings = _crosswalks(network, lanes) + _across(network, lanes)
     plan = _cut(network, lanes, crossings)
