@@ -153,21 +153,23 @@ class World(LiveActors):
             rows["events"],
             memory.past(rows, worlds) if self._n_past else no_past(self._n_rows),
         )
-        self._arguments = (
-            stepping.Egos(*(rows[name] for name in stepping.Egos._fields)),
-            stepping.Surroundings(*(worlds[name] for name in stepping.Surroundings._fields)),
-            stepping.Map(
-                self._routes.arrays,
-                ground(self.network),
-                self._roads,
-                phases_of(self.network),
-                MODELS,
-                pavements_of(self.network),
-                obstacles_of(self.network),
-                edges_of(self.network),
-                PAINTS,
-                self._programs.arrays,
-            ),
+        self._held = stepping.hold(
+            stepping.Arrays(
+                stepping.Egos(*(rows[name] for name in stepping.Egos._fields)),
+                stepping.Surroundings(*(worlds[name] for name in stepping.Surroundings._fields)),
+                stepping.Map(
+                    self._routes.arrays,
+                    ground(self.network),
+                    self._roads,
+                    phases_of(self.network),
+                    MODELS,
+                    pavements_of(self.network),
+                    obstacles_of(self.network),
+                    edges_of(self.network),
+                    PAINTS,
+                    self._programs.arrays,
+                ),
+            )
         )
 
     @property
@@ -243,13 +245,13 @@ class World(LiveActors):
         seeds = self._rows["seed"][rows[first]]
         signals = np.array([one.signals for one in traffic])
         index = np.asarray(worlds, np.int64)
-        stepping.start_worlds(0, len(index), index, *self._arguments[1:], seeds, signals)
+        stepping.start_worlds(0, len(index), index, self._held, seeds, signals)
         for world, one, seed in zip(worlds.tolist(), traffic, seeds.tolist(), strict=True):
             if not one.is_empty:
                 self._population.fill(self._worlds, world, one, seed, self._egos)
         index = index[programs["script_count"] > 0]
         if len(index):
-            stepping.start_scenarios(0, len(index), index, *self._arguments)
+            stepping.start_scenarios(0, len(index), index, self._held)
 
     def _seat(self, worlds: Ints, traffic: list[Traffic], programs: Records) -> None:
         """Empties worlds, and makes room for what their episodes ask for.
@@ -350,7 +352,7 @@ class World(LiveActors):
             stepping.step_worlds,
             self._n_rows // self._egos,
             control,
-            *self._arguments,
+            self._held,
             self.dt,
             min_rows=_ROWS_PER_THREAD,
         )
