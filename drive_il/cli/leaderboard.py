@@ -1,0 +1,292 @@
+"""drive-il leaderboard: run an agent over routes, look at its results, compare two."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from drive_il.evaluation.comparison import Change
+    from drive_il.experiments.jobs import Job
+
+ProtocolName = Literal["lb1", "lb2.0", "lb2.1", "bench2drive", "nocrash", "corl2017"]
+_INFRACTIONS = {
+    "collisions_pedestrian": "pedestrian",
+    "collisions_vehicle": "vehicle",
+    "collisions_layout": "layout",
+    "red_light": "red light",
+    "stop_infraction": "stop sign",
+    "outside_route_lanes": "off lane",
+    "route_dev": "deviated",
+    "route_timeout": "too late",
+    "vehicle_blocked": "blocked",
+    "yield_emergency_vehicle_infractions": "not yielded",
+    "scenario_timeouts": "scenario",
+    "min_speed_infractions": "too slow",
+}
+
+
+def run(
+    agent: str,
+    routes: Path,
+    agent_config: str = "",
+    routes_subset: str = "",
+    scenarios: Path | None = None,
+    traffic: str = "protocol",
+    protocol: ProtocolName = "lb2.1",
+    upstream_bugs: bool = False,
+    track: str = "SENSORS",
+    repetitions: int = 1,
+    seed: int = 0,
+    workers: int = 0,
+    world: Literal["embedded", "carla"] = "embedded",
+    host: str = "127.0.0.1",
+    port: int = 2000,
+    out: Path = Path("runs/leaderboard/results.json"),
+    resume: bool = False,
+    record: Path | None = None,
+    errors: bool = True,
+    agent_python: Path | None = None,
+    sandbox: bool = False,
+    untrusted: bool = False,
+    allow_privileged: bool = False,
+    agent_memory: float = 8.0,
+) -> None:
+    """Drives an agent over routes, judges it as a protocol does, and writes a results file.
+
+        drive-il leaderboard run --agent my_agent.py --routes routes/alder_test.xml
+        drive-il leaderboard run --agent expert --routes routes/alder_scenarios.xml
+        drive-il leaderboard run --agent drive_il --agent-config runs/bc --routes routes/birch_test.xml
+
+    The results file has the structure and field names of CARLA's, with ours beside them, and is
+    rewritten whole after each drive. The same command gives the same scores, whatever the
+    number of workers, if the agent is deterministic itself.
+
+    Args:
+        agent: file of an agent in CARLA's interface (leaderboard 1.0, 2.x or Bench2Drive; the
+            file as it is), "expert", or "drive_il" for a trained model folder.
+        routes: route file in CARLA's XML.
+        agent_config: handed to the agent as it is; with --agent drive_il the model folder.
+        routes_subset: ids of routes, such as 0-4 or 1,6; all if not given.
+        scenarios: scenario file of leaderboard 1.0 (JSON); 2.x has them in the routes.
+        traffic: "none", "protocol" (what the protocol has in that town), a number of
+            vehicles, or one of nocrash's "empty", "regular" and "dense".
+        protocol: how drives are judged and scored.
+        upstream_bugs: judge with the original's known faults (docs/leaderboard.md).
+        track: SENSORS or MAP (leaderboard 2: also SENSORS_QUALIFIER, MAP_QUALIFIER); must be
+            the agent's own.
+        repetitions: drives of each route, each with other random numbers.
+        seed: decides everything random.
+        workers: processes; 0 takes one per core. Changes the speed, never the result.
+        world: "embedded", or "carla" for a CARLA server.
+        host: of the CARLA server.
+        port: of the CARLA server.
+        out: the results file.
+        resume: go on with an interrupted run's results file; nothing is driven twice.
+        record: also keep every drive as an episode in this folder (for replay and the page).
+        errors: measure how errors compound: a second drive of each route, by the expert, in
+            which the agent only answers.
+        agent_python: interpreter of the agent, Python >= 3.7 with numpy; this one if not given.
+        sandbox: run the agent under bubblewrap: no network, read-only files.
+        untrusted: refuse to run the agent without the sandbox.
+        allow_privileged: the agent may declare that it sees the truth.
+        agent_memory: resident set that the agent may have [GiB].
+    """
+    if world == "carla":
+        raise ValueError(
+            "--world carla: this version drives the embedded world only; leave --world out"
+        )
+    from drive_il.cli.progress import bar
+    from drive_il.entry import Entry
+    from drive_il.entry import run as run_entry
+
+    entry = Entry(
+        agent=agent,
+        routes=str(routes),
+        agent_config=agent_config,
+        routes_subset=routes_subset,
+        scenarios="" if scenarios is None else str(scenarios),
+        traffic=traffic,
+        protocol=protocol,
+        upstream_bugs=upstream_bugs,
+        track=track,
+        repetitions=repetitions,
+        seed=seed,
+        errors=errors,
+        record="" if record is None else str(record),
+        python="" if agent_python is None else str(agent_python),
+        sandbox=sandbox,
+        untrusted=untrusted,
+        allow_privileged=allow_privileged,
+        memory=agent_memory,
+    )
+    with bar() as progress:
+        watcher = _Bar(progress, f"{agent} on {routes.name}")
+        document = run_entry(entry, out, resume, workers or (os.cpu_count() or 1), watcher)
+    _print(document)
+    print(f"wrote {out}")
+    if document["entry_status"] == "Rejected":
+        raise RuntimeError("the entry is rejected: the agent's sensors are invalid, see above")
+
+
+class _Bar:
+    """Shows how much of the driving is done, by length of route."""
+
+    def __init__(self, progress: Any, title: str) -> None:
+        self._progress, self._task = progress, progress.add_task(title, total=None)
+        self._share: dict[str, float] = {}
+        self._weight: dict[str, float] = {}
+
+    def begin(self, jobs: Sequence[Job], n_finished: int) -> None:
+        """Hears what is to be done."""
+        self._weight = {job.name: job.weight for job in jobs}
+        self._progress.update(self._task, total=100)
+
+    def update(self, job: Job, share: float, note: str) -> None:
+        """Hears how far a job is."""
+        self._share[job.name] = share
+        done = sum(self._weight[name] * part for name, part in self._share.items())
+        whole = sum(self._weight.values())
+        self._progress.update(self._task, completed=round(100.0 * done / whole) if whole else 100)
+
+
+def show(results: Annotated[Path, tyro.conf.Positional], /) -> None:
+    """Prints a results file: scores with intervals, infractions, each drive, compounding errors.
+
+    Args:
+        results: written by `drive-il leaderboard run`.
+    """
+    from drive_il.evaluation import results_file
+
+    _print(results_file.load(results))
+
+
+def compare(
+    a: Annotated[Path, tyro.conf.Positional],
+    b: Annotated[Path, tyro.conf.Positional],
+    /,
+    tolerance: float = 0.0,
+    seed: int = 0,
+) -> None:
+    """Compares two results files, drive by drive; exit code 1 when B is worse than A.
+
+    Drives are paired by route, repetition and seed. B is worse when the 95 % interval of the
+    difference of driving scores lies below -tolerance: usable as a gate in CI.
+
+        drive-il leaderboard compare main.json branch.json --tolerance 1
+
+    Args:
+        a: the results to compare with.
+        b: the results to judge.
+        tolerance: a loss of driving score that is put up with.
+        seed: of the bootstrap.
+    """
+    from drive_il.evaluation import comparison, results_file
+
+    found = comparison.compare(results_file.load(a), results_file.load(b), seed)
+    table = Table("", str(a), str(b), "difference", "95 %", title=_pairs(found))
+    for one in (*found.scores, *found.infractions):
+        if one in found.scores or one.a or one.b:
+            table.add_row(*_row(one))
+    Console().print(table)
+    if found.is_regression(tolerance):
+        raise RuntimeError(
+            f"{b} is worse than {a}: driving score {found.scores[0].difference:+.2f}"
+            + (f", beyond the tolerance of {tolerance:g}" if tolerance else "")
+        )
+
+
+def _pairs(found: Any) -> str:
+    text = f"{found.n_pairs} paired drives of {found.n_routes} routes"
+    for name, rest in (("A", found.only_a), ("B", found.only_b)):
+        if rest:
+            text += f"; {len(rest)} only in {name}"
+    return text
+
+
+def _row(change: Change) -> tuple[str, ...]:
+    name = _INFRACTIONS.get(change.name)
+    label = change.name if name is None else f"{name} [1/km]"
+    interval = "one route" if change.low is None else f"[{change.low:+.3f}, {change.high:+.3f}]"
+    mark = " *" if change.is_certain else ""
+    numbers = (f"{change.a:.3f}", f"{change.b:.3f}", f"{change.difference:+.3f}")
+    return (label, *numbers, interval + mark)
+
+
+def _print(document: Mapping[str, Any]) -> None:
+    console, ours = Console(), document["drive_il"]
+    plan, records = ours["plan"], document["_checkpoint"]["records"]
+    title = f"{plan['agent']} by {plan['protocol']}: {document['entry_status']}"
+    scores = ours["scores"]
+    if scores is not None:
+        title += ", " + ", ".join(
+            f"{label} {_with_interval(scores['mean'][name], scores['interval'][name])}"
+            for label, name in (
+                ("driving score", "score_composed"),
+                ("route completion", "score_route"),
+                ("infraction penalty", "score_penalty"),
+            )
+        )
+    table = Table(
+        "route", "town", "status", "score", "completed", "penalty", "infractions", title=title
+    )
+    for record in records:
+        table.add_row(
+            record["route_id"].removeprefix("RouteScenario_"),
+            record["drive_il"]["result"]["town"],
+            record["status"],
+            f"{record['scores']['score_composed']:.1f}",
+            f"{record['scores']['score_route']:.1f}",
+            f"{record['scores']['score_penalty']:.3f}",
+            _counts(record["infractions"]),
+        )
+    console.print(table)
+    done, asked = document["_checkpoint"]["progress"]
+    if done < asked:
+        print(f"{done} of {asked} drives made: go on with --resume")
+    if "compounding" in ours:
+        console.print(_compounding(ours["compounding"]))
+
+
+def _with_interval(value: float, interval: Sequence[float] | None) -> str:
+    return f"{value:.2f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
+
+
+def _counts(infractions: Mapping[str, Sequence[str]]) -> str:
+    parts = [(_INFRACTIONS.get(name, name), len(all_)) for name, all_ in infractions.items()]
+    return ", ".join(name if n == 1 else f"{n} {name}" for name, n in parts if n)
+
+
+def _compounding(found: Mapping[str, Any]) -> Table:
+    table = Table(
+        "", "value", "95 %", title=f"how errors compound, over {found['n_drives']} drives"
+    )
+    for name in ("eps_expert", "eps_own"):
+        one = found[name]
+        table.add_row(name, f"{one['value']:.4f}", f"[{one['low']:.4f}, {one['high']:.4f}]")
+    last = str(found["horizons"][-1])
+    for name in ("absorbing", "recoverable"):
+        one = found[name][last]
+        label = f"J({last}) above the expert's, {name} [steps]"
+        table.add_row(label, f"{one['gap']:.1f}", f"[{one['low']:.1f}, {one['high']:.1f}]")
+    exponent, bounds = found["exponent"], found["bounds"]
+    if exponent["value"] is None:
+        table.add_row("growth exponent", "-", exponent["reason"])
+    else:
+        interval = f"[{exponent['low']:.2f}, {exponent['high']:.2f}]"
+        table.add_row("growth exponent", f"{exponent['value']:.2f}", interval)
+    vacuous = " (vacuous)" if bounds["cloning_vacuous"] else ""
+    table.add_row("T^2 eps_expert [steps]", f"{bounds['cloning']:.1f}{vacuous}", "")
+    for name, label in (
+        ("gap_over_cloning", "gap / T^2 eps_expert"),
+        ("gap_per_disagreement", "gap per disagreement [steps]"),
+    ):
+        value = bounds[name]
+        table.add_row(label, "-" if value is None else f"{value:.3f}", "")
+    return table
