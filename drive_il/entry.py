@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -183,10 +183,6 @@ def _subset(text: str, ids: Sequence[str]) -> list[int]:
     return sorted(chosen)
 
 
-Told = Callable[[int, int], None]
-"""(drives finished, drives in all)"""
-
-
 class _Rejected(Exception):
     """The entry cannot go on: its sensors are invalid."""
 
@@ -219,6 +215,11 @@ def run(
         seed=entry.seed,
         maps={route.town: library.load(route.town).hash for route in routes},
         agent=_label(entry),
+        options=(
+            ("track", entry.track),
+            ("traffic", entry.traffic),
+            ("privileged", str(entry.kind == Kind.EXPERT).lower()),
+        ),
     )
     if out.exists() and not resume:
         raise ValueError(
@@ -300,7 +301,6 @@ class _Collector:
     ) -> None:
         self._watcher, self._file, self._parts = watcher, file, parts
         self._work, self._keys = work, jobs.keys(work, _code(entry))
-        self._sensors: Mapping[str, Any] = {}
 
     def begin(self, missing: Sequence[jobs.Job], n_finished: int) -> None:
         """Takes what an interrupted run had finished and not yet put into the file."""
@@ -320,7 +320,7 @@ class _Collector:
         from drive_il.entry_drives import read_batch
 
         folder = self._parts / f"{job.name}-{self._keys[job.name]}"
-        for result, extras in read_batch(folder):
-            self._file.add(result, extras)
-            if result.ending == Ending.BAD_SENSORS:
+        for driven in read_batch(folder):
+            self._file.add(driven.result, driven.extras)
+            if driven.result.ending == Ending.BAD_SENSORS:
                 raise _Rejected(job.title)

@@ -52,6 +52,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": EVERYTHING,
     "__main__": {"cli"},
     "speed": EVERYTHING,
+    "entry": EVERYTHING,
+    "entry_drives": EVERYTHING,
 }
 FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 

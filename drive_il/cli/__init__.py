@@ -73,6 +73,18 @@ _COMMANDS: _Tree = {
     "evaluate": _Command(
         "drive_il.cli.evaluate:evaluate", "Drive the expert or a model over routes and score it."
     ),
+    "leaderboard": _Group(
+        "Score driving agents as CARLA's leaderboard does.",
+        {
+            "run": _Command(
+                "drive_il.cli.leaderboard:run", "Drive an agent over routes and score it."
+            ),
+            "show": _Command("drive_il.cli.leaderboard:show", "Print a results file."),
+            "compare": _Command(
+                "drive_il.cli.leaderboard:compare", "What changed between two results files."
+            ),
+        },
+    ),
     "show": _Command(
         "drive_il.cli.show:show", "A clip of the expert in traffic: camera, from above, classes."
     ),

@@ -62,7 +62,7 @@ def run(
 
         drive-il leaderboard run --agent my_agent.py --routes routes/alder_test.xml
         drive-il leaderboard run --agent expert --routes routes/alder_scenarios.xml
-        drive-il leaderboard run --agent drive_il --agent-config runs/bc --routes routes/birch_test.xml
+        drive-il leaderboard run --agent drive_il --agent-config runs/bc --routes routes/dell.xml
 
     The results file has the structure and field names of CARLA's, with ours beside them, and is
     rewritten whole after each drive. The same command gives the same scores, whatever the

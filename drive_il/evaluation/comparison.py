@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy.stats import bootstrap
 
 from drive_il.datatypes import Floats
+from drive_il.evaluation.infractions import Kind
 from drive_il.evaluation.protocol import Protocol, protocol_of
 from drive_il.evaluation.results_file import route_results
 from drive_il.evaluation.route_result import RouteResult
@@ -136,14 +138,11 @@ def _compared(
         low, high = _interval(b - a, seed)
         return Change(name, float(a.mean()), float(b.mean()), float((b - a).mean()), low, high)
 
-    scores = tuple(
-        change(name, lambda result, name=name: route_scores(protocol, result).named()[name])
-        for name in NAMES
-    )
-    infractions = tuple(
-        change(str(kind), lambda result, kind=kind: _per_km(result, kind))
-        for kind in kinds_of(protocol)
-    )
+    def score(name: str, result: RouteResult) -> float:
+        return route_scores(protocol, result).named()[name]
+
+    scores = tuple(change(name, partial(score, name)) for name in NAMES)
+    infractions = tuple(change(str(kind), partial(_per_km, kind)) for kind in kinds_of(protocol))
     return Comparison(
         n_pairs=len(pairs),
         n_routes=len(groups),
@@ -158,7 +157,7 @@ def _key(result: RouteResult) -> Key:
     return (result.town, result.route, result.repetition)
 
 
-def _per_km(result: RouteResult, kind: object) -> float:
+def _per_km(kind: Kind, result: RouteResult) -> float:
     driven = max(result.length * result.completion / 100.0, 1.0)
     return 1000.0 * sum(one.kind == kind for one in result.infractions) / driven
 

@@ -1,13 +1,14 @@
 """The results file of a leaderboard run: CARLA's structure and names, and ours beside them.
 
 What is ours stands under `drive_il`: in the file (protocol, seed, what was asked for, maps,
-provenance, intervals) and in each record (the whole `RouteResult`, from which it is read back).
+provenance, intervals) and in each record (`result`, the whole `RouteResult`, from which it is read
+back, and what else the run has to say of that drive).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,6 @@ class Plan:
         drives: (route id, repetition), in order.
         seed: of the run.
         maps: name -> hash of each map.
-        sensors: of the agent, in CARLA's short names ("carla_camera").
         agent: what drives.
         options: what else decides the drives, by name (crowd, track, ...).
     """
@@ -87,7 +87,6 @@ class Plan:
     drives: tuple[tuple[str, int], ...]
     seed: int
     maps: dict[str, str]
-    sensors: tuple[str, ...] = ()
     agent: str = ""
     options: tuple[tuple[str, str], ...] = ()
 
@@ -123,6 +122,7 @@ class ResultsFile:
             raise ValueError(f"route {twice[0]} repetition {twice[1]} is in the plan twice")
         self.path, self.plan = path, plan
         self._results: dict[tuple[str, int], RouteResult] = {}
+        self._extras: dict[tuple[str, int], Mapping[str, Any]] = {}
         self._provenance = results.provenance(plan.seed, plan.facts())
 
     @classmethod
@@ -143,8 +143,11 @@ class ResultsFile:
         if document["entry_status"] == "Invalid":
             raise ValueError(f"{path} cannot be resumed: its entry is Invalid; start afresh")
         file = cls(path, plan)
-        for result in route_results(document):
-            file._results[result.route, result.repetition] = result
+        records = document["_checkpoint"]["records"]
+        for record, result in zip(records, route_results(document), strict=True):
+            key = (result.route, result.repetition)
+            more = {k: v for k, v in record["drive_il"].items() if k != "result"}
+            file._results[key], file._extras[key] = result, more
         return file
 
     @property
@@ -157,8 +160,18 @@ class ResultsFile:
         """What has been driven so far, in the order of the plan."""
         return [self._results[one] for one in self.plan.drives if one in self._results]
 
-    def add(self, result: RouteResult) -> None:
+    def extras(self, name: str) -> list[Any]:
+        """Returns what the drives made so far have under a name, in the order of the plan."""
+        kept = [self._extras.get(one, {}) for one in self.plan.drives]
+        return [one[name] for one in kept if name in one]
+
+    def add(self, result: RouteResult, extras: Mapping[str, Any] | None = None) -> None:
         """Adds the record of one drive and writes the file.
+
+        Args:
+            result: the drive.
+            extras: what else is to stand in its record, by name; plain values. `sensors` of
+                any drive are the entry's, as CARLA names them.
 
         Raises:
             ValueError: a drive that is not in the plan, or that has a record.
@@ -168,31 +181,46 @@ class ResultsFile:
             raise ValueError(f"route {key[0]} repetition {key[1]} was not asked for in this run")
         if key in self._results:
             raise ValueError(f"route {key[0]} repetition {key[1]} has a record already")
-        self._results[key] = result
-        self.write("Started")
+        self._results[key], self._extras[key] = result, dict(extras or {})
+        self._write(self.document("Started"))
 
-    def finish(self, entry_status: str = "Finished") -> None:
-        """Writes the global record and the entry's status.
+    def finish(
+        self, entry_status: str = "Finished", more: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Writes the global record and the entry's status, and returns what the file holds.
+
+        Args:
+            entry_status: as CARLA has it.
+            more: what else is to stand under `drive_il`, by name.
 
         Raises:
             ValueError: a status that CARLA does not know.
         """
-        self.write(entry_status)
+        document = self.document(entry_status)
+        document["drive_il"] |= results.plain(more or {})
+        self._write(document)
+        return document
 
-    def write(self, entry_status: str) -> None:
-        """Writes the file, to a temporary name first."""
-        if entry_status not in _STATUSES:
-            raise ValueError(f"entry_status must be one of {_STATUSES}, got {entry_status!r}")
-        results.write_json(self.document(entry_status), self.path)
+    def _write(self, document: dict[str, Any]) -> None:
+        results.write_json(document, self.path)
 
     def document(self, entry_status: str = "Started") -> dict[str, Any]:
-        """Returns what the file holds."""
+        """Returns what the file holds.
+
+        Raises:
+            ValueError: a status that CARLA does not know.
+        """
+        if entry_status not in _STATUSES:
+            raise ValueError(f"entry_status must be one of {_STATUSES}, got {entry_status!r}")
         protocol, made = self.plan.protocol, self.results
         over = entry_status != "Started"
         scores = global_scores(protocol, made, len(self.plan.drives), self.plan.seed)
         values = _values(protocol, scores) if over else []
         index = {drive: k for k, drive in enumerate(self.plan.drives)}
         records = [_record(protocol, one, index[one.route, one.repetition]) for one in made]
+        for record, one in zip(records, made, strict=True):
+            record["drive_il"] |= self._extras[one.route, one.repetition]
+        sensors: list[str] = next(iter(self.extras("sensors")), [])
         return {
             "_checkpoint": {
                 "global_record": _global_record(protocol, made, records, scores) if over else {},
@@ -208,7 +236,7 @@ class ResultsFile:
             "eligible": entry_status == "Finished" and len(made) == len(self.plan.drives),
             "entry_status": entry_status,
             "labels": list(_LABELS[: len(values)]),
-            "sensors": list(self.plan.sensors),
+            "sensors": sensors,
             "values": values,
         }
 
@@ -235,7 +263,7 @@ def _record(protocol: Protocol, result: RouteResult, index: int) -> dict[str, An
             "duration_game": round(result.duration, 3),
             "duration_system": round(result.wall, 3),
         },
-        "drive_il": _packed(result),
+        "drive_il": {"result": packed(result)},
     }
     if protocol.layout == 2:
         record["num_infractions"] = len(result.infractions)
@@ -291,17 +319,17 @@ def _values(protocol: Protocol, scores: dict[str, Any]) -> list[str]:
     return [f"{number:.3f}" for number in numbers]
 
 
-def _packed(result: RouteResult) -> dict[str, Any]:
-    packed = asdict(result)
-    packed["ending"] = result.ending.name
-    return packed
+def packed(result: RouteResult) -> dict[str, Any]:
+    """Returns a drive as a record holds it."""
+    return asdict(result) | {"ending": result.ending.name}
 
 
-def _unpacked(packed: dict[str, Any]) -> RouteResult:
+def unpacked(packed: Mapping[str, Any]) -> RouteResult:
+    """Returns the drive that a record holds; the inverse of `packed`."""
     infractions = tuple(
         Infraction(**one | {"kind": Kind(one["kind"])}) for one in packed["infractions"]
     )
-    whole = RouteResult(**packed | {"ending": Ending[packed["ending"]]})
+    whole = RouteResult(**dict(packed) | {"ending": Ending[packed["ending"]]})
     return replace(
         whole,
         infractions=infractions,
@@ -345,7 +373,7 @@ def route_results(document: dict[str, Any]) -> list[RouteResult]:
     made = []
     for record in document["_checkpoint"]["records"]:
         try:
-            made.append(_unpacked(record["drive_il"]))
+            made.append(unpacked(record["drive_il"]["result"]))
         except (KeyError, TypeError, ValueError) as error:
             name = record.get("route_id")
             raise ValueError(f"the record {name!r} is damaged ({error!r})") from error

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from drive_il.datatypes import EpisodeSpec
 from drive_il.evaluation.infractions import Infraction
 
 
@@ -66,3 +67,25 @@ class RouteResult:
     comfort: float | None
     junction: float
     measures: Mapping[str, float]
+
+
+def not_driven(spec: EpisodeSpec, ending: Ending, repetition: int) -> RouteResult:
+    """Returns what is said of a drive that never began."""
+    route = spec.route
+    return RouteResult(
+        route=route.id,
+        town=route.town,
+        repetition=repetition,
+        seed=spec.seed,
+        scenarios=tuple(scenario.type for scenario in route.scenarios),
+        ending=ending,
+        completion=0.0,
+        length=route.length,
+        duration=0.0,
+        wall=0.0,
+        infractions=(),
+        speeds=(),
+        comfort=None,
+        junction=100.0,
+        measures={},
+    )
