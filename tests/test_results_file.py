@@ -12,7 +12,8 @@ from drive_il.evaluation.results_file import Plan, ResultsFile, load, route_resu
 from drive_il.evaluation.route_result import Ending, RouteResult
 from tests.test_scoring import drive, fault
 
-PLAN = Plan(LB20, (("1", 0), ("1", 1), ("2", 0)), 7, {"alder": "abc"}, ("carla_camera",), "me.py")
+PLAN = Plan(LB20, (("1", 0), ("1", 1), ("2", 0)), 7, {"alder": "abc"}, "me.py")
+SENSORS = {"sensors": ["carla_camera"]}
 FAULTY = replace(
     drive(fault(Kind.RED_LIGHT), fault(Kind.OUTSIDE_LANES, 12.5), completion=80.0),
     ending=Ending.DEVIATED,
@@ -26,7 +27,7 @@ CLEAN, LOST = drive(), replace(drive(route="2", completion=0.0), ending=Ending.A
 def written(path: Path, plan: Plan, *made: RouteResult) -> dict[str, object]:
     file = ResultsFile(path, plan)
     for one in made:
-        file.add(one)
+        file.add(one, SENSORS)
     file.finish()
     return load(path)
 
@@ -35,6 +36,18 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     document = written(tmp_path / "r.json", PLAN, FAULTY, LOST, CLEAN)
     assert route_results(document) == [CLEAN, FAULTY, LOST]  # in the order of the plan
     assert list(tmp_path.iterdir()) == [tmp_path / "r.json"]
+
+
+def test_what_else_is_known_of_a_drive_outlives_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    ResultsFile(path, PLAN).add(FAULTY, {"errors": {"n_own": 3}, "episode": "a.parquet"})
+    again = ResultsFile.resume(path, PLAN)
+    again.add(CLEAN, {"errors": {"n_own": 4}})
+    assert again.extras("errors") == [{"n_own": 4}, {"n_own": 3}]  # in the order of the plan
+    assert again.extras("episode") == ["a.parquet"]
+    document = again.finish("Finished", {"compounding": {"n_drives": 2}})
+    assert load(path) == json.loads(json.dumps(document))
+    assert document["drive_il"]["compounding"] == {"n_drives": 2}
 
 
 def test_records_have_carlas_names(tmp_path: Path) -> None:
@@ -97,14 +110,14 @@ def test_a_single_drive_of_leaderboard_1_has_nan_as_text(tmp_path: Path) -> None
 def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     first = ResultsFile(path, PLAN)
-    first.add(FAULTY)
+    first.add(FAULTY, SENSORS)
     document = load(path)
     assert (document["entry_status"], document["eligible"]) == ("Started", False)
     assert document["_checkpoint"]["global_record"] == {}
     again = ResultsFile.resume(path, PLAN)
     assert again.done == {("1", 1)}
-    again.add(CLEAN)
-    again.add(LOST)
+    again.add(CLEAN, SENSORS)
+    again.add(LOST, SENSORS)
     again.finish()
     whole = tmp_path / "whole.json"
     assert written(whole, PLAN, CLEAN, FAULTY, LOST) == load(path)
@@ -141,7 +154,7 @@ def test_what_is_no_results_file_is_said_so(tmp_path: Path) -> None:
         load(path)
     written(path, PLAN, CLEAN)
     document = load(path)
-    del document["_checkpoint"]["records"][0]["drive_il"]["town"]
+    del document["_checkpoint"]["records"][0]["drive_il"]["result"]["town"]
     with pytest.raises(ValueError, match="the record 'RouteScenario_1_rep0' is damaged"):
         route_results(document)
     document["drive_il"]["format"] = 99

@@ -1,0 +1,150 @@
+"""Leaderboard runs: nothing is lost, nothing doubled, and workers change nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drive_il.entry import AGENTS, Entry, run
+from drive_il.evaluation.results_file import load, route_results
+from drive_il.evaluation.route_result import Ending
+from drive_il.experiments.jobs import Job
+
+ROOT = Path(__file__).parents[1]
+ENTRY = Entry(
+    agent=str(AGENTS / "follow_route.py"),
+    routes=str(ROOT / "routes" / "alder_test.xml"),
+    routes_subset="0-3",
+    traffic="10",
+    seed=3,
+    errors=False,
+)
+
+
+class Unwatched:
+    """Nobody looks on."""
+
+    def begin(self, jobs: Sequence[Job], n_finished: int) -> None:
+        pass
+
+    def update(self, job: Job, share: float, note: str) -> None:
+        pass
+
+
+def records(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """What does not depend on the clock."""
+    kept = json.loads(json.dumps(document["_checkpoint"]["records"]))
+    for record in kept:
+        del record["meta"]["duration_system"], record["drive_il"]["result"]["wall"]
+    return list(kept)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A run that nobody disturbed."""
+    return run(ENTRY, tmp_path_factory.mktemp("run") / "r.json", False, 1, Unwatched())
+
+
+def test_a_run_has_a_record_of_each_drive(whole: dict[str, Any]) -> None:
+    assert whole["entry_status"] == "Finished"
+    assert [one.route for one in route_results(whole)] == ["0", "1", "2", "3"]
+    assert whole["sensors"] == ["carla_gnss", "carla_imu", "carla_speedometer"]
+    assert whole["drive_il"]["plan"]["options"]["privileged"] == "false"
+
+
+def test_workers_change_nothing(whole: dict[str, Any], tmp_path: Path) -> None:
+    again = run(ENTRY, tmp_path / "r.json", False, 2, Unwatched())
+    assert records(again) == records(whole)
+    assert again["drive_il"]["scores"] == whole["drive_il"]["scores"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "r.json"]  # what was kept beside it is gone
+
+
+def command(out: Path, *more: str) -> list[str]:
+    words = ["leaderboard", "run", "--agent", ENTRY.agent, "--routes", ENTRY.routes, "--seed", "3"]
+    words += ["--routes-subset", "0-3", "--traffic", "10", "--no-errors", "--workers", "2"]
+    return [sys.executable, "-m", "drive_il", *words, "--out", str(out), *more]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moments", range(10))
+def test_a_run_killed_at_any_moment_goes_on(
+    whole: dict[str, Any], tmp_path: Path, moments: int
+) -> None:
+    out = tmp_path / "r.json"
+    for k in range(3):
+        parent = subprocess.Popen(
+            command(out, "--resume"), cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        time.sleep(2.0 + 1.7 * ((7 * moments + 3 * k) % 10) / 3.0)
+        os.kill(parent.pid, signal.SIGKILL)
+        parent.wait()
+        if out.exists():
+            load(out)  # whole, whatever it was doing
+    resumed = run(ENTRY, out, True, 1, Unwatched())
+    assert records(resumed) == records(whole)
+
+
+def test_a_finished_file_is_not_written_over(tmp_path: Path) -> None:
+    out = tmp_path / "r.json"
+    out.write_text("{}")
+    with pytest.raises(ValueError, match="exists: --resume goes on with it"):
+        run(ENTRY, out, False, 1, Unwatched())
+    assert out.read_text() == "{}"
+
+
+def test_invalid_sensors_reject_the_entry_at_once(tmp_path: Path) -> None:
+    agent = tmp_path / "agent.py"
+    agent.write_text(
+        "from leaderboard.autoagents.autonomous_agent import AutonomousAgent\n"
+        "def get_entry_point():\n    return 'Far'\n"
+        "class Far(AutonomousAgent):\n"
+        "    def sensors(self):\n"
+        "        return [{'type': 'sensor.other.gnss', 'id': 'g', 'x': 9.0, 'y': 0.0, 'z': 0.0}]\n"
+    )
+    document = run(replace(ENTRY, agent=str(agent)), tmp_path / "r.json", False, 1, Unwatched())
+    assert document["entry_status"] == "Rejected"
+    (only,) = route_results(document)
+    assert only.ending == Ending.BAD_SENSORS
+    assert document["eligible"] is False
+    [record] = document["_checkpoint"]["records"]
+    assert "3" in record["drive_il"]["failure"]["reason"]  # the radius that was passed [m]
+
+
+def test_the_expert_beside_itself_has_no_errors(tmp_path: Path) -> None:
+    entry = replace(ENTRY, agent="expert", errors=True, traffic="none", routes_subset="0,2")
+    document = run(entry, tmp_path / "r.json", False, 1, Unwatched())
+    found = document["drive_il"]["compounding"]
+    assert (found["n_drives"], found["eps_own"]["value"], found["bounds"]["gap"]) == (2, 0.0, 0.0)
+    assert document["drive_il"]["plan"]["options"]["privileged"] == "true"
+
+
+def test_routes_are_chosen_by_their_ids() -> None:
+    assert [route.id for route in replace(ENTRY, routes_subset="2,0-1").loaded_routes()] == [
+        "0",
+        "1",
+        "2",
+    ]
+    with pytest.raises(ValueError, match="'77' names no route; the file has the ids 0 to"):
+        replace(ENTRY, routes_subset="77").loaded_routes()
+
+
+def test_traffic_is_none_a_number_or_what_the_protocol_has() -> None:
+    network = ENTRY.loaded_routes()[0].town
+    assert network == "alder"
+    from drive_il.maps import library
+
+    alder = library.load("alder")
+    assert replace(ENTRY, traffic="none").crowd(alder).vehicles == 0
+    assert replace(ENTRY, traffic="none").crowd(alder).signals
+    assert ENTRY.crowd(alder).vehicles == 10
+    assert replace(ENTRY, traffic="protocol").crowd(alder).vehicles > 50
+    with pytest.raises(ValueError, match="knows the crowds"):
+        replace(ENTRY, traffic="rush hour").crowd(alder)
