@@ -148,3 +148,19 @@ def steer_to_carla(steer: Floats) -> Floats: ...
 def steer_to_carla(steer: float | Floats) -> float | Floats:
     """Returns CARLA's steer (right positive) for ours (left positive), both in [-1, 1]."""
     return _mirror(steer)
+
+
+def azimuth_to_carla(azimuth: Floats) -> Floats:
+    """Returns CARLA's azimuth of a radar's detections (right positive) for ours, both [rad]."""
+    mirrored: Floats = _mirror(azimuth)
+    return mirrored
+
+
+def turn_rates_to_carla(rates: Floats) -> Floats:
+    """Returns CARLA's turn rates about x, y and z for ours, both (..., 3) [rad/s].
+
+    A mirror turns the turns about the axes in it, and leaves the one across.
+    """
+    flipped = _mirror(np.array(rates, float))
+    flipped[..., 1] = _mirror(flipped[..., 1])
+    return flipped

@@ -16,11 +16,32 @@ be neither snapshot nor forked. Privileged agents are experts: see `load_privile
 
 from __future__ import annotations
 
+import importlib.util
+import math
+import os
 from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
-from drive_il.datatypes import Observation, Records, Route, State
-from drive_il.evaluation.agent_spec import AgentFailure, AgentSpec
+import numpy as np
+
+from drive_il import handedness
+from drive_il.datatypes import CONTROL, Ints, Observation, Outcome, Records, Route, Scene, State
+from drive_il.evaluation.agent_memory import AgentMemory
+from drive_il.evaluation.agent_process import AgentProcess, AgentTrouble
+from drive_il.evaluation.agent_rules import rules_of
+from drive_il.evaluation.agent_sandbox import why_no_sandbox
+from drive_il.evaluation.agent_sensors import ICONS, AgentSensor, observation_spec, read_sensors
+from drive_il.evaluation.agent_spec import (
+    COULD_NOT_SET_UP,
+    CRASHED,
+    AgentFailure,
+    AgentSpec,
+    is_privileged,
+)
+from drive_il.evaluation.agent_views import EGO, UNKNOWN_EGO, EgoShown, dense_plan, ego_in_carla
+from drive_il.evaluation.compat.drive_il_agent import wire
+from drive_il.maps import library
 from drive_il.maps.network import RoadNetwork
 from drive_il.protocols import Expert, Observer
 from drive_il.rollout import Stop
@@ -28,6 +49,8 @@ from drive_il.sensor_specs import ObservationSpec
 from drive_il.sensors.observer import SceneObserver
 
 ObserverOf = Callable[[RoadNetwork, ObservationSpec], Observer]
+OpenDriveOf = Callable[[str], str]
+_HAND_BRAKE, _REVERSE = 1, 2
 
 
 class AgentHost:
@@ -37,13 +60,34 @@ class AgentHost:
     Start and use it from one thread that outlives it.
     """
 
-    def __init__(self, spec: AgentSpec, observer_of: ObserverOf = SceneObserver) -> None:
+    def __init__(
+        self,
+        spec: AgentSpec,
+        observer_of: ObserverOf = SceneObserver,
+        opendrive_of: OpenDriveOf = library.opendrive_text,
+    ) -> None:
         """Starts nothing yet.
+
+        Args:
+            spec: the agent.
+            observer_of: what a world of this network shows to these sensors.
+            opendrive_of: gives the OpenDRIVE text of a town, for agents of a MAP track.
 
         Raises:
             ValueError: the agent is privileged, or a sandbox is asked for that does not work.
         """
-        raise NotImplementedError
+        if is_privileged(spec.path):
+            raise ValueError(
+                f"{spec.path} declares privileged = True: it drives as an expert, see "
+                "load_privileged"
+            )
+        if spec.sandbox and why_no_sandbox():
+            raise ValueError(f"no sandbox: {why_no_sandbox()}")
+        self._spec, self._rules = spec, rules_of(spec.protocol)
+        self._observer_of, self._opendrive_of = observer_of, opendrive_of
+        self._observers: dict[tuple[RoadNetwork, ObservationSpec], Observer] = {}
+        self._process: AgentProcess | None = None
+        self._dialect = ""
 
     def begin(
         self,
@@ -66,11 +110,73 @@ class AgentHost:
         Raises:
             AgentFailure: it could not be set up, or its sensors are invalid.
         """
-        raise NotImplementedError
+        try:
+            told = self._set_up(route, network, seed, name)
+        except AgentTrouble as trouble:
+            raise AgentFailure(COULD_NOT_SET_UP, trouble.reason, trouble.detail) from None
+        assert self._process is not None, "set up just now"
+        sensors = read_sensors(
+            told.get("sensors"), self._rules, self._spec.track, str(told.get("track"))
+        )
+        wanted = observation_spec(sensors)
+        key = (network, wanted)
+        if key not in self._observers:
+            self._observers[key] = self._observer_of(network, wanted)
+        observer = self._observers[key]
+        if self._rules.shows_ego:
+            observer = EgoShown(observer)
+        has_map = any(sensor.type == "sensor.opendrive_map" for sensor in sensors)
+        policy = AgentPolicy(
+            self._process,
+            observer,
+            sensors,
+            dialect=self._dialect,
+            opendrive=self._opendrive_of(route.town) if has_map else None,
+            dt=dt,
+            timeout=self._spec.limits.step_timeout or self._rules.timeout,
+        )
+        return policy
+
+    def _set_up(self, route: Route, network: RoadNetwork, seed: int, name: str) -> dict[str, Any]:
+        """Makes the calls that come before the first step, in the dialect's order.
+
+        Raises:
+            AgentTrouble: one of them failed.
+        """
+        rules, spec = self._rules, self._spec
+        timeout = spec.limits.setup_timeout or rules.timeout
+        if self._process is None or not self._process.is_alive:
+            self.close()
+            self._process = AgentProcess(spec)
+            request: dict[str, Any] = {"path": str(spec.path.resolve()), "dialect": rules.dialect}
+            told = self._process.call(wire.LOAD, request, timeout)
+            self._dialect = str(told["dialect"]) if isinstance(told, dict) else ""
+        process = self._process
+        process.forget_output()
+        config = spec.config + (f"+{name}" if self._dialect == "bench2drive" else "")
+        request = {
+            "config": config,
+            "seed": seed,
+            "town": route.town,
+            "plan_spacing": rules.plan_spacing,
+            "shows_ego": rules.shows_ego,
+        }
+        process.call(wire.CONSTRUCT, request, timeout)
+        plan = dense_plan(route, network)
+        if self._dialect == "lb1":  # its constructor has called setup already
+            told = process.call(wire.SENSORS, None, timeout)
+            process.call(wire.PLAN, plan, timeout)
+        else:
+            process.call(wire.PLAN, plan, timeout)
+            process.call(wire.SETUP, None, timeout)
+            told = process.call(wire.SENSORS, None, timeout)
+        return told if isinstance(told, dict) else {}
 
     def close(self) -> None:
         """Ends the process."""
-        raise NotImplementedError
+        if self._process is not None:
+            self._process.close()
+            self._process = None
 
     def __enter__(self) -> AgentHost:
         return self
@@ -94,10 +200,26 @@ class AgentPolicy:
         sensors: its sensors as the results file lists them, e.g. carla_camera.
     """
 
-    observer: Observer
-    failure: AgentFailure | None
-    dialect: str
-    sensors: list[str]
+    def __init__(
+        self,
+        process: AgentProcess,
+        observer: Observer,
+        sensors: tuple[AgentSensor, ...],
+        *,
+        dialect: str,
+        opendrive: str | None,
+        dt: float,
+        timeout: float,
+    ) -> None:
+        """Takes an agent that is set up; `AgentHost.begin` makes it."""
+        self.observer = observer
+        self.failure: AgentFailure | None = None
+        self.dialect = dialect
+        self.sensors = [ICONS[sensor.type] for sensor in sensors]
+        self._process, self._sensors = process, sensors
+        self._opendrive, self._dt, self._timeout = opendrive, dt, timeout
+        self._memory: AgentMemory | None = None
+        self._free = (1 << wire.N_SLOTS) - 1
 
     def initial_state(self, n_rows: int) -> State:
         """Returns the step counter, `step` (1,) int64.
@@ -105,22 +227,104 @@ class AgentPolicy:
         Raises:
             ValueError: for more than one row.
         """
-        raise NotImplementedError
+        if n_rows != 1:
+            raise ValueError(
+                f"an agent drives one row, got {n_rows}; it keeps its memory to itself, so run "
+                "agents side by side in worlds of their own (--workers)"
+            )
+        return {"step": np.zeros(1, np.int64)}
 
     def act(self, observation: Observation, state: State) -> tuple[Records, State, State]:
-        """Asks the agent for one control; full brake once it has failed."""
-        raise NotImplementedError
+        """Asks the agent for one control; full brake once it has failed.
+
+        Args:
+            observation: of `self.observer`, one row.
+            state: steps made so far.
+        """
+        step = int(state["step"][0])
+        control = np.zeros(1, CONTROL)
+        control["brake"] = 1.0
+        if self.failure is None:
+            try:
+                control[0] = self._ask(observation, step)
+            except AgentTrouble as trouble:
+                self.failure = AgentFailure(CRASHED, trouble.reason, trouble.detail)
+        return control, {"step": state["step"] + 1}, {}
+
+    def _ask(self, observation: Observation, step: int) -> tuple[float, float, float]:
+        memory = self._memory or self._share(observation)
+        slot = next(k for k in range(wire.N_SLOTS) if self._free >> k & 1)
+        memory.write(slot, observation)
+        ego = ego_in_carla(observation[EGO][0]) if EGO in observation else UNKNOWN_EGO
+        frame = step + 1
+        body = wire.STEP_BODY.pack(slot, frame, frame * self._dt, *ego)
+        reply = self._process.exchange(wire.message(wire.STEP, body), wire.CONTROL, self._timeout)
+        if len(reply) != wire.CONTROL_BODY.size:
+            raise self._process.fail("it sent something that is no reply")
+        throttle, steer, brake, flags, free = wire.CONTROL_BODY.unpack(reply)
+        self._free = free & (1 << wire.N_SLOTS) - 1
+        if self._free == 0:
+            raise self._process.fail("it sent something that is no reply")
+        for name, value in (("throttle", throttle), ("steer", steer), ("brake", brake)):
+            if math.isnan(value):
+                raise self._process.fail(f"run_step returned a {name} that is not a number")
+        return _as_ours(throttle, steer, brake, flags)
+
+    def _share(self, observation: Observation) -> AgentMemory:
+        memory = AgentMemory(self._sensors, observation)
+        maps = [sensor for sensor in self._sensors if sensor.type == "sensor.opendrive_map"]
+        period = 0
+        if maps:
+            period = max(round(1.0 / (maps[0].values["reading_frequency"] * self._dt)), 1)
+        request = {
+            **memory.layout,
+            "map_id": maps[0].id if maps else "",
+            "map_period": period,
+            "opendrive": self._opendrive,
+        }
+        try:
+            self._process.call(wire.MEMORY, request, self._timeout, memory.descriptor)
+        finally:
+            os.close(memory.descriptor)
+        self._memory = memory
+        return memory
 
     def stop(self, stop: Stop) -> Stop:
         """Returns a stop function that also ends the row (ABORTED) when the agent has failed."""
-        raise NotImplementedError
+
+        def stop_or_failed(scene: Scene) -> Ints:
+            outcome = stop(scene)
+            if self.failure is not None:
+                outcome = np.where(outcome == Outcome.RUNNING, Outcome.ABORTED, outcome)
+            return outcome
+
+        return stop_or_failed
 
     def finish(self) -> str:
         """Calls the agent's destroy() and returns what went wrong there, "" if nothing.
 
         As in CARLA that costs the agent nothing.
         """
-        raise NotImplementedError
+        if self.failure is not None:
+            return ""
+        try:
+            self._process.call(wire.DESTROY, None, self._timeout)
+        except AgentTrouble as trouble:
+            return trouble.reason
+        return ""
+
+
+def _as_ours(throttle: float, steer: float, brake: float, flags: int) -> tuple[float, float, float]:
+    """Returns (throttle, brake, steer) of a carla.VehicleControl, clipped as CARLA clips.
+
+    CARLA's numbers are single precision. A hand brake is a full brake, and so is the reverse
+    gear: no car of this world drives backwards.
+    """
+    single = np.clip(np.array([throttle, brake, steer], np.float32), [0, 0, -1], 1)
+    pedal, held, turned = (float(value) for value in single)
+    if flags & (_HAND_BRAKE | _REVERSE):
+        pedal, held = 0.0, 1.0
+    return pedal, held, handedness.steer_from_carla(turned)
 
 
 def load_privileged(spec: AgentSpec, network: RoadNetwork) -> Expert:
@@ -132,4 +336,20 @@ def load_privileged(spec: AgentSpec, network: RoadNetwork) -> Expert:
         ValueError: it is not privileged, or `spec.allow_privileged` is False.
         AgentFailure: it could not be set up.
     """
-    raise NotImplementedError
+    if not is_privileged(spec.path):
+        raise ValueError(f"{spec.path} does not declare privileged = True")
+    if not spec.allow_privileged:
+        raise ValueError(
+            f"{spec.path} declares privileged = True: it sees the world's truth and runs in this "
+            "process; allow that with --allow-privileged"
+        )
+    try:
+        module_spec = importlib.util.spec_from_file_location(spec.path.stem, spec.path)
+        assert module_spec is not None, "a Python file"
+        assert module_spec.loader is not None, "a Python file"
+        module = importlib.util.module_from_spec(module_spec)
+        module_spec.loader.exec_module(module)
+        expert: Expert = getattr(module, module.get_entry_point())(network, spec.config)
+    except Exception as error:
+        raise AgentFailure(COULD_NOT_SET_UP, f"{type(error).__name__}: {error}") from error
+    return expert

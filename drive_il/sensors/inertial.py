@@ -102,6 +102,22 @@ class Gnss:
         return out
 
 
+def geolocations(network: RoadNetwork, xyz: Floats) -> Floats:
+    """Returns latitude, longitude [deg] and altitude [m] of places as `Gnss` has them, exactly.
+
+    Args:
+        network: the map.
+        xyz: places in the world frame, (N, 3) [m].
+    """
+    there = np.zeros(len(xyz), VEHICLE)
+    there["x"], there["y"], there["z"] = np.asarray(xyz, float).T
+    out, nothing = np.empty((len(xyz), 3)), np.zeros(3)
+    step, seed = np.zeros(len(xyz), np.int64), np.zeros(len(xyz), np.uint64)
+    reference = np.array(network.geo_reference, float)
+    kernels.run(_locate, len(xyz), reference, nothing, nothing, nothing, there, step, seed, out)
+    return out
+
+
 @kernels.kernel(
     nt.void(
         nt.int64,

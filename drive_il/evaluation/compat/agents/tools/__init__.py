@@ -1,0 +1,1 @@
+"""The names of CARLA's `agents.tools` that agents import."""

@@ -1,0 +1,1 @@
+"""The names of CARLA's `leaderboard.autoagents` that agents import."""

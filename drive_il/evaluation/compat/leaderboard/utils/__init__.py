@@ -1,0 +1,1 @@
+"""The names of CARLA's `leaderboard.utils` that agents import."""

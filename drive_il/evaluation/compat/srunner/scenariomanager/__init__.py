@@ -1,0 +1,1 @@
+"""The names of CARLA's `srunner.scenariomanager` that agents import."""
