@@ -1,0 +1,422 @@
+"""Agents in CARLA's interface: dialects, order of calls, plans, and data to the exact value."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import agent_drives
+import numpy as np
+import pytest
+
+from drive_il import handedness
+from drive_il.datatypes import CONTROL, EpisodeSpec, Outcome
+from drive_il.evaluation.agent_spec import AgentFailure, AgentSpec, is_privileged
+from drive_il.evaluation.agent_views import ego_in_carla
+from drive_il.evaluation.agents import AgentHost, load_privileged
+from drive_il.maps import library
+
+# Writes down what it is called with, in a file named by its config.
+RECORDS = """
+    def note(self, what):
+        import json
+        with open(self.config.split('+')[0], 'a') as file:
+            file.write(json.dumps(what) + '\\n')
+
+    def setup(self, config):
+        self.config = config
+        self.track = Track.SENSORS
+        self.note(['setup', config, self._global_plan is not None])
+
+    def set_global_plan(self, gps, world):
+        super().set_global_plan(gps, world)
+        self.plan_seen = True
+
+    def sensors(self):
+        self.note(['sensors', getattr(self, 'plan_seen', False)])
+        return [{'type': 'sensor.speedometer', 'id': 'speed'}]
+
+    def run_step(self, data, timestamp):
+        self.note(['step', data['speed'][0], timestamp, sorted(data)])
+        return carla.VehicleControl(throttle=0.5, steer=0.25)
+
+    def destroy(self):
+        self.note(['destroy'])
+"""
+LB1 = (
+    RECORDS
+    + """
+    def __init__(self, path_to_conf_file):
+        super().__init__(path_to_conf_file)
+        self.note(['made', path_to_conf_file])
+"""
+)
+LB2 = (
+    RECORDS
+    + """
+    def __init__(self, carla_host, carla_port, debug=False):
+        super().__init__(carla_host, carla_port, debug)
+        self.made_with = [carla_host, carla_port, debug]
+"""
+)
+BENCH2DRIVE = (
+    RECORDS
+    + """
+    def run_step(self, data, timestamp):
+        self.note(['metric', self.get_metric_info(), len(self._plan_gps_HACK)])
+        return carla.VehicleControl()
+"""
+)
+
+
+def recorded(body: str, protocol: str, folder: Path, n_steps: int = 2) -> tuple[str, list[list]]:
+    path, log = agent_drives.write_agent(folder, body), folder / "log"
+    with agent_drives.host(path, protocol, str(log)) as host:
+        policy = agent_drives.begin(host)
+        agent_drives.few_steps(policy, n_steps)
+        assert policy.failure is None, policy.failure.detail
+        assert policy.finish() == ""
+    return policy.dialect, [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def test_leaderboard_1_calls_setup_in_the_constructor_and_plans_last(tmp_path: Path) -> None:
+    dialect, calls = recorded(LB1, "lb1", tmp_path)
+    log = str(tmp_path / "log")
+    assert dialect == "lb1"
+    assert calls[:3] == [["setup", log, False], ["made", log], ["sensors", False]]
+    assert calls[3:] == [["step", 1, 0.05, ["speed"]], ["step", 2, 0.1, ["speed"]], ["destroy"]]
+
+
+@pytest.mark.parametrize("body", [LB2, RECORDS], ids=["own constructor", "ours"])
+def test_leaderboard_2_plans_before_setup(body: str, tmp_path: Path) -> None:
+    dialect, calls = recorded(body, "lb2.0", tmp_path)
+    assert dialect == "lb2"
+    assert calls[:2] == [["setup", str(tmp_path / "log"), True], ["sensors", True]]
+
+
+def test_the_constructor_tells_the_dialect_whatever_the_protocol(tmp_path: Path) -> None:
+    assert recorded(LB1, "lb2.1", tmp_path)[0] == "lb1"
+    assert recorded(LB2, "lb1", tmp_path)[0] == "lb2"
+
+
+def test_bench2drive_names_the_route_and_shows_the_ego(tmp_path: Path) -> None:
+    dialect, calls = recorded(BENCH2DRIVE, "bench2drive", tmp_path)
+    assert dialect == "bench2drive"
+    assert calls[0] == ["setup", f"{tmp_path / 'log'}+route0", True]
+    kind, info, n_points = calls[2]
+    assert kind == "metric"
+    start = agent_drives.routes()[0].points[0]
+    assert n_points == len(agent_drives.routes()[0].points)
+    np.testing.assert_allclose(info["location"][:2], [start["x"], -start["y"]], atol=1e-4)
+    yaw = handedness.heading_to_carla(float(start["heading"]))
+    np.testing.assert_allclose(info["rotation"][2], yaw, atol=1e-3)
+    radians = np.deg2rad(yaw)
+    np.testing.assert_allclose(
+        info["forward_vector"][:2], [np.cos(radians), np.sin(radians)], atol=1e-5
+    )
+
+
+def test_other_protocols_do_not_show_the_ego(tmp_path: Path) -> None:
+    path = agent_drives.write_agent(tmp_path, BENCH2DRIVE)
+    with agent_drives.host(path, "lb2.1", str(tmp_path / "log")) as host:
+        policy = agent_drives.begin(host)
+        agent_drives.few_steps(policy)
+        assert policy.failure is not None
+        assert "--protocol bench2drive" in policy.failure.reason
+
+
+def test_the_ego_turning_left_accelerates_to_the_left() -> None:
+    ego = agent_drives.world().scene.ego[0].copy()
+    ego["x"], ego["y"], ego["heading"], ego["slip"] = 1.0, 2.0, 0.0, 0.0
+    ego["speed"], ego["acceleration"], ego["yaw_rate"] = 10.0, 2.0, 0.5
+    seen = ego_in_carla(ego)
+    assert seen[:2] == (1.0, -2.0)
+    assert seen[6:9] == (10.0, 0.0, 0.0)
+    assert seen[9:12] == (2.0, -5.0, 0.0)
+    assert seen[14] == pytest.approx(-np.degrees(0.5))
+
+
+SENSES = """
+    def setup(self, config):
+        self.track = Track.MAP
+        self.config = config
+
+    def sensors(self):
+        at = dict(x=1.5, y=-0.5, z=1.6, roll=0.0, pitch=5.0, yaw=30.0)
+        level = dict(at, pitch=0.0)
+        flat = dict(level, yaw=0.0)
+        return [
+            dict(type='sensor.camera.rgb', id='Center', width=40, height=24, fov=90, **at),
+            dict(type='sensor.lidar.ray_cast', id='lidar', **level),
+            dict(type='sensor.other.radar', id='radar', horizontal_fov=30, vertical_fov=20, **at),
+            dict(type='sensor.other.gnss', id='gps', **at),
+            dict(type='sensor.other.imu', id='imu', **flat),
+            dict(type='sensor.speedometer', id='speed'),
+            dict(type='sensor.opendrive_map', id='map', reading_frequency=10),
+        ]
+
+    def run_step(self, data, timestamp):
+        import pickle
+        with open(self.config, 'ab') as file:
+            pickle.dump({key: value for key, value in data.items()}, file)
+        data['Center'][1].shape
+        for key in ('Center', 'lidar', 'radar'):
+            assert not data[key][1].flags.writeable, key
+        return carla.VehicleControl(throttle=0.7, steer=-0.2)
+"""
+
+
+def test_input_data_is_the_scene_in_carlas_formats(tmp_path: Path) -> None:
+    import pickle  # our own agent's file
+
+    path, log = agent_drives.write_agent(tmp_path, SENSES), tmp_path / "log"
+    with agent_drives.host(path, "lb2.1", str(log), track="MAP") as host:
+        policy = agent_drives.begin(host)
+        episode = agent_drives.few_steps(policy, 4)
+        assert policy.failure is None, policy.failure.detail
+        assert policy.sensors[:3] == ["carla_camera", "carla_lidar", "carla_radar"]
+    ours = episode.observations
+    with log.open("rb") as file:
+        for k in range(4):
+            seen = pickle.load(file)
+            assert {frame for frame, _ in seen.values()} == {k + 1}
+            check_formats(seen, {name: value[k] for name, value in ours.items()})
+            assert ("map" in seen) == (k % 2 == 0), "10 Hz at 20 steps a second"
+    steer = episode.control["steer"]
+    assert set(steer.tolist()) == {float(np.float32(0.2))}, "CARLA's left is negative"
+
+
+def check_formats(seen: dict, ours: dict) -> None:
+    image = seen["Center"][1]
+    assert image.dtype == np.uint8
+    assert image.shape == (24, 40, 4)
+    np.testing.assert_array_equal(image[..., :3][..., ::-1], ours["sensor.camera.rgb.0"])
+    assert (image[..., 3] == 255).all()
+    n_points = ours["sensor.lidar.ray_cast.0_count"]
+    points, cloud = ours["sensor.lidar.ray_cast.0"][:n_points], seen["lidar"][1]
+    assert cloud.dtype == np.float32
+    np.testing.assert_array_equal(cloud, points * np.array([1, -1, 1, 1], np.float32))
+    n_echoes = ours["sensor.other.radar.0_count"]
+    depth, azimuth, altitude, velocity = ours["sensor.other.radar.0"][:n_echoes].T
+    expected = np.stack([depth, altitude, -azimuth, velocity], axis=1)
+    np.testing.assert_array_equal(seen["radar"][1], expected)
+    assert seen["radar"][1].dtype == np.float32
+    np.testing.assert_array_equal(seen["gps"][1], ours["gnss"])
+    mirrored = ours["imu"] * np.array([1, -1, 1, -1, 1, -1, 1])
+    np.testing.assert_array_equal(seen["imu"][1], mirrored)
+    assert seen["gps"][1].dtype == seen["imu"][1].dtype == np.float64
+    assert seen["speed"][1] == {"speed": float(ours["speedometer"])}
+    if "map" in seen:
+        assert seen["map"][1] == {"opendrive": library.opendrive_text("alder")}
+
+
+KEEPS = """
+    def sensors(self):
+        at = dict(x=1.5, y=0.0, z=1.6, roll=0.0, pitch=0.0, yaw=0.0)
+        return [dict(type='sensor.camera.rgb', id='c', width=40, height=24, fov=90, **at)]
+
+    def setup(self, config):
+        self.kept, self.copies = [], []
+
+    def run_step(self, data, timestamp):
+        image = data['c'][1]
+        self.kept.append(image[::2])
+        self.copies.append(image[::2].copy())
+        for one, other in zip(self.kept, self.copies):
+            assert (one == other).all(), 'an image that was kept has changed'
+        if len(self.kept) > 7:
+            self.kept, self.copies = [], []
+        return carla.VehicleControl(throttle=0.9)
+"""
+
+
+def test_images_that_an_agent_keeps_do_not_change(tmp_path: Path) -> None:
+    with agent_drives.host(agent_drives.write_agent(tmp_path, KEEPS)) as host:
+        policy = agent_drives.begin(host)
+        agent_drives.few_steps(policy, 20)
+        assert policy.failure is None, policy.failure.detail
+
+
+def test_the_agents_process_has_nothing_of_ours(tmp_path: Path) -> None:
+    body = """
+    def run_step(self, data, timestamp):
+        import sys
+        ours = [n for n in sys.modules if n.split('.')[0] in ('drive_il', 'numba', 'torch')]
+        assert not ours, ours
+        return carla.VehicleControl()
+    """
+    with agent_drives.host(agent_drives.write_agent(tmp_path, body)) as host:
+        policy = agent_drives.begin(host)
+        agent_drives.few_steps(policy)
+        assert policy.failure is None, policy.failure.detail
+
+
+def test_one_process_serves_route_after_route_with_a_new_agent_each(tmp_path: Path) -> None:
+    body = """
+    def sensors(self):
+        return []
+
+    def run_step(self, data, timestamp):
+        import os, random
+        self.steps = getattr(self, 'steps', 0) + 1
+        assert self.steps == round(timestamp / 0.05)
+        return carla.VehicleControl(throttle=random.random(), steer=os.getpid() / 1e7)
+    """
+    with agent_drives.host(agent_drives.write_agent(tmp_path, body)) as host:
+        drives = []
+        for seed in (4, 5, 4):
+            policy = agent_drives.begin(host, seed)
+            drives.append(agent_drives.few_steps(policy).control)
+            assert policy.failure is None, policy.failure.detail
+            policy.finish()
+    assert drives[0].tobytes() == drives[2].tobytes(), "generators start from the seed"
+    assert (drives[0]["throttle"] != drives[1]["throttle"]).all()
+    assert drives[0]["steer"][0] == drives[1]["steer"][0], "one process"
+
+
+def test_an_agent_drives_one_row_only(tmp_path: Path) -> None:
+    body = "def sensors(self):\n    return []"
+    with agent_drives.host(agent_drives.write_agent(tmp_path, body)) as host:
+        policy = agent_drives.begin(host)
+        with pytest.raises(ValueError, match="one row, got 2"):
+            policy.initial_state(2)
+
+
+def test_reverse_and_hand_brake_are_brakes(tmp_path: Path) -> None:
+    body = """
+    def sensors(self):
+        return []
+
+    def run_step(self, data, timestamp):
+        return carla.VehicleControl(throttle=1.0, reverse=timestamp < 0.07, hand_brake=True)
+    """
+    with agent_drives.host(agent_drives.write_agent(tmp_path, body)) as host:
+        control = agent_drives.few_steps(agent_drives.begin(host)).control
+    assert control.tolist() == [(0.0, 1.0, 0.0)] * 3
+
+
+def test_carlas_world_is_not_here_and_the_error_names_the_way_out(tmp_path: Path) -> None:
+    body = """
+    def setup(self, config):
+        from srunner.scenariomanager.carla_data_provider import CarlaDataProvider
+        CarlaDataProvider.get_world()
+    """
+    with (
+        agent_drives.host(agent_drives.write_agent(tmp_path, body)) as host,
+        pytest.raises(AgentFailure, match=r"get_world is not here.*drive-il serve"),
+    ):
+        agent_drives.begin(host)
+
+
+def test_the_wrong_track_rejects_the_entry(tmp_path: Path) -> None:
+    path = agent_drives.write_agent(tmp_path, "def sensors(self):\n    return []")
+    with (
+        agent_drives.host(path, track="MAP") as host,
+        pytest.raises(AgentFailure, match="track is SENSORS and the entry's MAP") as caught,
+    ):
+        agent_drives.begin(host)
+    assert caught.value.rejects_entry
+
+
+def test_a_bare_interpreter_with_numpy_only_will_do(tmp_path: Path) -> None:
+    """The minimal `carla` stands in where no wheel is."""
+    import venv
+
+    folder = tmp_path / "bare"
+    venv.create(folder, with_pip=False)
+    packages = next(folder.glob("lib/python*/site-packages"))
+    here = Path(np.__file__).parents[1]
+    for name in ("numpy", "numpy.libs"):
+        if (here / name).exists():
+            (packages / name).symlink_to(here / name)
+    body = """
+    def sensors(self):
+        assert 'compat' in carla.__file__, carla.__file__
+        assert self._global_plan_world_coord[0][0].location.x != 0.0
+        return []
+
+    def run_step(self, data, timestamp):
+        return carla.VehicleControl(throttle=0.6, steer=0.1)
+    """
+    path = agent_drives.write_agent(tmp_path, body)
+    with agent_drives.host(path, python=folder / "bin" / "python") as host:
+        policy = agent_drives.begin(host)
+        control = agent_drives.few_steps(policy).control
+        assert policy.failure is None, policy.failure.detail
+    expected = np.array([(0.6, 0.0, -0.1)], CONTROL)
+    for name in CONTROL.names or ():
+        np.testing.assert_allclose(control[name], expected[name][0], rtol=1e-7)
+
+
+def test_the_compat_folder_compiles_on_old_pythons() -> None:
+    """No syntax younger than 3.7; the folder imports nothing that is not there."""
+    import ast
+
+    folder = Path(sys.modules[AgentHost.__module__].__file__ or "").parent / "compat"
+    for path in folder.rglob("*.py"):
+        ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 7))
+
+
+PRIVILEGED = """
+import numpy as np
+from drive_il.datatypes import CONTROL
+def get_entry_point():
+    return 'Agent'
+class Agent:
+    privileged = True
+    def __init__(self, network, config):
+        self.name = network.name + config
+    def control(self, scene):
+        return np.zeros(scene.n_rows, CONTROL)
+"""
+
+
+def test_privileged_agents_need_permission(tmp_path: Path) -> None:
+    path = tmp_path / "expert.py"
+    path.write_text(PRIVILEGED)
+    assert is_privileged(path)
+    with pytest.raises(ValueError, match="--allow-privileged"):
+        load_privileged(AgentSpec(path), library.load("alder"))
+    with pytest.raises(ValueError, match="privileged"):
+        AgentHost(AgentSpec(path))
+    expert = load_privileged(AgentSpec(path, "!", allow_privileged=True), library.load("alder"))
+    assert expert.name == "alder!"  # type: ignore[attr-defined]
+
+
+def test_the_runner_that_dies_takes_its_agent_along(tmp_path: Path) -> None:
+    body = "def sensors(self):\n    import os\n    print(os.getpid())\n    return []"
+    path = agent_drives.write_agent(tmp_path, body)
+    code = (
+        "import os, sys; sys.path.insert(0, sys.argv[2]); import agent_drives, pathlib\n"
+        "host = agent_drives.host(pathlib.Path(sys.argv[1])); agent_drives.begin(host)\n"
+        "print(host._process._process.pid, flush=True); os.kill(os.getpid(), 9)"
+    )
+    command = [sys.executable, "-c", code, str(path), str(Path(__file__).parent)]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    pid = int(told.stdout.split()[-1])
+    for _ in range(50):
+        if not is_running(pid):
+            return
+        import time
+
+        time.sleep(0.1)
+    pytest.fail("the agent's process is still there")
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_failed_agent_is_not_asked_again(tmp_path: Path) -> None:
+    body = "def sensors(self):\n    return []\n\ndef run_step(self, data, timestamp):\n    1 / 0"
+    with agent_drives.host(agent_drives.write_agent(tmp_path, body)) as host:
+        policy = agent_drives.begin(host)
+        spec = EpisodeSpec(agent_drives.routes()[0], max_steps=3)
+        (episode,) = agent_drives.drive(agent_drives.world(), policy.observer, policy, [spec])
+    assert episode.outcome == Outcome.TRUNCATED
+    assert episode.control.tolist() == [(0.0, 1.0, 0.0)] * 3
