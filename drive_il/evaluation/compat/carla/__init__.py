@@ -163,16 +163,18 @@ class Transform:
         self.location = Location() if location is None else Location(location)
         self.rotation = Rotation() if rotation is None else rotation
 
-    def transform(self, point: Vector3D) -> Location:
-        """Returns a point of the turned frame in the world's."""
-        turned = self.transform_vector(point)
+    def transform(self, point: Vector3D) -> Vector3D:
+        """Moves a point of the turned frame into the world's, in place, and returns a copy."""
+        self.transform_vector(point)
         here = self.location
-        return Location(turned.x + here.x, turned.y + here.y, turned.z + here.z)
+        point.x, point.y, point.z = point.x + here.x, point.y + here.y, point.z + here.z
+        return Vector3D(point.x, point.y, point.z)
 
     def transform_vector(self, vector: Vector3D) -> Vector3D:
-        """Returns a direction of the turned frame in the world's."""
-        rows = (Vector3D(*row) for row in self.rotation._matrix())
-        return Vector3D(*(row.dot(vector) for row in rows))
+        """Turns a direction of the turned frame into the world's, in place; returns a copy."""
+        rows = [Vector3D(*row) for row in self.rotation._matrix()]
+        vector.x, vector.y, vector.z = (row.dot(vector) for row in rows)
+        return Vector3D(vector.x, vector.y, vector.z)
 
     def get_forward_vector(self) -> Vector3D:
         """Returns where the front points."""
@@ -232,8 +234,8 @@ class VehicleControl:
     def __setattr__(self, name: str, value: Any) -> None:
         """Takes only what CARLA's takes: a number for a number."""
         if name in self._NUMBERS:
-            if isinstance(value, (str, bytes)):
-                raise TypeError(f"{name} must be a number, got {value!r}")
+            if not isinstance(value, (int, float)):
+                raise TypeError(f"{name} must be a float, got {type(value).__name__} {value!r}")
             value = float(value)
         super().__setattr__(name, value)
 
