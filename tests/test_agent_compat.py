@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-import agent_drives
 import numpy as np
 import pytest
 
 from drive_il.evaluation.agent_views import dense_plan
 from drive_il.maps import library, opendrive
 from drive_il.sensors.inertial import geolocations
+from tests import agent_drives
 
 COMPAT = Path(__file__).parents[1] / "drive_il" / "evaluation" / "compat"
 OURS = ("agents", "carla", "drive_il_agent", "leaderboard", "srunner")

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import agent_drives
 import numpy as np
 import pytest
 
@@ -16,7 +15,11 @@ from drive_il.datatypes import CONTROL, EpisodeSpec, Outcome
 from drive_il.evaluation.agent_spec import AgentFailure, AgentSpec, is_privileged
 from drive_il.evaluation.agent_views import ego_in_carla
 from drive_il.evaluation.agents import AgentHost, load_privileged
+from drive_il.evaluation.criteria import route_ended
+from drive_il.experts.planner import Planner
 from drive_il.maps import library
+from drive_il.rollout import drive
+from tests import agent_drives
 
 # Writes down what it is called with, in a file named by its config.
 RECORDS = """
@@ -389,11 +392,12 @@ def test_the_runner_that_dies_takes_its_agent_along(tmp_path: Path) -> None:
     body = "def sensors(self):\n    import os\n    print(os.getpid())\n    return []"
     path = agent_drives.write_agent(tmp_path, body)
     code = (
-        "import os, sys; sys.path.insert(0, sys.argv[2]); import agent_drives, pathlib\n"
+        "import os, pathlib, sys; sys.path.insert(0, sys.argv[2])\n"
+        "from tests import agent_drives\n"
         "host = agent_drives.host(pathlib.Path(sys.argv[1])); agent_drives.begin(host)\n"
         "print(host._process._process.pid, flush=True); os.kill(os.getpid(), 9)"
     )
-    command = [sys.executable, "-c", code, str(path), str(Path(__file__).parent)]
+    command = [sys.executable, "-c", code, str(path), str(Path(__file__).parents[1])]
     told = subprocess.run(command, capture_output=True, text=True, check=False)
     pid = int(told.stdout.split()[-1])
     for _ in range(50):
@@ -420,3 +424,36 @@ def test_a_failed_agent_is_not_asked_again(tmp_path: Path) -> None:
         (episode,) = agent_drives.drive(agent_drives.world(), policy.observer, policy, [spec])
     assert episode.outcome == Outcome.TRUNCATED
     assert episode.control.tolist() == [(0.0, 1.0, 0.0)] * 3
+
+
+AGENTS = Path(__file__).parents[1] / "leaderboard" / "agents"
+
+
+def test_the_example_drives_a_route_to_its_end_within_its_lane() -> None:
+    route = agent_drives.routes()[10]
+    with agent_drives.host(AGENTS / "follow_route.py") as host:
+        policy = agent_drives.begin(host, route=10)
+        spec = EpisodeSpec(route, max_steps=2000)
+        stop = policy.stop(route_ended())
+        world, observer = agent_drives.world(), policy.observer
+        (episode,) = drive(world, observer, policy, [spec], stop=stop, keep_observations=False)
+        assert policy.failure is None, policy.failure.detail
+    assert episode.outcome == Outcome.COMPLETED
+    room = 0.5 * (episode.progress["lane_width"] - episode.ego["width"])
+    assert (np.abs(episode.progress["lateral_error"]) < room).all()
+
+
+def test_the_baselines_drive_as_they_say() -> None:
+    for name, least, most in (("stand_still", 0.0, 0.01), ("straight_on", 3.0, 5.5)):
+        with agent_drives.host(AGENTS / f"{name}.py") as host:
+            policy = agent_drives.begin(host)
+            episode = agent_drives.few_steps(policy, 100)
+            assert policy.failure is None, policy.failure.detail
+        assert least <= float(episode.ego["speed"][-1]) <= most
+
+
+def test_the_experts_file_is_the_planner() -> None:
+    network = library.load("alder")
+    expert = load_privileged(AgentSpec(AGENTS / "expert.py", allow_privileged=True), network)
+    scene = agent_drives.world().scene
+    assert expert.control(scene).tobytes() == Planner(network=network).control(scene).tobytes()

@@ -8,7 +8,6 @@ import socket
 import time
 from pathlib import Path
 
-import agent_drives
 import pytest
 
 from drive_il.datatypes import Outcome
@@ -21,6 +20,7 @@ from drive_il.evaluation.agent_spec import (
     AgentLimits,
     AgentSpec,
 )
+from tests import agent_drives
 
 needs_sandbox = pytest.mark.skipif(bool(why_no_sandbox()), reason=why_no_sandbox() or "works")
 places = pytest.mark.parametrize(
