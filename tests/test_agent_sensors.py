@@ -13,13 +13,13 @@ from drive_il.evaluation.agent_spec import SENSORS_INVALID, AgentFailure
 
 AT = {"x": 1.0, "y": 0.5, "z": 2.0, "roll": 10.0, "pitch": 20.0, "yaw": 30.0}
 KEYS: dict[str, dict[str, float]] = {
-    "sensor.camera.rgb": {**AT, "width": 40, "height": 20, "fov": 70},
+    "sensor.camera.rgb": {**AT, "width": 40.0, "height": 20.0, "fov": 70.0},
     "sensor.lidar.ray_cast": AT,
-    "sensor.other.radar": {**AT, "fov": 30, "horizontal_fov": 30, "vertical_fov": 20},
+    "sensor.other.radar": {**AT, "fov": 30.0, "horizontal_fov": 30.0, "vertical_fov": 20.0},
     "sensor.other.gnss": AT,
     "sensor.other.imu": {**AT, "roll": 0.0, "pitch": 0.0, "yaw": 0.0},
     "sensor.speedometer": {},
-    "sensor.opendrive_map": {"reading_frequency": 1},
+    "sensor.opendrive_map": {"reading_frequency": 1.0},
 }
 PROTOCOLS = ("lb1", "lb2.0", "lb2.1", "bench2drive", "nocrash")
 FEW = {
@@ -99,11 +99,11 @@ def test_the_radius_is_3_m_and_100_m_in_bench2drive() -> None:
         ([{"type": "sensor.camera.depth", "id": "a"}], "sensor.camera.depth"),
         ([{"type": "sensor.speedometer"}], "has no id"),
         ([{"type": "sensor.speedometer", "id": 3.0}], "has no id"),
-        ([sensor("sensor.camera.rgb", width=0)], r"must be in \[1, 8192\]"),
-        ([sensor("sensor.camera.rgb", k, width=8192, height=8192) for k in range(2)], "pixels"),
-        ([sensor("sensor.camera.rgb", fov=180)], "fov"),
+        ([sensor("sensor.camera.rgb", width=0.0)], r"must be in \[1, 8192\]"),
+        ([sensor("sensor.camera.rgb", k, width=8192.0, height=8192.0) for k in range(2)], "pixels"),
+        ([sensor("sensor.camera.rgb", fov=180.0)], "fov"),
         ([sensor("sensor.other.imu", yaw=5.0)], "must not be turned"),
-        ([sensor("sensor.opendrive_map", reading_frequency=0)], "above 0 Hz"),
+        ([sensor("sensor.opendrive_map", reading_frequency=0.0)], "above 0 Hz"),
     ],
 )
 def test_what_is_no_sensor_is_refused(told: Any, reason: str) -> None:
@@ -116,7 +116,8 @@ def test_ids_differ() -> None:
 
 
 def test_the_map_is_for_the_map_track() -> None:
-    refused([sensor("sensor.opendrive_map")], "for the MAP track", track="SENSORS")
+    for track in ("SENSORS", "SENSORS_QUALIFIER"):
+        refused([sensor("sensor.opendrive_map")], "for the MAP track", track=track)
     assert read([sensor("sensor.opendrive_map")], track="MAP")
 
 

@@ -362,6 +362,33 @@ def test_the_compat_folder_compiles_on_old_pythons() -> None:
         ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 7))
 
 
+def test_what_no_python_can_read_fails_in_its_own_process(tmp_path: Path) -> None:
+    path = tmp_path / "broken.py"
+    path.write_text("def get_entry_point(:\n")
+    assert not is_privileged(path)
+    with (
+        agent_drives.host(path) as host,
+        pytest.raises(AgentFailure, match="set up: SyntaxError") as caught,
+    ):
+        agent_drives.begin(host)
+    assert "get_entry_point(:" in caught.value.detail
+
+
+def test_what_an_agent_says_cannot_steer_a_terminal() -> None:
+    failure = AgentFailure("Failed", "\x1b[31mred\udcff", "two\nlines\x07")
+    assert (failure.reason, failure.detail) == ("?[31mred?", "two\nlines?")
+
+
+def test_a_missing_interpreter_and_a_missing_file_are_named(tmp_path: Path) -> None:
+    path = agent_drives.write_agent(tmp_path, RECORDS)
+    with pytest.raises(ValueError, match=r"no interpreter .*nowhere"):
+        AgentSpec(path, python=tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=r"no agent file .*absent\.py"):
+        AgentSpec(tmp_path / "absent.py")
+    with pytest.raises(ValueError, match="tracks SENSORS, MAP, got 'MAP_QUALIFIER'"):
+        AgentSpec(path, protocol="lb1", track="MAP_QUALIFIER")
+
+
 PRIVILEGED = """
 import numpy as np
 from drive_il.datatypes import CONTROL
@@ -384,6 +411,8 @@ def test_privileged_agents_need_permission(tmp_path: Path) -> None:
         load_privileged(AgentSpec(path), library.load("alder"))
     with pytest.raises(ValueError, match="privileged"):
         AgentHost(AgentSpec(path))
+    with pytest.raises(ValueError, match="no agent in a sandbox"):
+        load_privileged(AgentSpec(path, sandbox=True), library.load("alder"))
     expert = load_privileged(AgentSpec(path, "!", allow_privileged=True), library.load("alder"))
     assert expert.name == "alder!"  # type: ignore[attr-defined]
 

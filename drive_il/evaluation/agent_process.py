@@ -81,7 +81,8 @@ class AgentProcess:
         if spec.protocol == "bench2drive":
             environment["IS_BENCH2DRIVE"] = "True"
         if spec.sandbox:
-            readable = [spec.path.parent, _MAIN.parents[1], Path(spec.config or ".")]
+            config = Path(spec.config.partition("+")[0] or ".")
+            readable = [spec.path, spec.path.parent, _MAIN.parents[1], config, Path.cwd()]
             command, environment = sandboxed(command, readable, environment)
         return subprocess.Popen(
             command,

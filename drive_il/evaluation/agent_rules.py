@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+DIALECTS = ("lb1", "lb2", "bench2drive")
+"""how an agent is made and called: leaderboard 1.0's way, 2's, or Bench2Drive's"""
 _FEW: Mapping[str, int] = MappingProxyType(
     {
         "sensor.camera.rgb": 4,
@@ -28,8 +30,7 @@ class AgentRules:
     """What one protocol lets an agent have.
 
     Attributes:
-        dialect: in which an agent is spoken to whose class does not tell: lb1, lb2 or
-            bench2drive.
+        dialect: in which an agent is spoken to whose class does not tell, of DIALECTS.
         tracks: names of `Track` that may be entered.
         sensors: how many sensors of each type.
         radius: how far from the ego's origin a sensor may be [m].

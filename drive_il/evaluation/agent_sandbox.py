@@ -15,7 +15,8 @@ from functools import lru_cache
 from glob import glob
 from pathlib import Path
 
-_SCRATCH = 256 << 20  # [bytes] of /tmp, and of /dev/shm
+_SCRATCH = 256 << 20  # [bytes] of /tmp, of /dev/shm, and of /run, where daemons have sockets
+_HIDDEN = (Path("/tmp"), Path("/dev/shm"), Path("/run"))
 _KEPT = (
     "PATH",
     "LANG",
@@ -64,12 +65,14 @@ def sandboxed(
     assert program is not None, "why_no_sandbox() was asked before"
     needed = [*readable, *_import_path(command[0], environment)]
     binds: list[str] = []
-    for path in dict.fromkeys(str(p.resolve()) for p in needed if p.exists()):
-        binds += ["--ro-bind", path, path]
+    for path in dict.fromkeys(p.absolute() for p in needed if p.exists()):
+        if any(hidden in path.parents for hidden in _HIDDEN):
+            binds += ["--ro-bind", str(path), str(path)]
     for device in sorted(glob("/dev/nvidia*") + glob("/dev/dri")):
         binds += ["--dev-bind-try", device, device]
     kept = {name: environment[name] for name in _KEPT if name in environment}
-    return [*_walls(program), *binds, "--", *command], kept | {"HOME": "/tmp"}
+    here = ["--chdir", os.getcwd()]  # so that a relative config names the same file
+    return [*_walls(program), *binds, *here, "--", *command], kept | {"HOME": "/tmp"}
 
 
 def _walls(program: str) -> list[str]:
@@ -77,7 +80,7 @@ def _walls(program: str) -> list[str]:
     return [
         *(program, *_NAMESPACES, "--die-with-parent", "--new-session", "--cap-drop", "ALL"),
         *("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"),
-        *(*scratch, "/dev/shm", *scratch, "/tmp", "--chdir", "/tmp"),
+        *(*scratch, "/dev/shm", *scratch, "/tmp", *scratch, "/run"),
     ]
 
 

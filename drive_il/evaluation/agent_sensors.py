@@ -96,8 +96,8 @@ def read_sensors(
     twice = [id for id, n in Counter(sensor.id for sensor in sensors).items() if n > 1]
     if twice:
         raise _invalid(f"two sensors have the id {twice[0]!r}; ids must differ")
-    if counts["sensor.opendrive_map"] and track == "SENSORS":
-        raise _invalid("sensor.opendrive_map is for the MAP track, the entry's is SENSORS")
+    if counts["sensor.opendrive_map"] and "MAP" not in track:  # CARLA's lets qualifiers pass
+        raise _invalid(f"sensor.opendrive_map is for the MAP track, the entry's is {track}")
     return tuple(sensors)
 
 
@@ -111,10 +111,9 @@ def _read(one: dict[str, Any], kind: str, index: int, rules: AgentRules) -> Agen
     values: dict[str, float] = {}
     for key in needed:
         value = one.get(key)
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if value is None or not is_number or not math.isfinite(value):
+        if not isinstance(value, float) or not math.isfinite(value):
             raise _invalid(f"{kind} {one['id']!r} needs a finite number for {key}, got {value!r}")
-        values[key] = float(value)
+        values[key] = value
     radius = math.hypot(*(values.get(key, 0.0) for key in _PLACE))
     if radius > rules.radius:
         raise _invalid(

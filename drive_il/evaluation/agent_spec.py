@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,9 @@ CRASHED = "Failed - Agent crashed"
 """`run_step` raised, hung, died or returned no usable control"""
 
 
+_MAX_REASON = 1000
+
+
 class AgentFailure(Exception):
     """An agent cost itself its route.
 
@@ -25,8 +29,9 @@ class AgentFailure(Exception):
     """
 
     def __init__(self, status: str, reason: str, detail: str = "") -> None:
-        super().__init__(f"{status}: {reason}")
-        self.status, self.reason, self.detail = status, reason, detail
+        self.status = status
+        self.reason, self.detail = _printable(reason)[:_MAX_REASON], _printable(detail)
+        super().__init__(f"{status}: {self.reason}")
 
     @property
     def rejects_entry(self) -> bool:
@@ -90,15 +95,31 @@ class AgentSpec:
             )
         if not self.path.is_file():
             raise ValueError(f"there is no agent file {self.path}; --agent takes a Python file")
+        if shutil.which(self.python) is None:
+            raise ValueError(
+                f"there is no interpreter {self.python}; --agent-python takes a Python >= 3.7 "
+                "that has numpy"
+            )
         if self.untrusted and not self.sandbox:
             raise ValueError(
                 "an untrusted agent runs in the sandbox only: add --sandbox (needs bubblewrap)"
             )
 
 
+def _printable(text: str) -> str:
+    """Returns text of an agent without what would steer a terminal or spoil a file."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
+
+
 def is_privileged(path: Path) -> bool:
-    """Whether an agent's file declares `privileged = True` in a class; nothing of it is run."""
-    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    """Whether an agent's file declares `privileged = True` in a class; nothing of it is run.
+
+    A file that this Python cannot read is not: its own interpreter will say what is wrong.
+    """
+    try:
+        tree = ast.parse(path.read_bytes(), str(path))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
     return any(
         isinstance(statement, ast.Assign)
         and any(isinstance(t, ast.Name) and t.id == "privileged" for t in statement.targets)

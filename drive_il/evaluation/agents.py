@@ -29,7 +29,7 @@ from drive_il import handedness
 from drive_il.datatypes import CONTROL, Ints, Observation, Outcome, Records, Route, Scene, State
 from drive_il.evaluation.agent_memory import AgentMemory
 from drive_il.evaluation.agent_process import AgentProcess, AgentTrouble
-from drive_il.evaluation.agent_rules import rules_of
+from drive_il.evaluation.agent_rules import DIALECTS, rules_of
 from drive_il.evaluation.agent_sandbox import why_no_sandbox
 from drive_il.evaluation.agent_sensors import ICONS, AgentSensor, observation_spec, read_sensors
 from drive_il.evaluation.agent_spec import (
@@ -56,8 +56,9 @@ _HAND_BRAKE, _REVERSE = 1, 2
 class AgentHost:
     """Keeps one agent's process, route after route; a context manager.
 
-    The process is started when the first route begins and started afresh after a failure.
-    Start and use it from one thread that outlives it.
+    The process is started when the first route begins and started afresh after a failure; an
+    agent's file is imported once per process, and each route has a new object of its class,
+    as in CARLA. Start and use it from one thread that outlives it.
     """
 
     def __init__(
@@ -125,17 +126,14 @@ class AgentHost:
         observer = self._observers[key]
         if self._rules.shows_ego:
             observer = EgoShown(observer)
-        has_map = any(sensor.type == "sensor.opendrive_map" for sensor in sensors)
-        policy = AgentPolicy(
+        return AgentPolicy(
             self._process,
             observer,
             sensors,
             dialect=self._dialect,
-            opendrive=self._opendrive_of(route.town) if has_map else None,
             dt=dt,
             timeout=self._spec.limits.step_timeout or self._rules.timeout,
         )
-        return policy
 
     def _set_up(self, route: Route, network: RoadNetwork, seed: int, name: str) -> dict[str, Any]:
         """Makes the calls that come before the first step, in the dialect's order.
@@ -148,9 +146,11 @@ class AgentHost:
         if self._process is None or not self._process.is_alive:
             self.close()
             self._process = AgentProcess(spec)
-            request: dict[str, Any] = {"path": str(spec.path.resolve()), "dialect": rules.dialect}
+            request: dict[str, Any] = {"path": str(spec.path.absolute()), "dialect": rules.dialect}
             told = self._process.call(wire.LOAD, request, timeout)
-            self._dialect = str(told["dialect"]) if isinstance(told, dict) else ""
+            self._dialect = str(told.get("dialect")) if isinstance(told, dict) else ""
+            if self._dialect not in DIALECTS:
+                raise self._process.fail("it sent something that is no reply")
         process = self._process
         process.forget_output()
         config = spec.config + (f"+{name}" if self._dialect == "bench2drive" else "")
@@ -160,6 +160,7 @@ class AgentHost:
             "town": route.town,
             "plan_spacing": rules.plan_spacing,
             "shows_ego": rules.shows_ego,
+            "opendrive": self._opendrive_of(route.town) if "MAP" in spec.track else None,
         }
         process.call(wire.CONSTRUCT, request, timeout)
         plan = dense_plan(route, network)
@@ -207,7 +208,6 @@ class AgentPolicy:
         sensors: tuple[AgentSensor, ...],
         *,
         dialect: str,
-        opendrive: str | None,
         dt: float,
         timeout: float,
     ) -> None:
@@ -217,7 +217,7 @@ class AgentPolicy:
         self.dialect = dialect
         self.sensors = [ICONS[sensor.type] for sensor in sensors]
         self._process, self._sensors = process, sensors
-        self._opendrive, self._dt, self._timeout = opendrive, dt, timeout
+        self._dt, self._timeout = dt, timeout
         self._memory: AgentMemory | None = None
         self._free = (1 << wire.N_SLOTS) - 1
 
@@ -280,7 +280,6 @@ class AgentPolicy:
             **memory.layout,
             "map_id": maps[0].id if maps else "",
             "map_period": period,
-            "opendrive": self._opendrive,
         }
         try:
             self._process.call(wire.MEMORY, request, self._timeout, memory.descriptor)
@@ -333,11 +332,13 @@ def load_privileged(spec: AgentSpec, network: RoadNetwork) -> Expert:
     Its class is an Expert made from (network, config): drive it with `gates.ExpertDrives`.
 
     Raises:
-        ValueError: it is not privileged, or `spec.allow_privileged` is False.
+        ValueError: it is not privileged, or may not be.
         AgentFailure: it could not be set up.
     """
     if not is_privileged(spec.path):
         raise ValueError(f"{spec.path} does not declare privileged = True")
+    if spec.sandbox:
+        raise ValueError(f"{spec.path} is privileged, which no agent in a sandbox can be")
     if not spec.allow_privileged:
         raise ValueError(
             f"{spec.path} declares privileged = True: it sees the world's truth and runs in this "

@@ -13,4 +13,5 @@ class StraightOn(AutonomousAgent):
         return [{"type": "sensor.speedometer", "id": "speed", "reading_frequency": 20}]
 
     def run_step(self, input_data, timestamp):
-        return carla.VehicleControl(throttle=0.4 if input_data["speed"][1]["speed"] < 5.0 else 0.0)
+        speed = input_data["speed"][1]["speed"]
+        return carla.VehicleControl(throttle=0.75 if speed < 5.0 else 0.0)

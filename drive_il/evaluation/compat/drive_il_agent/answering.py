@@ -28,6 +28,7 @@ class Answers:
         self._config = ""
         self._agent: Any = None
         self._senses: Senses | None = None
+        self._seed = 0
         self._map_period = 0
         self._map_id = ""
 
@@ -61,9 +62,11 @@ class Answers:
         context.clear()
         context.plan_spacing = request["plan_spacing"]
         context.shows_ego = request["shows_ego"]
+        context.opendrive = request["opendrive"]
         context.town = request["town"]
         self._config = request["config"]
-        _seed(request["seed"])
+        self._seed = request["seed"]
+        _start_generators(self._seed)
         if self._dialect == "lb1":
             self._agent = self._class(self._config)
         else:
@@ -97,7 +100,7 @@ class Answers:
     def _memory(self, request: dict[str, Any]) -> Any:
         self._senses = Senses(self._channel.take_descriptor(), request)
         self._map_id, self._map_period = request["map_id"], request["map_period"]
-        context.opendrive = request["opendrive"]
+        _start_generators(self._seed)  # also those of libraries that setup has loaded
         return None
 
     def _step(self, body: bytes) -> bytes:
@@ -122,7 +125,7 @@ class Answers:
         return None
 
 
-def _seed(seed: int) -> None:
+def _start_generators(seed: int) -> None:
     """Starts the generators that an agent may draw from afresh."""
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - the agent's legacy generator is what is meant

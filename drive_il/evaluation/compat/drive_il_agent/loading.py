@@ -33,7 +33,8 @@ def load_class(path: str) -> Any:
 def dialect_of(agent: Any, usual: str) -> str:
     """Returns lb1, lb2 or bench2drive: how a class wants to be made and what it uses.
 
-    The constructor decides: one argument is leaderboard 1.0's, more are leaderboard 2's.
+    The constructor decides: one argument is leaderboard 1.0's (others may have defaults), more
+    are leaderboard 2's.
     Where it takes anything (ours does, so that all can derive from it), the protocol's own
     dialect is spoken. An agent that mentions what only Bench2Drive has, speaks its dialect.
 
@@ -41,25 +42,23 @@ def dialect_of(agent: Any, usual: str) -> str:
         agent: the class.
         usual: dialect of the protocol.
     """
-    required, anything = _arguments(agent)
+    required, most, anything = _arguments(agent)
     dialect = usual
     if not anything:
-        dialect = "lb1" if required <= 1 else "lb2" if usual == "lb1" else usual
+        is_old = required == 1 or (required, most) == (0, 1)
+        dialect = "lb1" if is_old else "lb2" if usual == "lb1" else usual
     if dialect != "lb1" and _mentions(agent, _BENCH2DRIVE):
         dialect = "bench2drive"
     return dialect
 
 
-def _arguments(agent: Any) -> tuple[int, bool]:
-    """Returns how many positional arguments the constructor needs, and whether it takes any."""
+def _arguments(agent: Any) -> tuple[int, int, bool]:
+    """Returns how many positional arguments the constructor needs, takes, and if any number."""
     parameters = list(inspect.signature(agent.__init__).parameters.values())[1:]
-    kinds = [p.kind for p in parameters]
-    needed = [
-        p
-        for p in parameters
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
-    ]
-    return len(needed), inspect.Parameter.VAR_POSITIONAL in kinds
+    taken = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    needed = [p for p in taken if p.default is p.empty]
+    anything = any(p.kind == p.VAR_POSITIONAL for p in parameters)
+    return len(needed), len(taken), anything
 
 
 def _mentions(agent: Any, names: tuple[str, ...]) -> bool:
