@@ -212,6 +212,29 @@ def test_the_sandbox_has_no_network_no_others_and_no_way_to_write(tmp_path: Path
 
 
 @needs_sandbox
+def test_a_relative_config_names_the_same_file_in_the_sandbox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights.txt").write_text("1.5")
+    body = """
+    def setup(self, config):
+        with open(config) as file:
+            self.throttle = float(file.read())
+
+    def sensors(self):
+        return []
+
+    def run_step(self, data, timestamp):
+        return carla.VehicleControl(throttle=self.throttle)
+    """
+    path = agent_drives.write_agent(tmp_path, body)
+    with agent_drives.host(path, config="weights.txt", sandbox=True) as host:
+        policy = agent_drives.begin(host)
+        assert agent_drives.few_steps(policy).control["throttle"].tolist() == [1.0] * 3
+
+
+@needs_sandbox
 def test_what_an_agent_forks_in_the_sandbox_ends_with_it(tmp_path: Path) -> None:
     code = """
     def setup(self, config):

@@ -65,3 +65,21 @@ def test_scalars_stay_scalars_arrays_stay_arrays_and_zero_has_no_sign() -> None:
 def test_steering_left_is_negative_in_carla() -> None:
     assert handedness.steer_to_carla(0.25) == -0.25
     np.testing.assert_array_equal(handedness.steer_from_carla(np.array([0.5])), [-0.5])
+
+
+def test_turns_about_the_axes_in_the_mirror_change_sign_and_about_the_one_across_do_not() -> None:
+    rates = np.array([[0.1, 0.2, 0.3]])  # roll, pitch, yaw rate
+    np.testing.assert_array_equal(handedness.turn_rates_to_carla(rates), [[-0.1, 0.2, -0.3]])
+    np.testing.assert_array_equal(rates, [[0.1, 0.2, 0.3]])
+    # A turn about an axis moves a point by the cross product, in either frame.
+    point = np.array([1.0, 2.0, 3.0])
+    moved = handedness.vectors_to_carla(np.cross(rates[0], point))
+    mirrored = handedness.turn_rates_to_carla(rates)[0]
+    np.testing.assert_allclose(np.cross(mirrored, handedness.vectors_to_carla(point)), moved)
+
+
+def test_what_a_radar_sees_on_the_left_carla_counts_negative() -> None:
+    azimuths = np.array([0.2, 0.0, -0.1], np.float32)
+    np.testing.assert_array_equal(
+        handedness.azimuth_to_carla(azimuths), np.array([-0.2, 0.0, 0.1], np.float32)
+    )

@@ -24,6 +24,7 @@ from drive_il.evaluation.compat.drive_il_agent import wire
 
 _MAIN = Path(__file__).parent / "compat" / "drive_il_agent" / "__main__.py"
 _LOOK = 0.1  # [s] between two looks at memory and processes
+_SHARE = 0.05  # of the time may go into looking, where very many processes run
 _KEPT = 20_000  # [bytes] of output, for the message
 _READ = 1 << 16
 _GIB, _MIB = 1 << 30, 1 << 20
@@ -57,7 +58,7 @@ class AgentProcess:
         self._limits: AgentLimits = spec.limits
         self._tail = b""
         self._written = 0
-        self._last_look = 0.0
+        self._next_look = 0.0
         ours, theirs = socket.socketpair()
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         try:
@@ -134,7 +135,7 @@ class AgentProcess:
         if magic != wire.MAGIC or kind not in (expected, wire.FAILED) or length > wire.MAX_REPLY:
             self._fail("it sent something that is no reply")
         body = self._receive(length, deadline, timeout)
-        if time.monotonic() - self._last_look > _LOOK:
+        if time.monotonic() > self._next_look:
             self._look()
         if kind == wire.FAILED:
             told = self._parsed(body)
@@ -191,7 +192,7 @@ class AgentProcess:
                     self._fail(self._how_it_ended())
                 parts.append(part)
                 length -= len(part)
-            if time.monotonic() - self._last_look > _LOOK:
+            if time.monotonic() > self._next_look:
                 self._look()
         return b"".join(parts)
 
@@ -209,8 +210,7 @@ class AgentProcess:
 
     def _look(self) -> None:
         """Ends it when it is dead or has taken more than it may."""
-        self._last_look = time.monotonic()
-        limits = self._limits
+        began, limits = time.monotonic(), self._limits
         if self._written > limits.output * _MIB:
             self._fail(f"it wrote more than {limits.output:g} MiB to stdout and stderr")
         if not self.is_alive:
@@ -220,6 +220,8 @@ class AgentProcess:
             self._fail(f"it ran more than {limits.processes} processes")
         if sum(_resident(pid) for pid in processes) > limits.memory * _GIB:
             self._fail(f"its memory grew beyond {limits.memory:g} GiB")
+        now = time.monotonic()
+        self._next_look = now + max(_LOOK, (now - began) / _SHARE)
 
     def _how_it_ended(self) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):

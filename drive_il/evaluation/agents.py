@@ -219,6 +219,7 @@ class AgentPolicy:
         self._process, self._sensors = process, sensors
         self._dt, self._timeout = dt, timeout
         self._memory: AgentMemory | None = None
+        self._n_asked = 0
         self._free = (1 << wire.N_SLOTS) - 1
 
     def initial_state(self, n_rows: int) -> State:
@@ -240,11 +241,21 @@ class AgentPolicy:
         Args:
             observation: of `self.observer`, one row.
             state: steps made so far.
+
+        Raises:
+            RuntimeError: the steps do not come one after the other.
         """
         step = int(state["step"][0])
         control = np.zeros(1, CONTROL)
         control["brake"] = 1.0
         if self.failure is None:
+            if step != self._n_asked:
+                raise RuntimeError(
+                    f"an agent was asked for step {step} after {self._n_asked} steps; it keeps its "
+                    "memory to itself, so it drives its route once and cannot be snapshot or "
+                    "forked: AgentHost.begin makes a new one"
+                )
+            self._n_asked += 1
             try:
                 control[0] = self._ask(observation, step)
             except AgentTrouble as trouble:
@@ -319,7 +330,8 @@ def _as_ours(throttle: float, steer: float, brake: float, flags: int) -> tuple[f
     CARLA's numbers are single precision. A hand brake is a full brake, and so is the reverse
     gear: no car of this world drives backwards.
     """
-    single = np.clip(np.array([throttle, brake, steer], np.float32), [0, 0, -1], 1)
+    given = np.clip([throttle, brake, steer], [0.0, 0.0, -1.0], 1.0)
+    single = given.astype(np.float32)
     pedal, held, turned = (float(value) for value in single)
     if flags & (_HAND_BRAKE | _REVERSE):
         pedal, held = 0.0, 1.0
