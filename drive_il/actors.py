@@ -113,6 +113,7 @@ EVENTS = np.dtype(
         ("stop_sign", "i4"),  # index of a stop sign passed without a halt in this step, -1
         ("left_mark", "u1"),  # MarkType that the ego's left side crossed in this step, 0 none
         ("right_mark", "u1"),
+        ("scenario_timeout", "i4"),  # index of a scenario of the route given up in this step, -1
     ]
 )
 """What happened to one ego in the last step. A contact is reported in every step it lasts."""

@@ -51,7 +51,7 @@ from drive_il.datatypes import (
     Start,
 )
 
-FORMAT = 2
+FORMAT = 3
 """version of this layout"""
 ROWS_PER_GROUP = 128
 """rows that are read together"""

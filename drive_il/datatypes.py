@@ -62,6 +62,7 @@ class Outcome(IntEnum):
     DEVIATED = 3  # left the route by more than the limit
     BLOCKED = 4  # stood still for too long
     ABORTED = 5  # stopped from outside; the data up to there is whole
+    COLLIDED = 6  # ran into something, where that ends a drive
 
 
 CONTROL = np.dtype([("throttle", "f8"), ("brake", "f8"), ("steer", "f8")])
@@ -125,6 +126,7 @@ PROGRESS = np.dtype(
         ("stop_served", "?"),  # the ego has halted at it, as its stop sign demands
         ("standing", "f8"),  # [s] for which the ego has stood still (speed < 0.1 m/s)
         ("completed", "?"),  # the end of the route was reached
+        ("emergency", "i4"),  # id of an emergency vehicle that wants to pass the ego, 0 none
     ]
 )
 """Where one ego is along its route, and the flags an expert or criterion needs."""
@@ -268,7 +270,7 @@ def no_actors(n_rows: int) -> Actors:
 def no_events(n_rows: int) -> Records:
     """Returns what an uneventful step reports, (n_rows,) EVENTS."""
     events = np.zeros(n_rows, EVENTS)
-    events["red_light"] = events["stop_sign"] = -1
+    events["red_light"] = events["stop_sign"] = events["scenario_timeout"] = -1
     return events
 
 

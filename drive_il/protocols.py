@@ -1,10 +1,20 @@
-"""What the rooms ask of each other: worlds, observers, policies, experts, gates."""
+"""What the rooms ask of each other: worlds, observers, policies, experts, gates, judges."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
-from drive_il.datatypes import Bools, EpisodeSpec, Ints, Observation, Records, Scene, State
+from drive_il.datatypes import (
+    Bools,
+    EpisodeSpec,
+    Ints,
+    Observation,
+    Outcome,
+    Records,
+    Scene,
+    State,
+)
 from drive_il.sensor_specs import ObservationSpec
 
 
@@ -95,4 +105,20 @@ class Gate(Protocol):
         query: Query,
     ) -> tuple[State, Ints, Bools]:
         """Returns (memory, who (B,) uint8 of `Who`, ask (B,) bool)."""
+        ...
+
+
+class Judge(Protocol):
+    """Follows drives row by row and ends them; has a memory, unlike a stop function."""
+
+    def begin(self, rows: Ints, specs: Sequence[EpisodeSpec]) -> None:
+        """Is told that these rows begin these episodes."""
+        ...
+
+    def watch(self, scene: Scene, rows: Ints) -> Ints:
+        """Returns the Outcome of these rows, whose states the scene holds; once per state."""
+        ...
+
+    def end(self, row: int, outcome: Outcome) -> None:
+        """Is told that the episode of a row is over, before it is handed out."""
         ...

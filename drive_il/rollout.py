@@ -32,7 +32,7 @@ from drive_il.datatypes import (
     nan_control,
 )
 from drive_il.past import n_past_steps, past_of_log
-from drive_il.protocols import Expert, Gate, Observer, Policy, World
+from drive_il.protocols import Expert, Gate, Judge, Observer, Policy, World
 from drive_il.rollout_log import Log
 
 _ON_STATES = ("ego", "progress", "weather", "vehicles", "walkers", "lights", "events")
@@ -77,6 +77,7 @@ def drive(
     expert: Expert | None = None,
     gate: Gate | None = None,
     stop: Stop | None = None,
+    judge: Judge | None = None,
     pedals: Expert | None = None,
     label_budget: int | None = None,
     keep_observations: bool = True,
@@ -99,6 +100,7 @@ def drive(
         expert: gives labels, and drives where the gate says so.
         gate: None lets the policy drive every step and asks nobody.
         stop: ends episodes early; None drives every episode for its max_steps.
+        judge: follows every episode from its first state to its last, and ends it early.
         pedals: when given, throttle and brake of the policy's control are replaced by
             this expert's, which costs no label: the policy only steers.
         label_budget: labels in all; None does not limit them.
@@ -124,7 +126,7 @@ def drive(
     if label_budget is not None and label_budget < 0:
         raise ValueError(f"label_budget must not be negative, got {label_budget}")
     run = _Run(
-        _Pieces(world, observer, policy, expert, gate, stop, pedals, keep_observations),
+        _Pieces(world, observer, policy, expert, gate, stop, judge, pedals, keep_observations),
         list(specs),
         _Desk(len(specs), label_budget, sink),
     )
@@ -204,6 +206,7 @@ class _Pieces:
     expert: Expert | None
     gate: Gate | None
     stop: Stop | None
+    judge: Judge | None
     pedals: Expert | None
     keep_observations: bool
 
@@ -408,8 +411,11 @@ class _Run:
     def _outcomes(self, rows: Ints) -> Ints:
         scene = self.pieces.world.scene
         outcome: Ints = np.full(len(rows), Outcome.RUNNING, np.int64)
+        if self.pieces.judge is not None:
+            outcome[:] = self.pieces.judge.watch(_rows_of(scene, rows), rows)
         if self.pieces.stop is not None:
-            outcome[:] = self.pieces.stop(_rows_of(scene, rows))
+            stopped = self.pieces.stop(_rows_of(scene, rows))
+            outcome = np.where(outcome == Outcome.RUNNING, stopped, outcome)
         running = outcome == Outcome.RUNNING
         outcome[running & (scene.step[rows] >= self._max_steps[rows])] = Outcome.TRUNCATED
         running = outcome == Outcome.RUNNING
@@ -424,6 +430,8 @@ class _Run:
         over = outcomes != Outcome.RUNNING
         for row, outcome in zip(rows[over].tolist(), outcomes[over].tolist(), strict=True):
             self.active[row] = False
+            if self.pieces.judge is not None:
+                self.pieces.judge.end(row, Outcome(outcome))
             self.desk.take(int(self.spec[row]), self._episode(row, Outcome(outcome)))
         ended: Ints = rows[over]
         return ended
@@ -462,6 +470,8 @@ class _Run:
             self._next += len(rows)
             specs = [self.specs[i] for i in index]
             self.pieces.world.reset(rows, specs)
+            if self.pieces.judge is not None:
+                self.pieces.judge.begin(rows, specs)
             self.active[rows] = True
             self.spec[rows] = index
             self._since[rows] = self._tick

@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+import numpy as np
+
 from drive_il.actors import Traffic
-from drive_il.evaluation.infractions import COLLISIONS, Kind
+from drive_il.datatypes import Route
+from drive_il.evaluation.infractions import Kind
 from drive_il.maps.density import vehicle_count
 from drive_il.maps.network import RoadNetwork
 
@@ -70,6 +73,15 @@ class TimeLimit:
     fixed: float
     per_metre: float = 0.0
     limit_share: float = 0.0
+
+
+def time_allowed(limit: TimeLimit, route: Route) -> float:
+    """Returns the time allowed for a route [s]."""
+    allowed = limit.fixed + limit.per_metre * route.length
+    if limit.limit_share > 0.0:
+        gaps, speeds = np.diff(route.points["s"]), route.points["speed_limit"][:-1]
+        allowed += float((gaps / (limit.limit_share * speeds)).sum())
+    return allowed
 
 
 @dataclass(frozen=True)

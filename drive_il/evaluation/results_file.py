@@ -1,14 +1,72 @@
-"""The results file of a leaderboard run: CARLA's structure and names, and ours beside them."""
+"""The results file of a leaderboard run: CARLA's structure and names, and ours beside them.
+
+What is ours stands under `drive_il`: in the file (protocol, seed, what was asked for, maps,
+provenance, intervals) and in each record (the whole `RouteResult`, from which it is read back).
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from drive_il.evaluation import results
+from drive_il.evaluation.infractions import Infraction, Kind
 from drive_il.evaluation.protocol import Protocol
-from drive_il.evaluation.route_result import RouteResult
+from drive_il.evaluation.route_result import Ending, RouteResult
+from drive_il.evaluation.scoring import (
+    global_scores,
+    is_exception,
+    kinds_of,
+    route_scores,
+    status_of,
+)
+
+FORMAT = 1
+"""version of what stands under `drive_il`"""
+_LABELS = (
+    "Avg. driving score",
+    "Avg. route completion",
+    "Avg. infraction penalty",
+    "Collisions with pedestrians",
+    "Collisions with vehicles",
+    "Collisions with layout",
+    "Red lights infractions",
+    "Stop sign infractions",
+    "Off-road infractions",
+    "Route deviations",
+    "Route timeouts",
+    "Agent blocked",
+    "Yield emergency vehicles infractions",
+    "Scenario timeouts",
+    "Min speed infractions",
+)
+_LISTED = (
+    Kind.PEDESTRIAN,
+    Kind.VEHICLE,
+    Kind.LAYOUT,
+    Kind.RED_LIGHT,
+    Kind.STOP_SIGN,
+    Kind.OUTSIDE_LANES,
+    Kind.DEVIATION,
+    Kind.TIMEOUT,
+    Kind.BLOCKED,
+    Kind.YIELD,
+    Kind.SCENARIO_TIMEOUT,
+    Kind.MIN_SPEED,
+)
+_STATUSES = (
+    "Started",
+    "Finished",
+    "Rejected",
+    "Crashed",
+    "Invalid",
+    "Finished with missing data",
+    "Finished with agent errors",
+)
+_MUST = ("_checkpoint", "entry_status", "eligible", "drive_il")
 
 
 @dataclass(frozen=True)
@@ -22,6 +80,7 @@ class Plan:
         maps: name -> hash of each map.
         sensors: of the agent, in CARLA's short names ("carla_camera").
         agent: what drives.
+        options: what else decides the drives, by name (crowd, track, ...).
     """
 
     protocol: Protocol
@@ -30,18 +89,41 @@ class Plan:
     maps: dict[str, str]
     sensors: tuple[str, ...] = ()
     agent: str = ""
+    options: tuple[tuple[str, str], ...] = ()
+
+    def facts(self) -> dict[str, Any]:
+        """Returns it as JSON has it."""
+        return {
+            "protocol": self.protocol.id,
+            "protocol_version": self.protocol.version,
+            "seed": self.seed,
+            "agent": self.agent,
+            "maps": dict(sorted(self.maps.items())),
+            "options": dict(self.options),
+            "drives": [[route, repetition] for route, repetition in self.drives],
+        }
 
 
 class ResultsFile:
-    """One results file, rewritten whole after each drive.
+    """One results file, written whole after each drive.
 
     Args:
         path: where.
         plan: what is to be driven.
+
+    Raises:
+        ValueError: a plan without drives, or that asks for one twice.
     """
 
     def __init__(self, path: Path, plan: Plan) -> None:
-        raise NotImplementedError
+        if not plan.drives:
+            raise ValueError("a run needs at least one drive, got an empty plan")
+        if len(set(plan.drives)) < len(plan.drives):
+            twice = [one for one in plan.drives if plan.drives.count(one) > 1][0]
+            raise ValueError(f"route {twice[0]} repetition {twice[1]} is in the plan twice")
+        self.path, self.plan = path, plan
+        self._results: dict[tuple[str, int], RouteResult] = {}
+        self._provenance = results.provenance(plan.seed, plan.facts())
 
     @classmethod
     def resume(cls, path: Path, plan: Plan) -> ResultsFile:
@@ -50,20 +132,182 @@ class ResultsFile:
         Raises:
             ValueError: damaged, or of another protocol, other routes or another seed.
         """
-        raise NotImplementedError
+        document = load(path)
+        found, wanted = document["drive_il"]["plan"], results.plain(plan.facts())
+        for name, value in wanted.items():
+            if found.get(name) != value:
+                raise ValueError(
+                    f"{path} cannot be resumed: its run had {name} {_short(found.get(name))}, "
+                    f"this one has {_short(value)}; ask for the same, or write to another file"
+                )
+        if document["entry_status"] == "Invalid":
+            raise ValueError(f"{path} cannot be resumed: its entry is Invalid; start afresh")
+        file = cls(path, plan)
+        for result in route_results(document):
+            file._results[result.route, result.repetition] = result
+        return file
 
     @property
     def done(self) -> frozenset[tuple[str, int]]:
-        """The drives that have a record."""
-        raise NotImplementedError
+        """The drives that have a record, (route id, repetition)."""
+        return frozenset(self._results)
+
+    @property
+    def results(self) -> list[RouteResult]:
+        """What has been driven so far, in the order of the plan."""
+        return [self._results[one] for one in self.plan.drives if one in self._results]
 
     def add(self, result: RouteResult) -> None:
-        """Adds the record of one drive and writes the file."""
-        raise NotImplementedError
+        """Adds the record of one drive and writes the file.
+
+        Raises:
+            ValueError: a drive that is not in the plan, or that has a record.
+        """
+        key = (result.route, result.repetition)
+        if key not in self.plan.drives:
+            raise ValueError(f"route {key[0]} repetition {key[1]} was not asked for in this run")
+        if key in self._results:
+            raise ValueError(f"route {key[0]} repetition {key[1]} has a record already")
+        self._results[key] = result
+        self.write("Started")
 
     def finish(self, entry_status: str = "Finished") -> None:
-        """Writes the global record and the entry's status."""
-        raise NotImplementedError
+        """Writes the global record and the entry's status.
+
+        Raises:
+            ValueError: a status that CARLA does not know.
+        """
+        self.write(entry_status)
+
+    def write(self, entry_status: str) -> None:
+        """Writes the file, to a temporary name first."""
+        if entry_status not in _STATUSES:
+            raise ValueError(f"entry_status must be one of {_STATUSES}, got {entry_status!r}")
+        results.write_json(self.document(entry_status), self.path)
+
+    def document(self, entry_status: str = "Started") -> dict[str, Any]:
+        """Returns what the file holds."""
+        protocol, made = self.plan.protocol, self.results
+        over = entry_status != "Started"
+        scores = global_scores(protocol, made, len(self.plan.drives), self.plan.seed)
+        values = _values(protocol, scores) if over else []
+        index = {drive: k for k, drive in enumerate(self.plan.drives)}
+        records = [_record(protocol, one, index[one.route, one.repetition]) for one in made]
+        return {
+            "_checkpoint": {
+                "global_record": _global_record(protocol, made, records, scores) if over else {},
+                "progress": [len(made), len(self.plan.drives)],
+                "records": records,
+            },
+            "drive_il": {
+                "format": FORMAT,
+                "plan": self.plan.facts(),
+                "scores": scores if over else None,
+                **{k: v for k, v in self._provenance.items() if k != "config"},
+            },
+            "eligible": entry_status == "Finished" and len(made) == len(self.plan.drives),
+            "entry_status": entry_status,
+            "labels": list(_LABELS[: len(values)]),
+            "sensors": list(self.plan.sensors),
+            "values": values,
+        }
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) < 120 else f"{text[:117]}..."
+
+
+def _record(protocol: Protocol, result: RouteResult, index: int) -> dict[str, Any]:
+    """Returns the record of one drive."""
+    messages: dict[str, list[str]] = {str(kind): [] for kind in kinds_of(protocol)}
+    for one in result.infractions:
+        messages.setdefault(str(one.kind), []).append(one.message)
+    scenario = result.scenarios[0] if result.scenarios else None
+    record: dict[str, Any] = {
+        "index": index,
+        "route_id": _route_id(protocol, result),
+        "status": status_of(protocol, result),
+        "infractions": messages,
+        "scores": route_scores(protocol, result).named(),
+        "meta": {
+            "route_length": round(result.length, 3),
+            "duration_game": round(result.duration, 3),
+            "duration_system": round(result.wall, 3),
+        },
+        "drive_il": _packed(result),
+    }
+    if protocol.layout == 2:
+        record["num_infractions"] = len(result.infractions)
+    if protocol.fixed_routes:
+        record |= {"scenario_name": scenario, "town_name": result.town}
+        record |= {"save_name": None, "weather_id": None}
+    return record
+
+
+def _route_id(protocol: Protocol, result: RouteResult) -> str:
+    name = f"RouteScenario_{result.route}"
+    return name if protocol.layout == 1 else f"{name}_rep{result.repetition}"
+
+
+def _global_record(
+    protocol: Protocol,
+    made: Sequence[RouteResult],
+    records: Sequence[dict[str, Any]],
+    scores: dict[str, Any],
+) -> dict[str, Any]:
+    statuses = {record["status"] for record in records}
+    worst = "Failed" if any(one.startswith("Failed") for one in statuses) else "Completed"
+    exceptions = [
+        [record["route_id"], record["index"], record["status"]]
+        for record, result in zip(records, made, strict=True)
+        if is_exception(result)
+    ]
+    meta = {
+        "total_length": sum(one.length * one.completion / 100.0 for one in made),
+        "duration_game": sum(one.duration for one in made),
+        "duration_system": sum(one.wall for one in made),
+        "exceptions": exceptions,
+    }
+    spread = scores["std_dev"]
+    if protocol.layout == 1:  # "NaN", as text, for a single drive
+        spread = {name: "NaN" if one is None else one for name, one in spread.items()}
+    return {
+        "index": -1,
+        "route_id": -1,
+        "status": "Perfect" if statuses == {"Perfect"} else worst,
+        "infractions": scores["infractions"],
+        "scores" if protocol.layout == 1 else "scores_mean": scores["mean"],
+        "scores_std_dev": spread,
+        "meta": meta,
+    }
+
+
+def _values(protocol: Protocol, scores: dict[str, Any]) -> list[str]:
+    """Returns the line of the table, as text with three digits."""
+    rates = scores["infractions"]
+    numbers = list(scores["mean"].values())
+    numbers += [rates[str(kind)] for kind in _LISTED if str(kind) in rates]
+    return [f"{number:.3f}" for number in numbers]
+
+
+def _packed(result: RouteResult) -> dict[str, Any]:
+    packed = asdict(result)
+    packed["ending"] = result.ending.name
+    return packed
+
+
+def _unpacked(packed: dict[str, Any]) -> RouteResult:
+    infractions = tuple(
+        Infraction(**one | {"kind": Kind(one["kind"])}) for one in packed["infractions"]
+    )
+    whole = RouteResult(**packed | {"ending": Ending[packed["ending"]]})
+    return replace(
+        whole,
+        infractions=infractions,
+        scenarios=tuple(whole.scenarios),
+        speeds=tuple(whole.speeds),
+    )
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -72,9 +316,37 @@ def load(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: damaged, or not a results file; says what is missing.
     """
-    raise NotImplementedError
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"results file {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"results file {path} is damaged: {error}") from error
+    missing = [name for name in _MUST if not isinstance(document, dict) or name not in document]
+    if missing:
+        raise ValueError(
+            f"{path} is no results file of drive_il: it lacks {missing[0]!r}; files of CARLA's own "
+            "leaderboard hold messages only, they can be read by CARLA's tools"
+        )
+    found = document["drive_il"].get("format")
+    if found != FORMAT:
+        raise ValueError(
+            f"{path} has format {found}, this version of drive_il reads format {FORMAT}"
+        )
+    return dict(document)
 
 
-def route_results(document: dict[str, Any]) -> Sequence[RouteResult]:
-    """Returns the drives of a results file."""
-    raise NotImplementedError
+def route_results(document: dict[str, Any]) -> list[RouteResult]:
+    """Returns the drives of a results file.
+
+    Raises:
+        ValueError: a record that is not whole; names it.
+    """
+    made = []
+    for record in document["_checkpoint"]["records"]:
+        try:
+            made.append(_unpacked(record["drive_il"]))
+        except (KeyError, TypeError, ValueError) as error:
+            name = record.get("route_id")
+            raise ValueError(f"the record {name!r} is damaged ({error!r})") from error
+    return made

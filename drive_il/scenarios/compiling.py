@@ -139,6 +139,8 @@ def _compiled(
             yield spec, error
             continue
         if spec.name not in far:
+            for script in scripts:
+                script.record["scenario"] = k
             yield spec, scripts
             continue
         yield (

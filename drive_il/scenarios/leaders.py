@@ -163,7 +163,8 @@ def emergency_vehicle(setting: Setting) -> list[Script]:
         g=236,
         b=230,
     )
-    return [script(setting.s, min(setting.s + 250.0, end), [ambulance], appear_s=setting.s - 2.0)]
+    over = min(setting.s + 250.0, end)
+    return [script(setting.s, over, [ambulance], appear_s=setting.s - 2.0, yield_to=0)]
 
 
 def next_light(setting: Setting, state: LightState, hold: bool) -> list[Script]:

@@ -55,6 +55,8 @@ SCRIPT = np.dtype(
         ("trigger_s", "f8"),  # [m] when it begins
         ("end_s", "f8"),  # [m] when it is over
         ("clear_to", "f8"),  # [m] the ego's lane up to here is rid of traffic as they appear; -1
+        ("scenario", "i4"),  # index of the scenario of its route that it is part of
+        ("yield_to", "i4"),  # role that the ego is to let by, by number in the script; -1 none
         ("role_first", "i4"),  # roles[role_first : + role_count] of its program
         ("role_count", "i4"),
         ("flow_low", "f8"),  # [m] between two of its flow, at least
@@ -184,6 +186,7 @@ def script(trigger_s: float, end_s: float, roles: list[Role], **fields: Any) -> 
     record = np.zeros(1, SCRIPT)
     record["trigger_s"], record["end_s"] = trigger_s, end_s
     record["appear_s"], record["clear_to"], record["signal"] = trigger_s - 80.0, -1.0, -1
+    record["yield_to"] = -1
     for name, value in fields.items():
         record[name] = value
     return Script(record, tuple(roles))

@@ -115,6 +115,7 @@ def play(egos: Any, row: int, around: Any, world: int, map_: Any, dt: float) -> 
     )
     seed, pedals, steer = egos.seed[row], 0.0, 0.0
     lights = around.lights[world]
+    at.emergency, egos.events[row].scenario_timeout = 0, -1
     for k in range(len(stage.scripts)):
         act, script = stage.acts[k], stage.scripts[k]
         if act.act < _OVER:
@@ -123,9 +124,11 @@ def play(egos: Any, row: int, around: Any, world: int, map_: Any, dt: float) -> 
             if act.act == _SET:
                 _trigger(stage, k, at, around.cycles[world], lights, map_, around.signals[world])
             elif act.act == _RUNNING:
-                _run(stage, k, at, around.cycles[world], dt)
+                _run(stage, k, at, egos.events[row], around.cycles[world], dt)
             if act.act == _RUNNING and script.flow_high > 0.0:
                 _release(stage, k, map_, seed)
+            if act.act == _RUNNING and script.yield_to >= 0:
+                at.emergency = stage.parts[script.role_first + script.yield_to].id
             shaken = act.act == _RUNNING and script.noise_every > 0.0
             if shaken and (at.s - script.trigger_s) % script.noise_every < script.noise_on:
                 key = noise_key(seed, egos.step[row] // _NOISE_STEPS, _NOISE)
@@ -196,12 +199,14 @@ def _trigger(
 
 
 @kernels.lean
-def _run(stage: Any, k: int, at: Any, cycles: Records, dt: float) -> None:
+def _run(stage: Any, k: int, at: Any, events: Any, cycles: Records, dt: float) -> None:
     """Lets time pass for a script; ends it."""
     script, act = stage.scripts[k], stage.acts[k]
     act.since += dt
     if at.s > script.end_s or act.since > _TIMEOUT:
         act.act = _OVER
+        if at.s <= script.end_s:
+            events.scenario_timeout = script.scenario
         if act.held >= 0:
             cycles[act.held].frozen = False
             act.held = -1
