@@ -53,7 +53,8 @@ _TRAFFIC = int(Mover.TRAFFIC)
 def follow(sight: Sight, memory: Records) -> Floats:
     """Advances along the route: a point is passed when the ego is in front of it.
 
-    Only the next two points are looked at, so that a short cut does not count.
+    Only the next two points are looked at in a step: whoever cuts off a part of the route that
+    leads away stays at its beginning.
 
     Returns:
         How far this step came along the route, (N,) [m].
