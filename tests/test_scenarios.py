@@ -465,6 +465,45 @@ def test_an_ambulance_comes_from_behind_and_does_not_ram_the_ego() -> None:
     assert passed
 
 
+def test_the_scene_shows_who_wants_to_pass_until_the_scenario_is_over() -> None:
+    """From the trigger at 120 m (2 m early) to 250 m behind it; the same after a snapshot."""
+    long = straight_road(900.0)
+    route = declared(route_along(long, 0), "YieldToEmergencyVehicle", distance=40)
+    world = begin(long, route)
+    shown = np.zeros(0, np.int64)
+    s = np.zeros(0)
+    for _ in drive(world, 1100, speed=8.0):
+        shown = np.append(shown, world.scene.progress["emergency"][0])
+        s = np.append(s, world.scene.progress["s"][0])
+        if len(s) == 300:
+            other = World(long, 1, [route])
+            other.restore(world.snapshot(np.array([0])), np.array([0]))
+            assert other.scene.progress["emergency"][0] == shown[-1] > 0
+    wants = np.flatnonzero(shown)
+    vehicles = world.scene.actors.vehicles[0]
+    assert len(set(shown[wants])) == 1
+    assert s[wants[0]] == pytest.approx(TRIGGER - 2.0, abs=1.0)
+    assert s[wants[-1]] == pytest.approx(TRIGGER + 250.0, abs=1.0)
+    alarm = vehicles["lights"] & int(VehicleLight.SPECIAL1) != 0
+    assert not alarm.any() or vehicles["id"][alarm][0] == shown[wants[0]]
+
+
+def test_a_scenario_is_given_up_after_240_s_and_said_so_once() -> None:
+    specs = declared(AHEAD, "ControlLoss", s=300.0).scenarios
+    route = declared(AHEAD, "ParkedObstacle", s=TRIGGER)
+    route = replace(route, scenarios=(*specs, *route.scenarios))
+    world = begin(ONE, route, s=TRIGGER, speed=0.0)
+    brake = np.zeros(1, CONTROL)
+    brake["brake"] = 1.0
+    given_up = []
+    for step in range(1, 4900):
+        world.step(brake)
+        if world.scene.events["scenario_timeout"][0] >= 0:
+            given_up.append((step, int(world.scene.events["scenario_timeout"][0])))
+    assert [scenario for _, scenario in given_up] == [1]
+    assert given_up[0][0] * world.dt == pytest.approx(240.0, abs=0.06)
+
+
 def test_priority_at_junction_turns_the_light_green(
     shipped: Callable[[str, str], tuple[RoadNetwork, Route]],
 ) -> None:

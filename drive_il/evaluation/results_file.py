@@ -189,20 +189,21 @@ class ResultsFile:
         """Returns what the file holds."""
         protocol, made = self.plan.protocol, self.results
         over = entry_status != "Started"
-        scores = global_scores(protocol, made, len(self.plan.drives), self.plan.seed)
-        values = _values(protocol, scores) if over else []
+        n_asked, seed = len(self.plan.drives), self.plan.seed
+        scores = global_scores(protocol, made, n_asked, seed) if over else None
+        values = _values(protocol, scores) if scores else []
         index = {drive: k for k, drive in enumerate(self.plan.drives)}
         records = [_record(protocol, one, index[one.route, one.repetition]) for one in made]
         return {
             "_checkpoint": {
-                "global_record": _global_record(protocol, made, records, scores) if over else {},
+                "global_record": _global_record(protocol, made, records, scores) if scores else {},
                 "progress": [len(made), len(self.plan.drives)],
                 "records": records,
             },
             "drive_il": {
                 "format": FORMAT,
                 "plan": self.plan.facts(),
-                "scores": scores if over else None,
+                "scores": scores,
                 **{k: v for k, v in self._provenance.items() if k != "config"},
             },
             "eligible": entry_status == "Finished" and len(made) == len(self.plan.drives),

@@ -1,0 +1,165 @@
+"""The results file: CARLA's structure, read back as written, and no resuming of something else."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from drive_il.evaluation.infractions import Kind
+from drive_il.evaluation.protocol import BENCH2DRIVE, LB1, LB20
+from drive_il.evaluation.results_file import Plan, ResultsFile, load, route_results
+from drive_il.evaluation.route_result import Ending, RouteResult
+from tests.test_scoring import drive, fault
+
+PLAN = Plan(LB20, (("1", 0), ("1", 1), ("2", 0)), 7, {"alder": "abc"}, ("carla_camera",), "me.py")
+FAULTY = replace(
+    drive(fault(Kind.RED_LIGHT), fault(Kind.OUTSIDE_LANES, 12.5), completion=80.0),
+    ending=Ending.DEVIATED,
+    repetition=1,
+    speeds=(97.5, 120.0),
+    measures={"distance": 812.25},
+)
+CLEAN, LOST = drive(), replace(drive(route="2", completion=0.0), ending=Ending.AGENT_CRASHED)
+
+
+def written(path: Path, plan: Plan, *made: RouteResult) -> dict[str, object]:
+    file = ResultsFile(path, plan)
+    for one in made:
+        file.add(one)
+    file.finish()
+    return load(path)
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    document = written(tmp_path / "r.json", PLAN, FAULTY, LOST, CLEAN)
+    assert route_results(document) == [CLEAN, FAULTY, LOST]  # in the order of the plan
+    assert list(tmp_path.iterdir()) == [tmp_path / "r.json"]
+
+
+def test_records_have_carlas_names(tmp_path: Path) -> None:
+    document = json.loads(json.dumps(written(tmp_path / "r.json", PLAN, CLEAN, FAULTY, LOST)))
+    checkpoint = document["_checkpoint"]
+    assert checkpoint["progress"] == [3, 3]
+    assert document["entry_status"] == "Finished"
+    assert document["eligible"] is True
+    assert document["sensors"] == ["carla_camera"]
+    record = checkpoint["records"][1]
+    assert (record["index"], record["route_id"]) == (1, "RouteScenario_1_rep1")
+    assert record["status"] == "Failed - Agent deviated from the route"
+    assert record["num_infractions"] == 2
+    assert len(record["infractions"]) == 12
+    assert record["scores"] == {
+        "score_route": 80.0,
+        "score_penalty": 0.6125,
+        "score_composed": 49.0,
+    }
+    assert record["meta"] == {
+        "route_length": 1000.0,
+        "duration_game": 80.0,
+        "duration_system": 1.5,
+    }
+    total = checkpoint["global_record"]
+    assert (total["index"], total["route_id"], total["status"]) == (-1, -1, "Failed")
+    assert total["scores_mean"]["score_composed"] == pytest.approx(149.0 / 3.0, abs=1e-6)
+    assert total["meta"]["exceptions"] == [["RouteScenario_2_rep0", 2, "Failed - Agent crashed"]]
+    assert total["meta"]["total_length"] == pytest.approx(1800.0)
+    assert len(document["values"]) == len(document["labels"]) == 15
+    assert document["values"][0] == "49.667"
+    assert document["labels"][6] == "Red lights infractions"
+    assert document["values"][6] == "0.556"  # one in 1.8 km
+    assert document["drive_il"]["plan"]["protocol"] == "lb2.0"
+    assert document["drive_il"]["plan"]["maps"] == {"alder": "abc"}
+
+
+def test_leaderboard_1_and_bench2drive_differ_as_theirs_do(tmp_path: Path) -> None:
+    first = json.loads(
+        json.dumps(written(tmp_path / "a.json", replace(PLAN, protocol=LB1), CLEAN, FAULTY))
+    )
+    record = first["_checkpoint"]["records"][0]
+    assert record["route_id"] == "RouteScenario_1"
+    assert "num_infractions" not in record
+    assert len(record["infractions"]) == 9
+    assert "scores" in first["_checkpoint"]["global_record"]
+    assert len(first["values"]) == 12
+    assert first["eligible"] is False  # a drive is missing
+    bench = written(tmp_path / "b.json", replace(PLAN, protocol=BENCH2DRIVE), CLEAN)
+    record = json.loads(json.dumps(bench))["_checkpoint"]["records"][0]
+    assert (record["scenario_name"], record["town_name"]) == ("ControlLoss", "alder")
+
+
+def test_a_single_drive_of_leaderboard_1_has_nan_as_text(tmp_path: Path) -> None:
+    plan = Plan(LB1, (("1", 0),), 7, {})
+    document = json.loads(json.dumps(written(tmp_path / "r.json", plan, CLEAN)))
+    assert document["_checkpoint"]["global_record"]["scores_std_dev"]["score_route"] == "NaN"
+
+
+def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    first = ResultsFile(path, PLAN)
+    first.add(FAULTY)
+    document = load(path)
+    assert (document["entry_status"], document["eligible"]) == ("Started", False)
+    assert document["_checkpoint"]["global_record"] == {}
+    again = ResultsFile.resume(path, PLAN)
+    assert again.done == {("1", 1)}
+    again.add(CLEAN)
+    again.add(LOST)
+    again.finish()
+    whole = tmp_path / "whole.json"
+    assert written(whole, PLAN, CLEAN, FAULTY, LOST) == load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"protocol": LB1}, 'had protocol "lb2.0", this one has "lb1"'),
+        ({"seed": 8}, "had seed 7, this one has 8"),
+        ({"drives": (("1", 0), ("3", 0))}, "had drives .* this one has .*3"),
+        ({"maps": {"alder": "other"}}, "had maps .*abc.* this one has .*other"),
+        ({"agent": "you.py"}, 'had agent "me.py", this one has "you.py"'),
+        ({"options": (("crowd", "dense"),)}, "had options .* this one has .*dense"),
+    ],
+)
+def test_another_run_is_not_resumed(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    written(tmp_path / "r.json", PLAN, CLEAN)
+    with pytest.raises(ValueError, match=message):
+        ResultsFile.resume(tmp_path / "r.json", replace(PLAN, **change))  # type: ignore[arg-type]
+
+
+def test_what_is_no_results_file_is_said_so(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    with pytest.raises(ValueError, match="cannot be read: No such file"):
+        load(path)
+    path.write_text('{"_checkpoint": ')
+    with pytest.raises(ValueError, match="is damaged"):
+        load(path)
+    path.write_text('{"_checkpoint": {}, "entry_status": "Finished", "eligible": true}')
+    with pytest.raises(ValueError, match="it lacks 'drive_il'"):
+        load(path)
+    written(path, PLAN, CLEAN)
+    document = load(path)
+    del document["_checkpoint"]["records"][0]["drive_il"]["town"]
+    with pytest.raises(ValueError, match="the record 'RouteScenario_1_rep0' is damaged"):
+        route_results(document)
+    document["drive_il"]["format"] = 99
+    path.write_text(json.dumps(document))
+    with pytest.raises(ValueError, match="has format 99, this version of drive_il reads format 1"):
+        load(path)
+
+
+def test_a_run_keeps_to_its_plan(tmp_path: Path) -> None:
+    file = ResultsFile(tmp_path / "r.json", PLAN)
+    file.add(CLEAN)
+    with pytest.raises(ValueError, match="route 1 repetition 0 has a record already"):
+        file.add(CLEAN)
+    with pytest.raises(ValueError, match="route 9 repetition 0 was not asked for"):
+        file.add(replace(CLEAN, route="9"))
+    with pytest.raises(ValueError, match="entry_status must be one of"):
+        file.finish("Done")
+    with pytest.raises(ValueError, match="is in the plan twice"):
+        ResultsFile(tmp_path / "x.json", replace(PLAN, drives=(("1", 0), ("1", 0))))
+    with pytest.raises(ValueError, match="at least one drive"):
+        ResultsFile(tmp_path / "x.json", replace(PLAN, drives=()))
