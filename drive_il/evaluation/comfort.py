@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.signal import savgol_filter
 
-from drive_il.datatypes import Floats, Scene
+from drive_il.datatypes import Floats
+from drive_il.evaluation.sight import Sight
 
 SEGMENT = 20
 """states of a segment"""
@@ -29,23 +30,24 @@ _BOUNDS = {
 }
 
 
-def motion(scene: Scene, before: Floats) -> Floats:
+def motion(sight: Sight, before: Floats) -> Floats:
     """Returns how egos move now.
 
     Args:
-        scene: N rows.
+        sight: N rows.
         before: the same of the states before, (N, 5).
 
     Returns:
         See MOTION, (N, 5).
     """
-    ego = scene.ego
-    course = ego["heading"] + ego["slip"]
-    heading, speed = ego["heading"].copy(), ego["speed"]
-    cos, sin = np.cos(heading), np.sin(heading)
-    vx, vy = speed * np.cos(course), speed * np.sin(course)
-    ax, ay = (vx - before[:, 0]) / scene.dt, (vy - before[:, 1]) / scene.dt
-    return np.stack((vx, vy, ax * cos + ay * sin, ay * cos - ax * sin, ego["yaw_rate"]), axis=1)
+    scene, cos, sin = sight.scene, sight.cos, sight.sin
+    course = scene.ego["heading"] + scene.ego["slip"]
+    new = np.empty((len(cos), len(MOTION)))
+    new[:, 0], new[:, 1] = sight.speed * np.cos(course), sight.speed * np.sin(course)
+    ax, ay = ((new[:, :2] - before[:, :2]) / scene.dt).T
+    new[:, 2], new[:, 3] = ax * cos + ay * sin, ay * cos - ax * sin
+    new[:, 4] = scene.ego["yaw_rate"]
+    return new
 
 
 def comfort(states: Floats, dt: float, upstream_bugs: bool = False) -> float | None:

@@ -61,19 +61,18 @@ def follow(sight: Sight, memory: Records) -> Floats:
     """
     index = memory["index"]
     points = sight.points(index[:, None] + _AHEAD)
-    heading = points["heading"].copy()
-    dx, dy = sight.x[:, None] - points["x"], sight.y[:, None] - points["y"]
-    passed = dx * np.cos(heading) + dy * np.sin(heading) > 0.0
+    dx, dy = sight.x[:, None] - points[:, :, 0], sight.y[:, None] - points[:, :, 1]
+    passed = dx * points[:, :, 3] + dy * points[:, :, 4] > 0.0
     # The furthest that is passed; the first stays when none is.
     step = np.where(passed[:, 2], 2, np.where(passed[:, 1], 1, 0))
-    s = np.where(step > 0, np.where(step > 1, points["s"][:, 2], points["s"][:, 1]), memory["s"])
+    s = np.where(step > 0, np.where(step > 1, points[:, 2, 2], points[:, 1, 2]), memory["s"])
     advanced: Floats = s - memory["s"]
     memory["index"] = np.minimum(index + step, sight.last)
     memory["s"] = s
     near_end = 100.0 * s > GOAL_SHARE * sight.length
     if near_end.any():
         goal = sight.points(sight.last[:, None])
-        dx, dy = sight.x - goal["x"][:, 0], sight.y - goal["y"][:, 0]
+        dx, dy = sight.x - goal[:, 0, 0], sight.y - goal[:, 0, 1]
         memory["completed"] |= near_end & (dx * dx + dy * dy < GOAL_DISTANCE * GOAL_DISTANCE)
     return advanced
 
@@ -86,7 +85,7 @@ def completion(way: np.void, length: float) -> float:
 def strays(sight: Sight, memory: Records) -> list[Finding]:
     """Finds egos that have left their route: too far, or for too much of it at a distance."""
     points = sight.points(memory["index"][:, None] + _AROUND)
-    dx, dy = sight.x[:, None] - points["x"], sight.y[:, None] - points["y"]
+    dx, dy = sight.x[:, None] - points[:, :, 0], sight.y[:, None] - points[:, :, 1]
     square = dx * dx + dy * dy
     least = square.min(axis=1)
     off = ~(least < _FAR * _FAR)  # true for what is no number
@@ -95,7 +94,7 @@ def strays(sight: Sight, memory: Records) -> list[Finding]:
     is_out = np.where(off, memory["is_out"], least >= _OUT * _OUT)
     if moved.any():
         at = np.arange(len(nearest))
-        gone = np.where(moved & is_out, points["s"][at, nearest] - points["s"][:, 0], 0.0)
+        gone = np.where(moved & is_out, points[at, nearest, 2] - points[:, 0, 2], 0.0)
         memory["out"] += gone
         off |= moved & is_out & (100.0 * memory["out"] > _OUT_SHARE * sight.length)
         memory["index"] = np.minimum(memory["index"] + nearest, sight.last)

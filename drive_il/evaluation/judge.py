@@ -31,7 +31,7 @@ from drive_il.evaluation.comfort import MOTION, comfort, motion
 from drive_il.evaluation.infractions import COLLISIONS, Infraction, Kind
 from drive_il.evaluation.protocol import Protocol, time_allowed
 from drive_il.evaluation.route_result import Ending, RouteResult
-from drive_il.evaluation.sight import Finding, Sight, look
+from drive_il.evaluation.sight import Finding, Sight, Ways, look
 from drive_il.maps.network import RoadNetwork
 from drive_il.rollout import scene_of
 
@@ -61,6 +61,7 @@ _MEMORY = {
     "ambulance": criteria_scenarios.AMBULANCE,
     "tally": TALLY,
 }
+_FIRST_ROOM = 1024  # states of which the motion is kept at first
 _OUTCOMES = {
     Ending.COMPLETED: Outcome.COMPLETED,
     Ending.DEVIATED: Outcome.DEVIATED,
@@ -91,7 +92,6 @@ class _Book:
     began: float
     infractions: list[Infraction] = field(default_factory=list)
     speeds: list[float] = field(default_factory=list)
-    motions: list[Floats] = field(default_factory=list)
     failure: Ending | None = None
     ending: Ending | None = None
     result: RouteResult | None = None
@@ -136,10 +136,12 @@ class Judge:
         self._all = np.arange(n_rows)
         self._fresh: Bools = np.zeros(n_rows, np.bool_)
         self._time_limit: Floats = np.zeros(n_rows)
-        self._motion: Floats = np.zeros((n_rows, len(MOTION)))
+        # How egos moved, for protocols that ask for comfort; grows as drives get longer.
+        self._motions: Floats = np.zeros((n_rows, _FIRST_ROOM, len(MOTION)))
         self._books: dict[int, _Book] = {}
         self._failed: set[int] = set()
         self._now: _Now | None = None
+        self._ways: Ways | None = None
 
     def begin(self, rows: Ints, specs: Sequence[EpisodeSpec]) -> None:
         """Starts judging new drives in these rows; `drive` calls it after each reset."""
@@ -164,7 +166,9 @@ class Judge:
         rows = np.asarray(rows)
         whole = len(rows) == len(self._all) and bool((rows == self._all).all())
         memory = self._memory if whole else {k: m[rows] for k, m in self._memory.items()}
-        now = self._now = _Now(look(scene), rows, memory)
+        if self._ways is None or self._ways.points is not scene.routes.points:
+            self._ways = Ways(scene.routes)
+        now = self._now = _Now(look(scene, self._ways), rows, memory)
         if self._fresh[rows].any():
             _start(now, self._fresh[rows])
             self._fresh[rows] = False
@@ -241,11 +245,13 @@ class Judge:
         return [Finding(row, Kind.MIN_SPEED, value=share)] if wanted else []
 
     def _note_motion(self, now: _Now) -> None:
-        new = motion(now.sight.scene, self._motion[now.rows])
-        new[now.sight.scene.step == 0, 2:4] = 0.0  # nothing to compare the first state with
-        self._motion[now.rows] = new
-        for row, one in zip(now.rows.tolist(), new, strict=True):
-            self._books[row].motions.append(one)
+        step = now.sight.scene.step
+        while int(step.max()) >= self._motions.shape[1]:
+            room = np.zeros_like(self._motions)
+            self._motions = np.concatenate((self._motions, room), axis=1)
+        new = motion(now.sight, self._motions[now.rows, step - 1])
+        new[step == 0, 2:4] = 0.0  # nothing to compare the first state with
+        self._motions[now.rows, step] = new
 
     def _endings(self, now: _Now, findings: list[Finding]) -> Ints:
         """Writes down what was found, and which drives are over."""
@@ -308,6 +314,7 @@ class Judge:
         self._close(self._now, at, row)
         scene, route, rules = self._now.sight.scene, book.spec.route, self.protocol
         completed = criteria_route.completion(self._memory["way"][row], route.length)
+        steps = int(scene.step[at])
         return RouteResult(
             route=route.id,
             town=route.town,
@@ -317,12 +324,12 @@ class Judge:
             ending=book.ending,
             completion=round(completed, 2) if rules.layout == 2 else completed,
             length=route.length,
-            duration=int(scene.step[at]) * scene.dt,
+            duration=steps * scene.dt,
             wall=0.0 if self._clock is None else self._clock() - book.began,
             infractions=tuple(book.infractions),
             speeds=tuple(book.speeds),
-            comfort=comfort(np.array(book.motions), scene.dt, rules.upstream_bugs)
-            if book.motions
+            comfort=comfort(self._motions[row, : steps + 1], scene.dt, rules.upstream_bugs)
+            if rules.comfort
             else None,
             junction=_first_junction(route),
             measures=_measures(self._memory["tally"][row]),
@@ -363,7 +370,7 @@ def _start(now: _Now, fresh: Bools) -> None:
     progress, points = sight.scene.progress, sight.points
     for name in ("way", "stray"):
         memory[name]["index"][fresh] = progress["index"][fresh]
-    at = points(memory["way"]["index"][:, None])["s"][:, 0]
+    at = points(memory["way"]["index"][:, None])[:, 0, 2]
     memory["way"]["s"][fresh] = at[fresh]
     memory["lanes"]["lane"][fresh] = -1
     memory["contacts"]["places"][fresh] = np.nan

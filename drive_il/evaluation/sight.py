@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from drive_il.datatypes import Floats, Ints, Records, Scene
+from drive_il.datatypes import Floats, Ints, Records, RouteTable, Scene
 from drive_il.evaluation.infractions import Kind
 
 
@@ -31,6 +31,24 @@ class Finding(NamedTuple):
     place: tuple[float, float] | None = None
 
 
+class Ways:
+    """The points of all routes of a world, in columns, which are quick to pick from.
+
+    Args:
+        routes: of the scenes that are looked at.
+
+    Attributes:
+        points: the points of these routes, (N,) ROUTE_POINT.
+        table: x, y, s [m], cosine and sine of the heading, (N, 5).
+    """
+
+    def __init__(self, routes: RouteTable) -> None:
+        self.points: Records = routes.points
+        heading = self.points["heading"].copy()
+        columns = [self.points[name] for name in ("x", "y", "s")]
+        self.table: Floats = np.stack((*columns, np.cos(heading), np.sin(heading)), axis=1)
+
+
 @dataclass(frozen=True)
 class Sight:
     """One state of N drives.
@@ -39,6 +57,7 @@ class Sight:
 
     Attributes:
         scene: of these rows.
+        ways: the routes they are on.
         x: of the ego, (N,) [m].
         y: (N,) [m].
         cos: of its heading, (N,).
@@ -50,6 +69,7 @@ class Sight:
     """
 
     scene: Scene
+    ways: Ways
     x: Floats
     y: Floats
     cos: Floats
@@ -59,20 +79,21 @@ class Sight:
     last: Ints
     length: Floats
 
-    def points(self, index: Ints) -> Records:
-        """Returns route points by their number on the route, (N, K) -> (N, K) ROUTE_POINT."""
+    def points(self, index: Ints) -> Floats:
+        """Returns route points by their number on the route, (N, K) -> (N, K, 5), see Ways."""
         near = np.minimum(index, self.last[:, None])
-        found: Records = self.scene.routes.points[self.first[:, None] + near]
+        found: Floats = self.ways.table[self.first[:, None] + near]
         return found
 
 
-def look(scene: Scene) -> Sight:
-    """Works out what criteria share."""
+def look(scene: Scene, ways: Ways) -> Sight:
+    """Works out what criteria share; `ways` are those of the scene's routes."""
     ego, routes = scene.ego, scene.routes
     heading = ego["heading"].copy()
     route = scene.progress["route"]
     return Sight(
         scene,
+        ways,
         ego["x"].copy(),
         ego["y"].copy(),
         np.cos(heading),
