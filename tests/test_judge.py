@@ -134,6 +134,14 @@ def test_a_drive_ends_when_its_time_is_over() -> None:
     assert judged(CORL2017, standing(5.0, 1.0), first_step=2880).infractions[0].step == 2881
 
 
+@pytest.mark.parametrize("rules", [LB1, BENCH2DRIVE, CORL2017], ids=lambda one: one.id)
+def test_the_judge_ends_a_drive_before_its_horizon(rules: Protocol) -> None:
+    horizon = rules.steps_allowed(ROUTE, 0.05)
+    result = judged(rules, standing(5.0, 0.5), first_step=horizon - 4)
+    assert result.ending in (Ending.TIMED_OUT, Ending.TICKS)
+    assert horizon - 2 <= round(result.duration / 0.05) <= horizon
+
+
 def test_bench2drive_ends_after_4000_ticks_without_an_infraction() -> None:
     result = judged(BENCH2DRIVE, standing(5.0, 1.0), first_step=3999)
     assert (result.ending, result.duration) == (Ending.TICKS, pytest.approx(4001 * 0.05))
