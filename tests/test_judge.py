@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from drive_il.actors import LightState, Mover, ScenarioSpec, Struck
 from drive_il.datatypes import VEHICLE, Actors, EpisodeSpec, Outcome, Scene
@@ -23,7 +25,7 @@ from drive_il.evaluation.protocol import (
     protocol_of,
     time_allowed,
 )
-from drive_il.evaluation.route_result import Ending
+from drive_il.evaluation.route_result import Ending, RouteResult
 from drive_il.maps.network import SignalKind
 from tests.drives import make_route
 from tests.judging import (
@@ -130,6 +132,14 @@ def test_a_drive_ends_when_its_time_is_over() -> None:
     assert result.ending == Ending.TIMED_OUT
     assert [(one.kind, one.step) for one in result.infractions] == [(Kind.TIMEOUT, 6501)]
     assert judged(CORL2017, standing(5.0, 1.0), first_step=2880).infractions[0].step == 2881
+
+
+@pytest.mark.parametrize("rules", [LB1, BENCH2DRIVE, CORL2017], ids=lambda one: one.id)
+def test_the_judge_ends_a_drive_before_its_horizon(rules: Protocol) -> None:
+    horizon = rules.steps_allowed(ROUTE, 0.05)
+    result = judged(rules, standing(5.0, 0.5), first_step=horizon - 4)
+    assert result.ending in (Ending.TIMED_OUT, Ending.TICKS)
+    assert horizon - 2 <= round(result.duration / 0.05) <= horizon
 
 
 def test_bench2drive_ends_after_4000_ticks_without_an_infraction() -> None:
@@ -296,9 +306,15 @@ def test_stop_signs_bind_where_signals_do_and_in_their_lane() -> None:
     assert judged(LB20, straight(0.0, 200.0), roads=SIGN, spec=lawless).infractions == ()
 
 
-def test_a_stop_sign_is_broken_once_in_a_row() -> None:
-    twice = [*straight(50.0, 120.0), *straight(120.0, 80.0), *straight(80.0, 120.0)]
-    assert count(judged(LENIENT, twice, roads=SIGN), Kind.STOP_SIGN) == 1
+def test_a_stop_sign_run_twice() -> None:
+    near = [*straight(50.0, 108.0), *straight(108.0, 92.0), *straight(92.0, 108.0)]
+    back = straight(120.0, 80.0, heading=HALF_TURN)
+    far = [*straight(50.0, 120.0), *back, *straight(80.0, 120.0)]
+    upstream = replace(LENIENT, upstream_bugs=True, stop_sign=LB20.stop_sign)
+    right = replace(upstream, upstream_bugs=False)
+    assert count(judged(right, near, roads=SIGN), Kind.STOP_SIGN) == 1
+    assert count(judged(right, far, roads=SIGN), Kind.STOP_SIGN) == 2
+    assert count(judged(upstream, far, roads=SIGN), Kind.STOP_SIGN) == 1
 
 
 def test_upstream_boxes_lie_along_the_axes_of_the_map() -> None:
@@ -502,6 +518,39 @@ def test_a_drive_is_judged_alike_in_any_row() -> None:
                 judge.end(row, Outcome.ABORTED)
                 results[row] = judge.result(row)
     assert [results[row] for row in begun] == alone
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([LB1, LB20, BENCH2DRIVE]), st.booleans())
+def test_any_drive_is_judged_alike_alone_and_among_others(
+    seed: int, rules: Protocol, upstream_bugs: bool
+) -> None:
+    """Random drives past a stop sign, over both lanes and beside them, with random contacts."""
+    rules = replace(rules, upstream_bugs=upstream_bugs)
+    random = np.random.default_rng(seed)
+    n_steps, n_rows = 150, 5
+    speed = random.uniform(0.0, 14.0, (n_rows, 1)) * random.integers(0, 2, (n_rows, n_steps))
+    x = random.uniform(0.0, 90.0, (n_rows, 1)) + np.cumsum(speed * 0.05, axis=1)
+    y = random.uniform(-3.0, 5.0, (n_rows, 1)) + np.cumsum(
+        random.normal(0.0, 0.1, (n_rows, n_steps)), axis=1
+    )
+    contact = random.integers(0, 60, (n_rows, n_steps))
+
+    def drive(rows: list[int]) -> list[RouteResult]:
+        judge, at = Judge(SIGN, rules, len(rows)), np.arange(len(rows))
+        judge.begin(at, [SPEC] * len(rows))
+        for step in range(n_steps):
+            poses = [(x[r, step], y[r, step], 0.0, speed[r, step]) for r in rows]
+            scene = state(poses, step, SIGN)
+            scene.events["struck"] = np.where(contact[rows, step] < 4, contact[rows, step], 0)
+            scene.events["struck_id"] = contact[rows, step]
+            judge.watch(scene, at)
+        for row in at:
+            judge.end(int(row), Outcome.TRUNCATED)
+        return [judge.result(int(row)) for row in at]
+
+    together = drive(list(range(n_rows)))
+    assert [drive([row])[0] for row in range(n_rows)] == together
 
 
 def test_unknown_names_are_refused() -> None:

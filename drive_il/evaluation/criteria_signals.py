@@ -33,7 +33,7 @@ SIGNS = np.dtype(
     ]
 )
 """Memory of `stop_signs`."""
-_SIGHT = 15.0  # [m] a light further from the ego is not looked at
+_SIGHT = 15.0  # [m] a light further from the ego is not looked at, and one is away from a sign
 _TAIL = 0.8  # of the half length behind the centre: the part that must be over the line
 _BEHIND = 1.0  # [m] behind the rear bumper: the part that must not
 _HALT = 0.1  # [m/s]
@@ -203,13 +203,19 @@ def stop_signs(
         rule: the protocol's.
         sight: the state.
         memory: SIGNS.
-        upstream_bugs: boxes lie along the axes of the map instead of along their lanes, as in
-            CARLA.
+        upstream_bugs: boxes lie along the axes of the map instead of along their lanes, and the
+            sign that was run last is free until another is run, as in CARLA; else until the ego
+            is away from it.
     """
     lines = lines_of(network, SignalKind.STOP)
     if len(lines.x) == 0:
         return []
     found, boxes = [], _Boxes(lines, rule, sight, along_axes=upstream_bugs)
+    if not upstream_bugs:
+        failed: Ints = np.flatnonzero(memory["failed"] >= 0)
+        sign = memory["failed"][failed]
+        away = np.hypot(lines.x[sign] - sight.x[failed], lines.y[sign] - sight.y[failed])
+        memory["failed"][failed[away > _SIGHT]] = -1
     for row in np.flatnonzero(memory["line"] >= 0).tolist():
         found += _mind(boxes, memory[row], row)
     free = memory["bind"] & (memory["line"] < 0)

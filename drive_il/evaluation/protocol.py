@@ -155,6 +155,11 @@ class Protocol:
     crowds: Mapping[str, Crowd] = field(default_factory=lambda: {"standard": Crowd()})
     upstream_bugs: bool = False
 
+    def steps_allowed(self, route: Route, dt: float) -> int:
+        """Returns a horizon that the judge's own limits come before, for EpisodeSpec.max_steps."""
+        steps = int(time_allowed(self.time_limit, route) / dt) + 2
+        return min(steps, self.max_steps + 1) if self.max_steps else steps
+
     def traffic(self, network: RoadNetwork, crowd: str | None = None) -> Traffic:
         """Returns the background traffic of a drive.
 
