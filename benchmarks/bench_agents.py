@@ -54,7 +54,12 @@ def driving(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
 def test_a_step_of_the_agent(benchmark: Any, driving: Any) -> None:
     policy, observation = driving
     state = policy.initial_state(1)
-    benchmark(lambda: policy.act(observation, state))
+
+    def step() -> None:
+        nonlocal state
+        _, state, _ = policy.act(observation, state)
+
+    benchmark(step)
     assert policy.failure is None
 
 

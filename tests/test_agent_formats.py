@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import mmap
+import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from drive_il.evaluation.agent_memory import AgentMemory
+from drive_il.evaluation.agent_sensors import AgentSensor
 from drive_il.maps import library
 from tests import agent_drives
 
@@ -108,3 +113,23 @@ def test_images_that_an_agent_keeps_do_not_change(tmp_path: Path) -> None:
         policy = agent_drives.begin(host)
         agent_drives.few_steps(policy, 20)
         assert policy.failure is None, policy.failure.detail
+
+
+def test_nobody_else_can_write_to_an_agents_memory() -> None:
+    sensor = AgentSensor("sensor.speedometer", "speed", "sensor.speedometer.0", {})
+    memory = AgentMemory((sensor,), {"speedometer": np.ones(1, np.float32)})
+    size = os.fstat(memory.descriptor).st_size
+    with pytest.raises(OSError, match="not permitted|denied"):
+        mmap.mmap(memory.descriptor, size)
+    again = os.open(f"/proc/self/fd/{memory.descriptor}", os.O_RDWR)
+    try:
+        with pytest.raises(OSError, match="not permitted|denied"):
+            mmap.mmap(again, size)
+        with pytest.raises(OSError, match="not permitted|denied"):
+            os.write(again, b"x")
+    finally:
+        os.close(again)
+    seen = mmap.mmap(memory.descriptor, size, prot=mmap.PROT_READ)
+    memory.write(0, {"speedometer": np.full(1, 2.5, np.float32)})
+    assert np.frombuffer(seen, np.float64, 1)[0] == 2.5
+    os.close(memory.descriptor)

@@ -386,6 +386,21 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def test_an_agent_may_end_by_itself(tmp_path: Path) -> None:
+    body = """
+    def setup(self, config):
+        import atexit
+        atexit.register(lambda: open(config, 'w').write('ended'))
+
+    def sensors(self):
+        return []
+    """
+    log = tmp_path / "log"
+    with agent_drives.host(agent_drives.write_agent(tmp_path, body), config=str(log)) as host:
+        agent_drives.begin(host)
+    assert log.read_text() == "ended"
+
+
 def test_a_failed_agent_is_not_asked_again(tmp_path: Path) -> None:
     body = "def sensors(self):\n    return []\n\ndef run_step(self, data, timestamp):\n    1 / 0"
     with agent_drives.host(agent_drives.write_agent(tmp_path, body)) as host:

@@ -231,8 +231,16 @@ class AgentProcess:
             return f"its process exited with code {code}"
         return "it closed its socket"
 
-    def close(self) -> None:
-        """Ends the process and those it has started, as far as they can be found."""
+    def close(self, patience: float = 0.0) -> None:
+        """Ends the process and those it has started, as far as they can be found.
+
+        Args:
+            patience: time in which it may end by itself, and write what it has to write [s].
+        """
+        if patience > 0.0 and self.is_alive:
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                self._socket.shutdown(socket.SHUT_RDWR)
+                self._process.wait(patience)
         if self._process.returncode is None:
             for pid in reversed(_family(self._process.pid)):
                 with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -71,6 +71,7 @@ def sandboxed(
     for device in sorted(glob("/dev/nvidia*") + glob("/dev/dri")):
         binds += ["--dev-bind-try", device, device]
     kept = {name: environment[name] for name in _KEPT if name in environment}
+    binds += ["--remount-ro", "/dev"]
     here = ["--chdir", os.getcwd()]  # so that a relative config names the same file
     return [*_walls(program), *binds, *here, "--", *command], kept | {"HOME": "/tmp"}
 

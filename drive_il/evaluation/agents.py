@@ -51,6 +51,7 @@ from drive_il.sensors.observer import SceneObserver
 ObserverOf = Callable[[RoadNetwork, ObservationSpec], Observer]
 OpenDriveOf = Callable[[str], str]
 _HAND_BRAKE, _REVERSE = 1, 2
+_FAREWELL = 2.0  # [s]
 
 
 class AgentHost:
@@ -174,9 +175,9 @@ class AgentHost:
         return told if isinstance(told, dict) else {}
 
     def close(self) -> None:
-        """Ends the process."""
+        """Ends the process; it may take two seconds to end by itself."""
         if self._process is not None:
-            self._process.close()
+            self._process.close(patience=_FAREWELL)
             self._process = None
 
     def __enter__(self) -> AgentHost:
