@@ -10,6 +10,7 @@ import pytest
 from drive_il.evaluation.agent_rules import rules_of
 from drive_il.evaluation.agent_sensors import observation_spec, read_sensors
 from drive_il.evaluation.agent_spec import SENSORS_INVALID, AgentFailure
+from drive_il.evaluation.protocol import PROTOCOLS
 
 AT = {"x": 1.0, "y": 0.5, "z": 2.0, "roll": 10.0, "pitch": 20.0, "yaw": 30.0}
 KEYS: dict[str, dict[str, float]] = {
@@ -21,7 +22,6 @@ KEYS: dict[str, dict[str, float]] = {
     "sensor.speedometer": {},
     "sensor.opendrive_map": {"reading_frequency": 1.0},
 }
-PROTOCOLS = ("lb1", "lb2.0", "lb2.1", "bench2drive", "nocrash")
 FEW = {
     "sensor.camera.rgb": 4,
     "sensor.lidar.ray_cast": 1,

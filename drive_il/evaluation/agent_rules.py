@@ -63,6 +63,7 @@ _RULES = {
     "lb2.1": _LB2,
     "bench2drive": _BENCH2DRIVE,
     "nocrash": _LB1,
+    "corl2017": _LB1,
 }
 
 

@@ -124,8 +124,6 @@ class Protocol:
         comfort: is measured.
         binary: a drive is worth 100 or 0: success.
         fixed_routes: routes that the averages divide by, whatever was asked for; 0: those.
-        plan_spacing: distance of the plan's points that agents get [m].
-        ego_model: blueprint of the ego, by CARLA's name.
         crowds: by name, the first is the default.
         upstream_bugs: reproduce known faults of the original (docs/leaderboard.md).
     """
@@ -150,8 +148,6 @@ class Protocol:
     comfort: bool = False
     binary: bool = False
     fixed_routes: int = 0
-    plan_spacing: float = 200.0
-    ego_model: str = "vehicle.lincoln.mkz_2020"
     crowds: Mapping[str, Crowd] = field(default_factory=lambda: {"standard": Crowd()})
     upstream_bugs: bool = False
 
@@ -229,8 +225,6 @@ LB1 = Protocol(
     lane_margin=1.3,
     blocked_after=180.0,
     time_limit=TimeLimit(fixed=5.0, per_metre=0.8),
-    plan_spacing=50.0,
-    ego_model="vehicle.lincoln.mkz2017",
     crowds={"standard": Crowd(_BACKGROUND)},
 )
 """CARLA leaderboard 1.0."""
@@ -265,7 +259,6 @@ BENCH2DRIVE = replace(
     all_speeds=True,
     comfort=True,
     fixed_routes=220,
-    plan_spacing=50.0,
 )
 """Bench2Drive."""
 
