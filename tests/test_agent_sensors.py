@@ -69,7 +69,7 @@ def test_as_many_as_allowed_and_not_one_more(
 def test_every_key_that_carla_needs_is_needed(kind: str, protocol: str) -> None:
     needed = set(KEYS[kind])
     if kind == "sensor.other.radar":
-        old = protocol in ("lb1", "nocrash")
+        old = rules_of(protocol).dialect == "lb1"
         needed -= {"horizontal_fov", "vertical_fov"} if old else {"fov"}
     if kind == "sensor.other.gnss":
         needed -= {"roll", "pitch", "yaw"}
