@@ -126,6 +126,7 @@ PROGRESS = np.dtype(
         ("stop_served", "?"),  # the ego has halted at it, as its stop sign demands
         ("standing", "f8"),  # [s] for which the ego has stood still (speed < 0.1 m/s)
         ("completed", "?"),  # the end of the route was reached
+        ("oncoming", "?"),  # a scenario leaves the ego no way but the oncoming lane
         ("emergency", "i4"),  # id of an emergency vehicle that wants to pass the ego, 0 none
     ]
 )

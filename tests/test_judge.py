@@ -367,6 +367,16 @@ def test_a_lane_that_runs_the_other_way_is_wrong_until_left() -> None:
     assert wrong_way(LB20, straight(0.0, 300.0)) == 0.0
 
 
+def test_an_oncoming_lane_is_free_where_a_scenario_leaves_no_other_way() -> None:
+    poses = [*straight(0.0, 100.0), *straight(100.0, 200.0, y=3.5), *straight(200.0, 300.0)]
+
+    def half_way(scene: Scene, step: int) -> None:
+        scene.progress["oncoming"] = scene.ego["x"] < 150.0
+
+    shares = [judged(rules, poses, half_way).infractions[-1].value for rules in (LB1, LB20)]
+    assert shares == [pytest.approx(100.0 / 3.0, abs=0.6), pytest.approx(50.0 / 3.0, abs=0.6)]
+
+
 def test_upstream_forgives_the_wrong_side_at_the_next_road() -> None:
     """The lane ahead of the wrong one runs the same way, so that CARLA clears the charge."""
     lanes = ROAD.lanes.copy()

@@ -488,6 +488,19 @@ def test_the_scene_shows_who_wants_to_pass_until_the_scenario_is_over() -> None:
     assert not alarm.any() or vehicles["id"][alarm][0] == shown[wants[0]]
 
 
+def test_the_oncoming_lane_is_free_until_the_obstacle_is_behind() -> None:
+    for kind, free in (("ParkedObstacleTwoWays", True), ("ParkedObstacle", False)):
+        network, route = (ONE, AHEAD) if free else (TWO, INNER)
+        world, shown = begin(network, declared(route, kind)), []
+        for x in (110.0, 125.0, 300.0):  # before its trigger, behind it, behind it all
+            beside = np.array([-40.0])
+            world.place(np.array([0]), np.array([x]), beside, np.zeros(1), np.full(1, 1.0))
+            for _ in drive(world, 2, speed=1.0):
+                pass
+            shown.append(bool(world.scene.progress["oncoming"][0]))
+        assert shown == [False, free, False]
+
+
 def test_a_scenario_is_given_up_after_240_s_and_said_so_once() -> None:
     specs = declared(AHEAD, "ControlLoss", s=300.0).scenarios
     route = declared(AHEAD, "ParkedObstacle", s=TRIGGER)

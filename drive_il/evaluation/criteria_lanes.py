@@ -9,6 +9,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from drive_il.datatypes import Bools, Floats, Ints, Records
+from drive_il.evaluation.protocol import Protocol
 from drive_il.evaluation.sight import Sight
 from drive_il.geometry import wrap_angle
 from drive_il.maps.network import LaneType, RoadNetwork
@@ -54,36 +55,35 @@ def is_outside(network: RoadNetwork, xyz: Floats, margin: float) -> Bools:
 
 
 def keeps_lanes(
-    network: RoadNetwork,
-    margin: float,
-    sight: Sight,
-    memory: Records,
-    advanced: Floats,
-    upstream_bugs: bool = False,
+    network: RoadNetwork, rules: Protocol, sight: Sight, memory: Records, advanced: Floats
 ) -> None:
     """Adds what this step came along the route, and whether outside of the lanes.
 
     A lane is wrong when the ego changed to it from one that runs the other way, or left a
-    junction into it against its direction; in junctions none is.
+    junction into it against its direction; in junctions none is, nor in protocols with
+    scenarios while one of them leaves no way but the oncoming lane.
+
+    With `upstream_bugs` a next lane that runs on clears a wrong one, as in CARLA: whoever drives
+    on against the traffic to the next road is no longer charged.
 
     Args:
         network: the map.
-        margin: how far outside is still inside [m].
+        rules: the margin, and the above.
         sight: the state.
         memory: LANES.
         advanced: along the route in this step, (N,) [m].
-        upstream_bugs: a next lane that runs on clears a wrong one, as in CARLA: whoever drives
-            on against the traffic to the next road is no longer charged.
     """
     lane = sight.scene.ego["lane"]
     for row in np.flatnonzero((lane >= 0) & (lane != memory["lane"])):
-        _enter(network, sight, memory[int(row)], int(row), upstream_bugs)
+        _enter(network, sight, memory[int(row)], int(row), rules.upstream_bugs)
     bad = memory["wrong"].copy()
+    if rules.scenarios:
+        bad &= ~sight.scene.progress["oncoming"]
     off: Ints = np.flatnonzero(lane < 0)
     if len(off):
         ego = sight.scene.ego[off]
         xyz = np.stack((ego["x"], ego["y"], ego["z"]), axis=1)
-        bad[off] |= is_outside(network, xyz, margin)
+        bad[off] |= is_outside(network, xyz, rules.lane_margin)
     memory["total"] += advanced
     memory["out"] += np.where(bad, advanced, 0.0)
 

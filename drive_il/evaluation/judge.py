@@ -218,9 +218,7 @@ class Judge:
         rules, network, (sight, _, memory) = self.protocol, self.network, now
         bugs = rules.upstream_bugs
         advanced = criteria_route.follow(sight, memory["way"])
-        criteria_lanes.keeps_lanes(
-            network, rules.lane_margin, sight, memory["lanes"], advanced, bugs
-        )
+        criteria_lanes.keeps_lanes(network, rules, sight, memory["lanes"], advanced)
         found = criteria_contacts.collisions(rules.collisions, sight, memory["contacts"])
         half = rules.light_half_width
         found += criteria_signals.red_lights(network, half, sight, memory["lights"], bugs)

@@ -118,7 +118,8 @@ class Protocol:
         max_steps: steps of 0.05 s that end a drive; 0 for none.
         speed_checkpoints: parts of a route with a minimum speed each; 0 where none binds.
         all_speeds: record every checkpoint, not only those slower than the traffic.
-        scenarios: scenario timeouts and emergency vehicles are judged.
+        scenarios: scenario timeouts and emergency vehicles are judged, and an oncoming lane is
+            free while a scenario leaves no other way.
         deviation: leaving the route ends a drive.
         ends_on_collision: any collision ends a drive.
         comfort: is measured.

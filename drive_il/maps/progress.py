@@ -260,6 +260,7 @@ def begin(
     progress.route_length = points[first + count - 1].s
     progress.standing = 0.0
     progress.completed = False
+    progress.oncoming = False
     progress.emergency = 0
     progress.stop = 0
     progress.stop_distance = _NO_STOP

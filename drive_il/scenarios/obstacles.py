@@ -164,7 +164,8 @@ def _block(
             f"its obstacle would stand at {last_s:.0f} m, the route ends at "
             f"{setting.route.length:.0f} m"
         )
-    scripts = [script(setting.s, last_s + _BEYOND, roles, clear_to=first_s)]
+    end = last_s + _BEYOND
+    scripts = [script(setting.s, end, roles, clear_to=first_s, oncoming=two_ways)]
     if not two_ways:
         return scripts
     gaps = interval(setting.spec, "frequency", (30.0, 100.0))

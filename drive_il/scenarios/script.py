@@ -56,6 +56,7 @@ SCRIPT = np.dtype(
         ("end_s", "f8"),  # [m] when it is over
         ("clear_to", "f8"),  # [m] the ego's lane up to here is rid of traffic as they appear; -1
         ("scenario", "i4"),  # index of the scenario of its route that it is part of
+        ("oncoming", "?"),  # the ego may use the oncoming lane until it is over
         ("yield_to", "i4"),  # role that the ego is to let by, by number in the script; -1 none
         ("role_first", "i4"),  # roles[role_first : + role_count] of its program
         ("role_count", "i4"),

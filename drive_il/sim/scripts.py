@@ -115,7 +115,7 @@ def play(egos: Any, row: int, around: Any, world: int, map_: Any, dt: float) -> 
     )
     seed, pedals, steer = egos.seed[row], 0.0, 0.0
     lights = around.lights[world]
-    at.emergency, egos.events[row].scenario_timeout = 0, -1
+    at.oncoming, at.emergency, egos.events[row].scenario_timeout = False, 0, -1
     for k in range(len(stage.scripts)):
         act, script = stage.acts[k], stage.scripts[k]
         if act.act < _OVER:
@@ -127,6 +127,7 @@ def play(egos: Any, row: int, around: Any, world: int, map_: Any, dt: float) -> 
                 _run(stage, k, at, egos.events[row], around.cycles[world], dt)
             if act.act == _RUNNING and script.flow_high > 0.0:
                 _release(stage, k, map_, seed)
+            at.oncoming |= act.act == _RUNNING and script.oncoming
             if act.act == _RUNNING and script.yield_to >= 0:
                 at.emergency = stage.parts[script.role_first + script.yield_to].id
             shaken = act.act == _RUNNING and script.noise_every > 0.0
