@@ -36,6 +36,8 @@ AGENTS = Path(drive_il.__file__).parents[1] / "leaderboard" / "agents"
 """the agents that come with a checkout; `expert` as `agent` is short for expert.py here"""
 BATCH = 16
 """drives of a policy or expert that go on at once in a worker"""
+DT = 0.05
+"""step of the world [s]"""
 _SECONDS_PER_METRE = 0.02  # of one core; only the time left depends on it
 
 
@@ -153,13 +155,10 @@ class Entry:
         return self.rules.traffic(network, None if self.traffic == "protocol" else self.traffic)
 
     def spec(self, route: Route, repetition: int) -> EpisodeSpec:
-        """Returns the episode of one drive; its end is the judge's business."""
+        """Returns the episode of one drive."""
         seed = derive_seed(self.seed, "leaderboard", route.town, route.id, repetition)
         traffic = self.crowd(library.load(route.town))
-        return EpisodeSpec(route, seed, max_steps=_NEVER, traffic=traffic)
-
-
-_NEVER = 10_000_000
+        return EpisodeSpec(route, seed, self.rules.steps_allowed(route, DT), traffic=traffic)
 
 
 def _subset(text: str, ids: Sequence[str]) -> list[int]:

@@ -26,7 +26,7 @@ from drive_il.datatypes import (
     State,
     nan_control,
 )
-from drive_il.entry import BATCH, Entry, Kind
+from drive_il.entry import BATCH, DT, Entry, Kind
 from drive_il.evaluation import compounding, results_file
 from drive_il.evaluation.agent_spec import AgentFailure
 from drive_il.evaluation.agents import AgentHost, AgentPolicy, load_privileged
@@ -81,7 +81,7 @@ def _routes(entry: Entry) -> list[Route]:
 
 @lru_cache(maxsize=4)
 def _world(town: str, n_rows: int, history: float) -> World:
-    return World(library.load(town), n_rows, history=history)
+    return World(library.load(town), n_rows, dt=DT, history=history)
 
 
 @lru_cache(maxsize=4)

@@ -106,6 +106,8 @@ def cliff(failed_at: int, n_steps: int = 320) -> DriveErrors:
         steer_error_expert=0.0,
         failing=runs,
         fails_after=bool(failed_at),
+        expert_failing=(),
+        expert_fails_after=False,
         n_steps=n_steps,
         expert_steps=n_steps,
     )
@@ -137,9 +139,10 @@ def test_an_even_hazard_grows_with_the_square() -> None:
 
 
 def test_the_expert_beside_itself_has_no_errors() -> None:
-    own = episode()
+    own = episode(lateral_error=3.0, off_from=20)  # around an obstacle
     found = compounding([drive_errors(own, own)] * 3, seed=0)
     assert found["eps_own"]["value"] == found["eps_expert"]["value"] == 0.0
+    assert all(one["gap"] == 0.0 for one in found["absorbing"].values())
     assert found["bounds"]["gap_over_cloning"] is None
     with pytest.raises(ValueError, match="no drives"):
         compounding([], seed=0)

@@ -44,6 +44,8 @@ class DriveErrors:
         steer_error_expert: on the expert's states.
         failing: runs of failing steps of its own drive, first and one past the last, (N, 2).
         fails_after: whether steps after the end of both drives fail: it never arrives.
+        expert_failing: those of the expert's drive, which leaves its lane to pass obstacles.
+        expert_fails_after: whether the expert ended off its lane.
         n_steps: steps until both drives are over.
         expert_steps: steps of the expert's drive.
     """
@@ -56,6 +58,8 @@ class DriveErrors:
     steer_error_expert: float
     failing: tuple[tuple[int, int], ...]
     fails_after: bool
+    expert_failing: tuple[tuple[int, int], ...]
+    expert_fails_after: bool
     n_steps: int
     expert_steps: int
 
@@ -74,6 +78,7 @@ def drive_errors(own: Episode, truth: Episode) -> DriveErrors:
     n_steps = max(own.n_steps, truth.n_steps) + 1  # the last one shows what stays
     ego, expert = (costs.tracks([_ended(one)], n_steps) for one in (own, truth))
     failing = costs.failures(ego, expert).either[0]
+    amiss = costs.failures(expert, expert).either[0]
     return DriveErrors(
         n_own=len(mine),
         n_expert=len(theirs),
@@ -83,6 +88,8 @@ def drive_errors(own: Episode, truth: Episode) -> DriveErrors:
         steer_error_expert=float(theirs.mean()) if len(theirs) else 0.0,
         failing=_runs(failing[:-1]),
         fails_after=bool(failing[-1]),
+        expert_failing=_runs(amiss[:-1]),
+        expert_fails_after=bool(amiss[-1]),
         n_steps=n_steps - 1,
         expert_steps=truth.n_steps,
     )
@@ -123,7 +130,8 @@ def from_plain(value: Mapping[str, Any]) -> DriveErrors:
     known = {name: value[name] for name in DriveErrors.__dataclass_fields__}
     for name in ("own", "expert"):
         known[name] = tuple(int(count) for count in known[name])
-    known["failing"] = tuple((int(a), int(b)) for a, b in known["failing"])
+    for name in ("failing", "expert_failing"):
+        known[name] = tuple((int(a), int(b)) for a, b in known[name])
     return DriveErrors(**known)
 
 
@@ -156,7 +164,15 @@ def compounding(drives: Sequence[DriveErrors], seed: int) -> dict[str, Any]:
         raise ValueError("no drives to measure errors on")
     steps = horizons(drives)
     weights = est.resamples(1, len(drives), N_DRAWS, derive_seed(seed, "compounding"))
-    failing = np.stack([_failing(drive, int(steps[-1])) for drive in drives])
+    failing = np.stack(
+        [_flags(drive.failing, drive.fails_after, drive, int(steps[-1])) for drive in drives]
+    )
+    amiss = np.stack(
+        [
+            _flags(drive.expert_failing, drive.expert_fails_after, drive, int(steps[-1]))
+            for drive in drives
+        ]
+    )
     result: dict[str, Any] = {
         "n_drives": len(drives),
         "interval_over": "drives",
@@ -174,14 +190,14 @@ def compounding(drives: Sequence[DriveErrors], seed: int) -> dict[str, Any]:
             f"{delta:g}": float(share[:, k].mean()) for k, delta in enumerate(DELTAS)
         }
     for name, cost in costs.COSTS.items():
-        at = cost(failing)[:, steps - 1]
-        found = est.gaps(at[None], np.zeros(at.shape), steps, weights)
+        ours, theirs = (cost(flags)[:, steps - 1] for flags in (failing, amiss))
+        found = est.gaps(ours[None], theirs, steps, weights)
         result[name] = {
             str(step): {"gap": one.value, "low": one.low, "high": one.high}
             for step, one in zip(steps.tolist(), found, strict=True)
         }
-    at = costs.absorbing(failing)[:, steps - 1]
-    growth = est.growth_exponent(at[None], np.zeros(at.shape), steps, weights)
+    ours, theirs = (costs.absorbing(flags)[:, steps - 1] for flags in (failing, amiss))
+    growth = est.growth_exponent(ours[None], theirs, steps, weights)
     result["exponent"] = {
         "value": growth.value,
         "low": growth.low,
@@ -189,7 +205,7 @@ def compounding(drives: Sequence[DriveErrors], seed: int) -> dict[str, Any]:
         "used_horizons": steps[growth.used].tolist(),
         "reason": growth.reason,
     }
-    gap = float(at[:, -1].mean())
+    gap = float((ours - theirs)[:, -1].mean())
     result["bounds"] = _bounds(gap, int(steps[-1]), shares["expert"].value, shares["own"].value)
     return result
 
@@ -200,12 +216,14 @@ def _shares(drive: DriveErrors, name: str) -> Floats:
     return share
 
 
-def _failing(drive: DriveErrors, horizon: int) -> Bools:
+def _flags(
+    runs: tuple[tuple[int, int], ...], after: bool, drive: DriveErrors, horizon: int
+) -> Bools:
     """Which of the first `horizon` steps fail, (T,)."""
     failing = np.zeros(max(horizon, drive.n_steps), np.bool_)
-    for first, last in drive.failing:
+    for first, last in runs:
         failing[first:last] = True
-    failing[drive.n_steps :] = drive.fails_after
+    failing[drive.n_steps :] = after
     return failing[:horizon]
 
 
