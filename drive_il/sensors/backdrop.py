@@ -51,6 +51,7 @@ def _classify_run(
 
 @kernels.inner
 def _paint_run(
+    is_level: bool,
     ground: Any,
     frame: Any,
     haze_color: int,
@@ -63,10 +64,11 @@ def _paint_run(
     first: int,
     last: int,
     depth: Floats,
-    work: Ints,
+    work: Any,
     rgb: Ints,
 ) -> None:
     paint_ground(
+        is_level,
         ground.origin,
         ground.size,
         ground.tiles,
@@ -109,7 +111,7 @@ def draw_ground(
     first: int,
     last: int,
     depth: Floats,
-    work: Ints,
+    work: Any,
     rgb: Ints,
     tags: Ints,
 ) -> None:
@@ -129,7 +131,7 @@ def draw_ground(
         first: first pixel.
         last: last pixel + 1.
         depth: of what is drawn already, (W,) [m].
-        work: scratch, (N_WORK, W).
+        work: scratch, see `paint.paint_ground`.
         rgb: (W, 3).
         tags: (W,).
     """
@@ -149,17 +151,16 @@ def draw_ground(
     start = first
     while start < last:
         n, level = looked_up(rays[T, start], slope, frame.inverse_focal)
-        arrives, veil = air(haze, rays[T, start])
         end = start
         while end < last:
-            if not is_level and end > start:
-                if looked_up(rays[T, end], slope, frame.inverse_focal) != (n, level):
-                    break
-                arrives, veil = air(haze, rays[T, end])
+            if end > start and looked_up(rays[T, end], slope, frame.inverse_focal) != (n, level):
+                break
+            arrives, veil = air(haze, rays[T, end])
             shares[0, end] = int(arrives * 256.0 + 0.5)
             shares[1, end] = int(veil * 256.0 + 0.5)
-            end += 1
+            end = last if is_level else end + 1
         _paint_run(
+            is_level,
             ground,
             frame,
             light.haze_color,
@@ -181,6 +182,7 @@ def draw_ground(
 @kernels.inner
 def draw_sky(
     kind: int,
+    is_level: bool,
     light: Any,
     book: Ints,
     clouds: Ints,
@@ -188,13 +190,22 @@ def draw_sky(
     first: int,
     last: int,
     depth: Floats,
-    work: Ints,
+    work: Any,
     rgb: Ints,
     tags: Ints,
 ) -> None:
     """Draws the sky in a run of pixels whose rays do not fall; arguments as `draw_ground`."""
     if kind == RGB:
+        # What is hidden at both ends costs nothing.
+        while first < last and depth[first] < FAR:
+            first += 1
+        while first < last and depth[last - 1] < FAR:
+            last -= 1
+        if first == last:
+            return
+        places, colors = work
         paint_sky(
+            is_level,
             light,
             book,
             clouds,
@@ -203,7 +214,8 @@ def draw_sky(
             rays[LOOK_Z, first:last],
             rays[INVERSE_FLAT, first:last],
             depth[first:last],
-            work,
+            places,
+            colors,
             rgb[first:last],
         )
         return

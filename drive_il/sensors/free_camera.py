@@ -37,12 +37,11 @@ from drive_il.sensors.lens import (
     corner_bounds,
     offset,
     pixel_range,
-    put,
     set_frame,
 )
-from drive_il.sensors.light import LIGHT, N_BOOK, N_HAZE, TEXTURES, same_weather, set_light
+from drive_il.sensors.light import LIGHT, N_BOOK, N_HAZE, TEXTURES, put, same_weather, set_light
 from drive_il.sensors.models import MODELS
-from drive_il.sensors.paint import N_WORK
+from drive_il.sensors.paint import N_COLORS, N_PLACES
 from drive_il.sensors.prisms import (
     CROWN,
     FIRST_SIGN,
@@ -329,7 +328,7 @@ def _draw_backdrop(
                 tags,
             )
         else:
-            draw_sky(kind, light, book, fixed[0], rays, first, last, depth, work, rgb, tags)
+            draw_sky(kind, False, light, book, fixed[0], rays, first, last, depth, work, rgb, tags)
         first = last
 
 
@@ -372,7 +371,9 @@ def render_free(
     frames, lights = np.zeros(1, FRAME), np.zeros(1, LIGHT)
     book, haze = np.empty((N_BOOK, 256), np.int64), np.empty((2, N_HAZE + 1))
     rays, level = np.empty((N_RAYS, width)), np.empty((3, width))
-    shares, work = np.empty((2, width), np.int64), np.empty((N_WORK, width), np.int64)
+    shares = np.empty((2, width), np.int64)
+    places, inks = np.empty((N_PLACES, width), np.uint32), np.empty((N_COLORS, width), np.int64)
+    work = (places, inks)
     bounds, box, colors = np.empty(4), np.empty(4, np.int64), np.empty(N_FACES, np.int64)
     found, out = np.empty((4, MAX_VISIBLE), np.int64), np.empty((2, width))
     scratch = np.empty((height, width), np.float32)

@@ -33,7 +33,6 @@ from drive_il.sensors.lens import (
     corner_bounds,
     offset,
     pixel_range,
-    put,
     set_frame,
 )
 from drive_il.sensors.light import (
@@ -42,12 +41,13 @@ from drive_il.sensors.light import (
     N_HAZE,
     TEXTURES,
     air,
+    put,
     same_weather,
     set_light,
     through_air,
 )
 from drive_il.sensors.models import MODELS
-from drive_il.sensors.paint import N_WORK
+from drive_il.sensors.paint import N_COLORS, N_PLACES
 from drive_il.sensors.prisms import (
     CROWN,
     FIRST_SIGN,
@@ -330,7 +330,9 @@ def render_level(
     frames, lights = np.zeros(1, FRAME), np.zeros(1, LIGHT)
     book, haze = np.empty((N_BOOK, 256), np.int64), np.empty((2, N_HAZE + 1))
     rays, drop, inverse_drop = np.empty((N_RAYS, width)), np.empty(height), np.empty(height)
-    shares, work = np.empty((2, width), np.int64), np.empty((N_WORK, width), np.int64)
+    shares = np.empty((2, width), np.int64)
+    places, inks = np.empty((N_PLACES, width), np.uint32), np.empty((N_COLORS, width), np.int64)
+    work = (places, inks)
     colors, bounds = np.empty(N_FACES, np.int64), np.empty(4)
     found = np.empty((4, MAX_VISIBLE), np.int64)
     scratch = np.empty((height, width), np.float32)
@@ -363,5 +365,5 @@ def render_level(
                 rays[T] = ground_depth(frame.z, -drop[i])
                 draw_ground(kind, True, ground, *paint, 0, width, seen_depth[i], work, *row_ink)
             else:
-                draw_sky(kind, *sky, 0, width, seen_depth[i], work, *row_ink)
+                draw_sky(kind, True, *sky, 0, width, seen_depth[i], work, *row_ink)
         finish_actors(kind, n, *view, figures, targets)

@@ -143,6 +143,14 @@ def pack(r: float, g: float, b: float) -> int:
 
 
 @kernels.inner
+def put(row: Ints, j: int, color: int) -> None:
+    """Writes a packed colour into a row of pixels, (W, 3)."""
+    row[j, 0] = color >> 40
+    row[j, 1] = (color >> 20) & 0xFF
+    row[j, 2] = color & 0xFF
+
+
+@kernels.inner
 def mix(a: int, b: int, part: int) -> int:
     """Returns colour a with `part` of 256 of colour b; a's grain is kept."""
     mixed = ((a & MASK) * (256 - part) + (b & MASK) * part) >> 8
@@ -335,6 +343,7 @@ def _add_sun(light: Any, color: int, x: float, y: float, z: float) -> int:
 
 @kernels.inner
 def paint_sky(
+    is_level: bool,
     light: Any,
     book: Ints,
     clouds: Ints,
@@ -343,12 +352,14 @@ def paint_sky(
     look_z: Floats,
     inverse_flat: Floats,
     depth: Floats,
-    work: Ints,
+    places: Ints,
+    colors: Ints,
     rgb: Ints,
 ) -> None:
     """Paints a run of pixels that show the sky.
 
     Args:
+        is_level: look_z of all of them is that of the first one.
         light: LIGHT record.
         book: see PALETTE.
         clouds: cloud texture, flat.
@@ -357,29 +368,25 @@ def paint_sky(
         look_z: likewise, (P,).
         inverse_flat: 1 / their horizontal length, (P,).
         depth: of what is drawn already; pixels nearer than FAR are kept, (P,) [m].
-        work: scratch, (2 or more, P).
+        places: scratch, (2 or more, P).
+        colors: scratch, (1 or more, P).
         rgb: painted, (P, 3).
     """
-    wind = light.wind + 65536.0
+    wind, rise = light.wind + 65536.0, look_z[0]
     for j in range(len(look_x)):
-        work[0, j] = int(min(look_z[j] * inverse_flat[j] * SKY_SCALE, N_SKY - 1.0))
-    for j in range(len(look_x)):
+        z = rise if is_level else look_z[j]
+        places[0, j] = np.int32(min(z * inverse_flat[j] * SKY_SCALE, N_SKY - 1.0))
         # Clouds lie in a plane far above; the summand keeps those at the horizon finite.
-        far = 150.0 / (look_z[j] + 0.06)
-        u = int(look_x[j] * far + wind) & (CLOUD_SIZE - 1)
-        v = int(look_y[j] * far + 65536.0) & (CLOUD_SIZE - 1)
-        work[1, j] = v * CLOUD_SIZE + u
-    sun_is_near = _sun_is_near(light, look_x, look_y, look_z)
+        far = 150.0 / (z + 0.06)
+        u = np.int32(look_x[j] * far + wind) & (CLOUD_SIZE - 1)
+        v = np.int32(look_y[j] * far + 65536.0) & (CLOUD_SIZE - 1)
+        places[1, j] = v * CLOUD_SIZE + u
     for j in range(len(look_x)):
-        if depth[j] < FAR:
-            continue
-        step = np.uint64(work[0, j])
-        color = book[SKY, step]
-        part = book[COVER, clouds[np.uint64(work[1, j])]]
-        if part > 0:
-            color = mix(color, book[CLOUD, step], part)
-        if sun_is_near:
-            color = _add_sun(light, color, look_x[j], look_y[j], look_z[j])
-        rgb[j, 0] = color >> 40
-        rgb[j, 1] = (color >> 20) & 0xFF
-        rgb[j, 2] = color & 0xFF
+        step, part = places[0, j], book[COVER, clouds[places[1, j]]]
+        colors[0, j] = mix(book[SKY, step], book[CLOUD, step], part)
+    if _sun_is_near(light, look_x, look_y, look_z):
+        for j in range(len(look_x)):
+            colors[0, j] = _add_sun(light, colors[0, j], look_x[j], look_y[j], look_z[j])
+    for j in range(len(look_x)):
+        if depth[j] >= FAR:
+            put(rgb, j, colors[0, j])
