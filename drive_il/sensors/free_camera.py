@@ -49,11 +49,13 @@ from drive_il.sensors.prisms import (
     MAX_VISIBLE,
     N_FACES,
     NEAR,
+    NO_LEAVES,
     SOLIDS,
     THIN,
     WINDOW_PIXEL,
     between_windows,
     crown_color,
+    crown_light,
     face_colors,
     meet_ellipsoid,
     meet_height,
@@ -202,6 +204,7 @@ def _draw_crown(
     flat = 2.0 / (item.high - item.low)
     sx, sy = 1.0 / item.half_length, 1.0 / item.half_width
     oz = (frame.z - 0.5 * (item.high + item.low)) * flat
+    leaves = crown_light(item, light) if kind == RGB else NO_LEAVES
     for i in range(box[0], box[1]):
         b = offset(i, lens.height, frame.inverse_focal)
         shift_x, shift_y, shift_z = b * frame.up_x, b * frame.up_y, b * frame.up_z
@@ -215,7 +218,7 @@ def _draw_crown(
             depth[i, j] = t
             if kind == RGB:
                 nx, ny, nz = (ox + t * dx) * sx, (oy + t * dy) * sy, oz + t * dz
-                color = crown_color(item, light, noise, nx, ny, nz)
+                color = crown_color(leaves, noise, nx, ny, nz)
                 put(rgb[i], j, seen(color, light, haze, t))
             elif kind != DEPTH:
                 tags[i, j] = item.tag

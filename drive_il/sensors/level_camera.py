@@ -55,11 +55,13 @@ from drive_il.sensors.prisms import (
     MAX_VISIBLE,
     N_FACES,
     NEAR,
+    NO_LEAVES,
     SOLIDS,
     THIN,
     WINDOW_PIXEL,
     between_windows,
     crown_color,
+    crown_light,
     face_colors,
     meet_ellipsoid,
     meet_height,
@@ -134,31 +136,38 @@ def _draw_box(
         enter, leave, front = meet_plan(ox, oy, dx, dy, item.half_length, item.half_width)
         if enter > leave or enter < NEAR:
             continue
-        wall = window = eave = 0
-        windows = False
-        if kind == RGB:
-            arrives, veil = air(haze, enter)
-            haze_color = light.haze_color
-            wall = through_air(colors[0] if front else colors[1], haze_color, arrives, veil)
-            if is_house:
-                if enter * frame.inverse_focal < WINDOW_PIXEL:
-                    windows = not between_windows(oy + enter * dy if front else ox + enter * dx)
-                window = through_air(colors[4], haze_color, arrives, veil)
-                eave = through_air(colors[5], haze_color, arrives, veil)
         first, last = _rows_of(item, height, enter, leave, lens.focal, lens.height)
         top, foot = _wall_rows(enter, leave, height, low, high, inverse_drop, first, last)
-        for i in range(top, foot):
-            if enter >= depth[i, j]:
-                continue
-            depth[i, j] = enter
+        # Most of what is far stands behind what is near, which has been drawn before.
+        while top < foot and enter >= depth[top, j]:
+            top += 1
+        while top < foot and enter >= depth[foot - 1, j]:
+            foot -= 1
+        if top < foot:
+            wall = window = eave = 0
+            windows = False
             if kind == RGB:
-                color = wall
+                arrives, veil = air(haze, enter)
+                haze_color = light.haze_color
+                wall = through_air(colors[0] if front else colors[1], haze_color, arrives, veil)
                 if is_house:
-                    z = height - enter * drop[i]
-                    color = wall_color(wall, window, eave, windows, z, high)
-                put(rgb[i], j, color)
-            elif kind != DEPTH:
-                tags[i, j] = item.tag
+                    if enter * frame.inverse_focal < WINDOW_PIXEL:
+                        along = oy + enter * dy if front else ox + enter * dx
+                        windows = not between_windows(along)
+                    window = through_air(colors[4], haze_color, arrives, veil)
+                    eave = through_air(colors[5], haze_color, arrives, veil)
+            for i in range(top, foot):
+                if enter >= depth[i, j]:
+                    continue
+                depth[i, j] = enter
+                if kind == RGB:
+                    color = wall
+                    if is_house:
+                        z = height - enter * drop[i]
+                        color = wall_color(wall, window, eave, windows, z, high)
+                    put(rgb[i], j, color)
+                elif kind != DEPTH:
+                    tags[i, j] = item.tag
         if low <= height <= high:
             continue
         for i in range(first, last):
@@ -192,24 +201,30 @@ def _draw_crown(
     ox = item.cos * gap_x + item.sin * gap_y
     oy = -item.sin * gap_x + item.cos * gap_y
     flat = 2.0 / (item.high - item.low)
-    sx, sy = 1.0 / item.half_length, 1.0 / item.half_width
-    oz = (frame.z - 0.5 * (item.high + item.low)) * flat
+    half_length, half_width = item.half_length, item.half_width
+    sx, sy = 1.0 / half_length, 1.0 / half_width
+    ux, uy = ox * sx, oy * sy
+    uz = (frame.z - 0.5 * (item.high + item.low)) * flat
+    cos, sin = item.cos, item.sin
+    leaves = crown_light(item, light) if kind == RGB else NO_LEAVES
     for j in range(bounds[0], bounds[1]):
-        dx = item.cos * rays[LOOK_X, j] + item.sin * rays[LOOK_Y, j]
-        dy = -item.sin * rays[LOOK_X, j] + item.cos * rays[LOOK_Y, j]
-        enter, leave, _ = meet_plan(ox, oy, dx, dy, item.half_length, item.half_width)
+        dx = cos * rays[LOOK_X, j] + sin * rays[LOOK_Y, j]
+        dy = -sin * rays[LOOK_X, j] + cos * rays[LOOK_Y, j]
+        enter, leave, _ = meet_plan(ox, oy, dx, dy, half_length, half_width)
         if enter > leave or enter < NEAR:
             continue
         first, last = _rows_of(item, frame.z, enter, leave, lens.focal, lens.height)
         for i in range(first, last):
+            if enter >= depth[i, j]:
+                continue
             dz = -drop[i] * flat
-            t = meet_ellipsoid(ox * sx, oy * sy, oz, dx * sx, dy * sy, dz)
+            t = meet_ellipsoid(ux, uy, uz, dx * sx, dy * sy, dz)
             if t < NEAR or t >= depth[i, j]:
                 continue
             depth[i, j] = t
             if kind == RGB:
-                nx, ny, nz = (ox + t * dx) * sx, (oy + t * dy) * sy, oz + t * dz
-                color = crown_color(item, light, noise, nx, ny, nz)
+                nx, ny, nz = (ox + t * dx) * sx, (oy + t * dy) * sy, uz + t * dz
+                color = crown_color(leaves, noise, nx, ny, nz)
                 put(rgb[i], j, seen(color, light, haze, t))
             elif kind != DEPTH:
                 tags[i, j] = item.tag
