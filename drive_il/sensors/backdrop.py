@@ -60,6 +60,7 @@ def _paint_run(
     n: int,
     level: int,
     rays: Floats,
+    look: Floats,
     shares: Ints,
     first: int,
     last: int,
@@ -86,8 +87,8 @@ def _paint_run(
         n,
         level,
         rays[T, first:last],
-        rays[LOOK_X, first:last],
-        rays[LOOK_Y, first:last],
+        look[0, first:last],
+        look[1, first:last],
         shares[0, first:last],
         shares[1, first:last],
         depth[first:last],
@@ -107,6 +108,7 @@ def draw_ground(
     haze: Floats,
     fixed: Any,
     rays: Floats,
+    look: Floats,
     shares: Ints,
     first: int,
     last: int,
@@ -127,6 +129,7 @@ def draw_ground(
         haze: see light.air.
         fixed: see light.TEXTURES.
         rays: (N_RAYS, W).
+        look: their LOOK_X and LOOK_Y, (2, W) float32.
         shares: scratch, (2, W).
         first: first pixel.
         last: last pixel + 1.
@@ -169,6 +172,7 @@ def draw_ground(
             n,
             level,
             rays,
+            look,
             shares,
             start,
             end,

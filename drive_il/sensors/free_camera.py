@@ -298,6 +298,7 @@ def _draw_backdrop(
     haze: Floats,
     fixed: Any,
     rays: Floats,
+    look: Floats,
     shares: Ints,
     depth: Floats,
     work: Ints,
@@ -322,6 +323,7 @@ def _draw_backdrop(
                 haze,
                 fixed,
                 rays,
+                look,
                 shares,
                 first,
                 last,
@@ -374,7 +376,7 @@ def render_free(
     frames, lights = np.zeros(1, FRAME), np.zeros(1, LIGHT)
     book, haze = np.empty((N_BOOK, 256), np.int64), np.empty((2, N_HAZE + 1))
     rays, level = np.empty((N_RAYS, width)), np.empty((3, width))
-    shares = np.empty((2, width), np.int64)
+    shares, look = np.empty((2, width), np.int64), np.empty((2, width), np.float32)
     places, inks = np.empty((N_PLACES, width), np.uint32), np.empty((N_COLORS, width), np.int64)
     work = (places, inks)
     bounds, box, colors = np.empty(4), np.empty(4, np.int64), np.empty(N_FACES, np.int64)
@@ -400,9 +402,10 @@ def render_free(
         )
         around = (actors, row, ego[row], *view, solids.items, found, count)
         n = draw_actors(kind, models, *around, figures, targets)
-        paint = (frame, lens, light, book, haze, fixed, rays, shares)
+        paint = (frame, lens, light, book, haze, fixed, rays, look, shares)
         for i in range(height):
             _set_row(frame, lens, i, level, rays)
+            look[:] = rays[:2]
             row_ink = seen_rgb[i if kind == RGB else 0], seen_tags[i if kind >= SEMANTIC else 0]
             _draw_backdrop(kind, ground, *paint, seen_depth[i], work, *row_ink)
         finish_actors(kind, n, *view, figures, targets)

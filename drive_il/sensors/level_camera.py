@@ -345,7 +345,7 @@ def render_level(
     frames, lights = np.zeros(1, FRAME), np.zeros(1, LIGHT)
     book, haze = np.empty((N_BOOK, 256), np.int64), np.empty((2, N_HAZE + 1))
     rays, drop, inverse_drop = np.empty((N_RAYS, width)), np.empty(height), np.empty(height)
-    shares = np.empty((2, width), np.int64)
+    shares, look = np.empty((2, width), np.int64), np.empty((2, width), np.float32)
     places, inks = np.empty((N_PLACES, width), np.uint32), np.empty((N_COLORS, width), np.int64)
     work = (places, inks)
     colors, bounds = np.empty(N_FACES, np.int64), np.empty(4)
@@ -359,6 +359,7 @@ def render_level(
             set_light(light, book, haze, weather[row], fixed)
         set_frame(frame, lens, ego[row])
         _set_rays(frame, lens, rays, drop, inverse_drop)
+        look[:] = rays[:2]
         seen_rgb = rgb[row if kind == RGB or kind == INSTANCE else 0]
         seen_depth = depth[row] if kind == DEPTH else scratch
         seen_tags = tags[row] if kind == SEMANTIC else scratch_tags
@@ -371,7 +372,7 @@ def render_level(
         count = _draw_prisms(kind, solids, *view, fixed[1], *columns, *prisms, *targets)
         around = (actors, row, ego[row], *view, solids.items, found, count)
         n = draw_actors(kind, models, *around, figures, targets)
-        paint = (frame, light, book, haze, fixed, rays, shares)
+        paint = (frame, light, book, haze, fixed, rays, look, shares)
         sky = (light, book, fixed[0], rays)
         for i in range(height):
             row_ink = seen_rgb[i if kind == RGB else 0], seen_tags[i if kind >= SEMANTIC else 0]

@@ -35,7 +35,7 @@ N_COLORS = 2
 """rows of the scratch array of packed colours, (N_COLORS, W) int64"""
 _ONES = (1 << 40) | (1 << 20) | 1
 # Positions of the grain count from far outside the map, so that it is even across its border.
-_FAR_OUT = 65536.0
+_FAR_OUT = 1024.0
 
 
 @kernels.inner
@@ -136,6 +136,12 @@ def _cell_color(
 
 
 @kernels.inner
+def _sampled(t: float, slope: float, sample: float) -> float:
+    """Depth of a sample that lies before or behind the middle of a pixel at depth t [m]."""
+    return t + t * t * slope * sample
+
+
+@kernels.inner
 def _place(
     is_level: bool,
     origin_shift: int,
@@ -170,16 +176,21 @@ def _place(
         look_y: likewise.
         places: overwritten.
     """
-    near, bits = t[0], TILE_SHIFT - shift
-    mask = (1 << bits) - 1
+    bits = np.int32(TILE_SHIFT - shift)
+    mask, begin, shift = np.int32((1 << bits) - 1), np.int32(origin_shift), np.int32(shift)
+    wide = np.int32(columns)
+    west, south, zero = np.float32(x0 * UNITS), np.float32(y0 * UNITS), np.float32(0.0)
+    last_x, last_y = np.float32(right), np.float32(top)
+    near = np.float32(_sampled(t[0], slope, sample) * UNITS)
     for j in range(len(look_x)):
-        depth = near if is_level else t[j]
-        u = depth + depth * depth * slope * sample
-        qx = np.int32(min(max((x0 + u * look_x[j]) * UNITS, 0.0), right))
-        qy = np.int32(min(max((y0 + u * look_y[j]) * UNITS, 0.0), top))
-        places[_COLUMN, j], places[_ROW, j] = qx, qy
-        places[_TILE, j] = (qy >> TILE_SHIFT) * columns + (qx >> TILE_SHIFT)
-        places[_PLACE, j] = origin_shift + (((qy >> shift) & mask) << bits) + ((qx >> shift) & mask)
+        u = near if is_level else np.float32(_sampled(t[j], slope, sample) * UNITS)
+        qx = np.int32(min(max(west + u * look_x[j], zero), last_x))
+        qy = np.int32(min(max(south + u * look_y[j], zero), last_y))
+        column, row = np.int32(qx >> shift), np.int32(qy >> shift)
+        places[_COLUMN, j], places[_ROW, j] = column, row
+        places[_TILE, j] = np.int32(np.int32(row >> bits) * wide) + np.int32(column >> bits)
+        inside = np.int32(np.int32(row & mask) << bits) + np.int32(column & mask)
+        places[_PLACE, j] = np.int32(begin + inside)
 
 
 @kernels.inner
@@ -218,9 +229,8 @@ def _add_exact(
         near = t[0] if is_level else t[j]
         if depth[j] < near:
             continue
-        cx, cy = places[_COLUMN, j] >> CELL_SHIFT, places[_ROW, j] >> CELL_SHIFT
-        along = near * near * slope
-        u = near + along * sample
+        cx, cy = int(places[_COLUMN, j]), int(places[_ROW, j])
+        along, u = near * near * slope, _sampled(near, slope, sample)
         color = _cell_color(
             programs,
             int(places[_PROGRAM, m]),
@@ -267,13 +277,14 @@ def _shade(
     fine = 3 + level
     if level < 0:
         fine = 2 + (level + 1)
-    mask = NOISE_SIZE - 1
-    near = t[0]
+    fine, mask, size = np.int32(fine), np.int32(NOISE_SIZE - 1), np.int32(NOISE_SIZE)
+    west, south = np.float32((x0 + _FAR_OUT) * UNITS), np.float32((y0 + _FAR_OUT) * UNITS)
+    near = np.float32(t[0] * UNITS)
     for j in range(len(look_x)):
-        depth = near if is_level else t[j]
-        gx = np.int32((x0 + _FAR_OUT + depth * look_x[j]) * UNITS)
-        gy = np.int32((y0 + _FAR_OUT + depth * look_y[j]) * UNITS)
-        places[_PLACE, j] = (((gy >> fine) & mask) * NOISE_SIZE) + ((gx >> fine) & mask)
+        u = near if is_level else np.float32(t[j] * UNITS)
+        gx, gy = np.int32(west + u * look_x[j]), np.int32(south + u * look_y[j])
+        row, column = np.int32(gy >> fine), np.int32(gx >> fine)
+        places[_PLACE, j] = np.int32(np.int32(row & mask) * size) + np.int32(column & mask)
     fade = bits // 3
     for j in range(len(look_x)):
         grain = (int(noise[places[_PLACE, j]]) >> fade) * (colors[_LAST, j] >> 60)
@@ -337,7 +348,7 @@ def paint_ground(
         n: number of samples, see `looked_up`.
         level: see `looked_up`.
         t: depth of each pixel, (P,) [m].
-        look_x: horizontal part of its ray per metre of depth, (P,).
+        look_x: horizontal part of its ray per metre of depth, (P,) float32.
         look_y: likewise, (P,).
         arrives: share of its light that arrives, in 1/256, (P,).
         veil: share of haze, in 1/256, (P,).
