@@ -39,7 +39,16 @@ from drive_il.sensors.lens import (
     pixel_range,
     set_frame,
 )
-from drive_il.sensors.light import LIGHT, N_BOOK, N_HAZE, TEXTURES, put, same_weather, set_light
+from drive_il.sensors.light import (
+    LIGHT,
+    LIT,
+    N_BOOK,
+    N_HAZE,
+    TEXTURES,
+    put,
+    same_weather,
+    take_light,
+)
 from drive_il.sensors.models import MODELS
 from drive_il.sensors.paint import N_COLORS, N_PLACES
 from drive_il.sensors.prisms import (
@@ -68,7 +77,7 @@ from drive_il.sensors.prisms import (
 
 
 @kernels.inner
-def _set_row(frame: Any, lens: Any, i: int, level: Floats, rays: Floats) -> None:
+def _set_row(frame: Any, lens: Any, i: int, level: Floats, rays: Floats, look: Floats) -> None:
     """Sets the rays of one row of pixels; level as from `_set_columns`."""
     b = offset(i, lens.height, frame.inverse_focal)
     shift_x, shift_y, shift_z = b * frame.up_x, b * frame.up_y, b * frame.up_z
@@ -77,6 +86,7 @@ def _set_row(frame: Any, lens: Any, i: int, level: Floats, rays: Floats) -> None
         look_x, look_y = level[0, j] - shift_x, level[1, j] - shift_y
         look_z = level[2, j] - shift_z
         rays[LOOK_X, j], rays[LOOK_Y, j], rays[LOOK_Z, j] = look_x, look_y, look_z
+        look[0, j], look[1, j] = look_x, look_y
         rays[INVERSE_FLAT, j] = 1.0 / np.sqrt(look_x * look_x + look_y * look_y)
         rays[T, j] = ground_depth(height, look_z)
 
@@ -301,7 +311,7 @@ def _draw_backdrop(
     look: Floats,
     shares: Ints,
     depth: Floats,
-    work: Ints,
+    work: Any,
     rgb: Ints,
     tags: Ints,
 ) -> None:
@@ -344,6 +354,7 @@ def _draw_backdrop(
         GROUND_MAP,
         SOLIDS,
         TEXTURES,
+        LIT,
         MODELS,
         kernels.record(LENS)[::1],
         kernels.record(VEHICLE)[::1],
@@ -360,6 +371,7 @@ def render_free(
     ground: Any,
     solids: Any,
     fixed: Any,
+    lit: Any,
     models: Any,
     lenses: Records,
     ego: Records,
@@ -387,7 +399,7 @@ def render_free(
     for row in range(first_row, last_row):
         frame, light = frames[0], lights[0]
         if kind == RGB and (row == first_row or not same_weather(weather[row], weather[row - 1])):
-            set_light(light, book, haze, weather[row], fixed)
+            take_light(lit, lights, book, haze, weather[row], fixed)
         set_frame(frame, lens, ego[row])
         _set_columns(frame, lens, level)
         seen_rgb = rgb[row if kind == RGB or kind == INSTANCE else 0]
@@ -404,8 +416,7 @@ def render_free(
         n = draw_actors(kind, models, *around, figures, targets)
         paint = (frame, lens, light, book, haze, fixed, rays, look, shares)
         for i in range(height):
-            _set_row(frame, lens, i, level, rays)
-            look[:] = rays[:2]
+            _set_row(frame, lens, i, level, rays, look)
             row_ink = seen_rgb[i if kind == RGB else 0], seen_tags[i if kind >= SEMANTIC else 0]
             _draw_backdrop(kind, ground, *paint, seen_depth[i], work, *row_ink)
         finish_actors(kind, n, *view, figures, targets)

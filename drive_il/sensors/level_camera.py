@@ -37,13 +37,14 @@ from drive_il.sensors.lens import (
 )
 from drive_il.sensors.light import (
     LIGHT,
+    LIT,
     N_BOOK,
     N_HAZE,
     TEXTURES,
     air,
     put,
     same_weather,
-    set_light,
+    take_light,
     through_air,
 )
 from drive_il.sensors.models import MODELS
@@ -231,12 +232,15 @@ def _draw_crown(
 
 
 @kernels.inner
-def _set_rays(frame: Any, lens: Any, rays: Floats, drop: Floats, inverse_drop: Floats) -> None:
+def _set_rays(
+    frame: Any, lens: Any, rays: Floats, look: Floats, drop: Floats, inverse_drop: Floats
+) -> None:
     for j in range(lens.width):
         a = offset(j, lens.width, frame.inverse_focal)
         look_x = frame.forward_x + a * frame.right_x
         look_y = frame.forward_y + a * frame.right_y
         rays[LOOK_X, j], rays[LOOK_Y, j] = look_x, look_y
+        look[0, j], look[1, j] = look_x, look_y
         rays[INVERSE_FLAT, j] = 1.0 / np.sqrt(look_x * look_x + look_y * look_y)
     for i in range(lens.height):
         drop[i] = offset(i, lens.height, frame.inverse_focal)
@@ -313,6 +317,7 @@ def _draw_prisms(
         GROUND_MAP,
         SOLIDS,
         TEXTURES,
+        LIT,
         MODELS,
         kernels.record(LENS)[::1],
         kernels.record(VEHICLE)[::1],
@@ -329,6 +334,7 @@ def render_level(
     ground: Any,
     solids: Any,
     fixed: Any,
+    lit: Any,
     models: Any,
     lenses: Records,
     ego: Records,
@@ -356,10 +362,9 @@ def render_level(
     for row in range(first_row, last_row):
         frame, light = frames[0], lights[0]
         if kind == RGB and (row == first_row or not same_weather(weather[row], weather[row - 1])):
-            set_light(light, book, haze, weather[row], fixed)
+            take_light(lit, lights, book, haze, weather[row], fixed)
         set_frame(frame, lens, ego[row])
-        _set_rays(frame, lens, rays, drop, inverse_drop)
-        look[:] = rays[:2]
+        _set_rays(frame, lens, rays, look, drop, inverse_drop)
         seen_rgb = rgb[row if kind == RGB or kind == INSTANCE else 0]
         seen_depth = depth[row] if kind == DEPTH else scratch
         seen_tags = tags[row] if kind == SEMANTIC else scratch_tags

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types as nt
 
 from drive_il import kernels
-from drive_il.datatypes import Floats, Ints
+from drive_il.datatypes import WEATHER, Floats, Ints, Records
 from drive_il.sensors.surfaces import N_SURFACES, Ground
 from drive_il.sensors.tags import GROUND_TAGS
 
@@ -93,6 +93,34 @@ TEXTURES = nt.Tuple(
 )
 """Clouds, grain; of the ground classes: albedo, how wetness darkens them, grain, tag; how
 the colours of the sky and of the clouds change with tan(elevation)."""
+
+
+class Lit(NamedTuple):
+    """The light of one weather, made once.
+
+    Attributes:
+        weather: (1,) WEATHER.
+        light: (1,) LIGHT.
+        book: see PALETTE.
+        haze: see `air`, (2, N_HAZE + 1).
+    """
+
+    weather: Records
+    light: Records
+    book: Ints
+    haze: Floats
+
+
+LIT = nt.NamedTuple(
+    (
+        kernels.record(WEATHER)[::1],
+        kernels.record(LIGHT)[::1],
+        nt.int64[:, ::1],
+        nt.float64[:, ::1],
+    ),
+    Lit,
+)
+"""Numba type of Lit."""
 
 
 @cache
@@ -311,6 +339,39 @@ def same_weather(a: Any, b: Any) -> bool:
         and a.fog_distance == b.fog_distance
         and a.wetness == b.wetness
     )
+
+
+@kernels.kernel(nt.void(LIT, TEXTURES))
+def _set_lit(lit: Any, fixed: Any) -> None:
+    set_light(lit.light[0], lit.book, lit.haze, lit.weather[0], fixed)
+
+
+def lit_by(weather: Records) -> Lit:
+    """Returns the light of one weather, (1,) WEATHER."""
+    lit = Lit(
+        weather.copy(),
+        np.zeros(1, LIGHT),
+        np.zeros((N_BOOK, 256), np.int64),
+        np.zeros((2, N_HAZE + 1)),
+    )
+    _set_lit(lit, textures())
+    return lit
+
+
+@kernels.inner
+def take_light(
+    lit: Any, lights: Records, book: Ints, haze: Floats, weather: Any, fixed: Any
+) -> None:
+    """Does what `set_light` does, for less in the weather that `lit` is of."""
+    if same_weather(weather, lit.weather[0]):
+        lights[0] = lit.light[0]
+        for k in range(N_BOOK):
+            for code in range(256):
+                book[k, code] = lit.book[k, code]
+        for k in range(N_HAZE + 1):
+            haze[0, k], haze[1, k] = lit.haze[0, k], lit.haze[1, k]
+    else:
+        set_light(lights[0], book, haze, weather, fixed)
 
 
 @kernels.inner

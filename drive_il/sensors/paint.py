@@ -69,7 +69,7 @@ def looked_up(t: float, slope: float, inverse_focal: float) -> tuple[int, int]:
 @kernels.inner
 def _cover(
     programs: Ints,
-    first: int,
+    first: Any,
     n: int,
     x: float,
     y: float,
@@ -177,7 +177,7 @@ def _place(
         places: overwritten.
     """
     bits = np.int32(TILE_SHIFT - shift)
-    mask, begin, shift = np.int32((1 << bits) - 1), np.int32(origin_shift), np.int32(shift)
+    mask, begin, cell = np.int32((1 << bits) - 1), np.int32(origin_shift), np.int32(shift)
     wide = np.int32(columns)
     west, south, zero = np.float32(x0 * UNITS), np.float32(y0 * UNITS), np.float32(0.0)
     last_x, last_y = np.float32(right), np.float32(top)
@@ -186,7 +186,7 @@ def _place(
         u = near if is_level else np.float32(_sampled(t[j], slope, sample) * UNITS)
         qx = np.int32(min(max(west + u * look_x[j], zero), last_x))
         qy = np.int32(min(max(south + u * look_y[j], zero), last_y))
-        column, row = np.int32(qx >> shift), np.int32(qy >> shift)
+        column, row = np.int32(qx >> cell), np.int32(qy >> cell)
         places[_COLUMN, j], places[_ROW, j] = column, row
         places[_TILE, j] = np.int32(np.int32(row >> bits) * wide) + np.int32(column >> bits)
         inside = np.int32(np.int32(row & mask) << bits) + np.int32(column & mask)
@@ -277,13 +277,13 @@ def _shade(
     fine = 3 + level
     if level < 0:
         fine = 2 + (level + 1)
-    fine, mask, size = np.int32(fine), np.int32(NOISE_SIZE - 1), np.int32(NOISE_SIZE)
+    grain_shift, mask, size = np.int32(fine), np.int32(NOISE_SIZE - 1), np.int32(NOISE_SIZE)
     west, south = np.float32((x0 + _FAR_OUT) * UNITS), np.float32((y0 + _FAR_OUT) * UNITS)
     near = np.float32(t[0] * UNITS)
     for j in range(len(look_x)):
         u = near if is_level else np.float32(t[j] * UNITS)
         gx, gy = np.int32(west + u * look_x[j]), np.int32(south + u * look_y[j])
-        row, column = np.int32(gy >> fine), np.int32(gx >> fine)
+        row, column = np.int32(gy >> grain_shift), np.int32(gx >> grain_shift)
         places[_PLACE, j] = np.int32(np.int32(row & mask) * size) + np.int32(column & mask)
     fade = bits // 3
     for j in range(len(look_x)):
