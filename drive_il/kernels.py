@@ -117,6 +117,7 @@ class Kernel(Generic[P, R]):
         self._function = function
         self._signature = signature
         self._compiled: Callable[P, R] | None = None
+        self._entry: Callable[P, R] | None = None
         self.__doc__ = function.__doc__
         self.__name__ = function.__name__
 
@@ -134,6 +135,20 @@ class Kernel(Generic[P, R]):
                     self._signature, nogil=True, cache=is_cached, error_model="numpy"
                 )(self._function)
             return self._compiled
+
+    def unchecked(self) -> Callable[P, R]:
+        """Returns the compiled code, which takes its arguments for what the signature says.
+
+        Numba looks at the type of each argument at each call: for tuples of arrays of records
+        that takes longer than one world's step. Only for callers that have looked themselves:
+        what is of another dtype, shape or layout ends the process, or worse.
+        """
+        if self._entry is None:
+            dispatcher: Any = self.compile()
+            [compiled] = dispatcher.overloads.values()
+            self._entry = compiled.entry_point
+        assert self._entry is not None
+        return self._entry
 
 
 def _open_cache(source: Path) -> bool:
@@ -194,7 +209,13 @@ def _pool(pid: int, size: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(size, thread_name_prefix="drive_il-kernel")
 
 
-def run(function: Kernel[..., None], n_rows: int, *args: object, min_rows: int = 16) -> None:
+def run(
+    function: Kernel[..., None],
+    n_rows: int,
+    *args: object,
+    min_rows: int = 16,
+    checked: bool = False,
+) -> None:
     """Calls `function(first, last, *args)` over [0, n_rows), split over the thread pool.
 
     The result cannot depend on the split: a kernel treats each row on its own.
@@ -204,20 +225,23 @@ def run(function: Kernel[..., None], n_rows: int, *args: object, min_rows: int =
         n_rows: rows in all.
         args: the rest of its arguments.
         min_rows: below this many rows per thread the call stays on this thread.
+        checked: the caller knows all arguments to be as the signature says, see
+            `Kernel.unchecked`.
     """
+    call = function.unchecked() if checked else function
     parts = n_rows // min_rows
     if parts > 1:
         parts = min(parts, n_threads())
     if parts <= 1:
-        function(0, n_rows, *args)
+        call(0, n_rows, *args)
         return
     bounds = [n_rows * part // parts for part in range(parts + 1)]
     function.compile()
     pool = _pool(os.getpid(), n_threads())
     futures = [
-        pool.submit(function, low, high, *args)
+        pool.submit(call, low, high, *args)
         for low, high in zip(bounds[1:-1], bounds[2:], strict=True)
     ]
-    function(bounds[0], bounds[1], *args)  # this thread works too
+    call(bounds[0], bounds[1], *args)  # this thread works too
     for future in futures:
         future.result()

@@ -99,7 +99,7 @@ class LidarSpec:
     yaw: float = 0.0
     """left of the ego's heading [rad]"""
     pitch: float = 0.0
-    """nose up; a lidar that is not level takes some hundred times as long [rad]"""
+    """nose up; a lidar that is not level takes about four times as long [rad]"""
     roll: float = 0.0
     """right side down [rad]"""
 

@@ -67,6 +67,18 @@ def test_a_picture_does_not_depend_on_its_batch(monkeypatch: pytest.MonkeyPatch)
     np.testing.assert_array_equal(camera.render(ego, default_weather(40)), together)
 
 
+def test_a_picture_does_not_depend_on_the_weather_of_the_call_before() -> None:
+    network = library.load("alder")
+    ego, weather = places(network, 4, seed=2), default_weather(4)
+    weather["sun_altitude_angle"] = (-20.0, 45.0, 10.0, -20.0)
+    weather["fog_density"] = (0.0, 0.0, 50.0, 0.0)
+    camera = Camera(network, CameraSpec())
+    together = camera.render(ego, weather)
+    for row in (3, 0, 1, 2, 0):
+        alone = camera.render(ego[row : row + 1], weather[row : row + 1])
+        np.testing.assert_array_equal(alone[0], together[row])
+
+
 def test_depth_of_flat_ground_is_in_closed_form() -> None:
     spec = CameraSpec(kind="depth", width=64, height=48, fov=90.0, z=1.6)
     depth = picture(spec, at(100.0, -1.75))[0]

@@ -35,6 +35,13 @@ def squares(n: int) -> Floats:
     return result
 
 
+@pytest.mark.parametrize("n", [5, 200])
+def test_what_has_been_checked_already_gives_the_same(n: int) -> None:
+    x, result = np.arange(n, dtype=np.float64), np.zeros(n)
+    kernels.run(_square_rows, n, x, result, checked=True)
+    np.testing.assert_array_equal(result, squares(n))
+
+
 def run_python(code: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code],

@@ -18,6 +18,19 @@ from drive_il.sensors.observer import SceneObserver
 MAP = load("alder")
 
 
+def test_all_rows_are_seen_as_any_rows_are() -> None:
+    scene = boxes_around([(10.0, 0.0, 0.0, 4.0, 2.0, 1.5)], n_rows=3)
+    scene.ego["heading"], scene.ego["speed"] = (0.0, 0.5, 1.0), (1.0, 2.0, 3.0)
+    observer = SceneObserver(MAP, ObservationSpec())
+    everyone = observer.observe(scene, np.arange(3))
+    for rows in ([2, 0, 1], [1], [0, 0, 0]):
+        some = observer.observe(scene, np.array(rows))
+        for name, seen in everyone.items():
+            np.testing.assert_array_equal(some[name], seen[rows])
+    scene.ego["speed"] = 9.0
+    assert everyone["speed"].max() == 3.0
+
+
 def test_each_sensor_adds_its_arrays() -> None:
     spec = ObservationSpec(
         cameras=(),

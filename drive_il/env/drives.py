@@ -214,6 +214,7 @@ class Drives:
                 config.dt,
                 verdict,
                 min_rows=_ROWS_PER_THREAD,
+                checked=True,  # all of them our own, and the world's
             )
         return verdict
 

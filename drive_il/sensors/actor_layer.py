@@ -10,8 +10,8 @@ import numpy as np
 from drive_il import kernels
 from drive_il.datatypes import Floats, Ints, Records
 from drive_il.sensors.figures import FIGURE, MAX_FIGURES, gather
-from drive_il.sensors.lens import INSTANCE, RGB, put
-from drive_il.sensors.light import air, pack, through_air
+from drive_il.sensors.lens import INSTANCE, RGB
+from drive_il.sensors.light import air, pack, put, through_air
 from drive_il.sensors.modelling import (
     CORNERS,
     N_PLANES,

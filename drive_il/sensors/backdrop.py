@@ -51,6 +51,7 @@ def _classify_run(
 
 @kernels.inner
 def _paint_run(
+    is_level: bool,
     ground: Any,
     frame: Any,
     haze_color: int,
@@ -59,14 +60,16 @@ def _paint_run(
     n: int,
     level: int,
     rays: Floats,
+    look: Floats,
     shares: Ints,
     first: int,
     last: int,
     depth: Floats,
-    work: Ints,
+    work: Any,
     rgb: Ints,
 ) -> None:
     paint_ground(
+        is_level,
         ground.origin,
         ground.size,
         ground.tiles,
@@ -84,8 +87,8 @@ def _paint_run(
         n,
         level,
         rays[T, first:last],
-        rays[LOOK_X, first:last],
-        rays[LOOK_Y, first:last],
+        look[0, first:last],
+        look[1, first:last],
         shares[0, first:last],
         shares[1, first:last],
         depth[first:last],
@@ -105,11 +108,12 @@ def draw_ground(
     haze: Floats,
     fixed: Any,
     rays: Floats,
+    look: Floats,
     shares: Ints,
     first: int,
     last: int,
     depth: Floats,
-    work: Ints,
+    work: Any,
     rgb: Ints,
     tags: Ints,
 ) -> None:
@@ -125,11 +129,12 @@ def draw_ground(
         haze: see light.air.
         fixed: see light.TEXTURES.
         rays: (N_RAYS, W).
+        look: their LOOK_X and LOOK_Y, (2, W) float32.
         shares: scratch, (2, W).
         first: first pixel.
         last: last pixel + 1.
         depth: of what is drawn already, (W,) [m].
-        work: scratch, (N_WORK, W).
+        work: scratch, see `paint.paint_ground`.
         rgb: (W, 3).
         tags: (W,).
     """
@@ -149,17 +154,16 @@ def draw_ground(
     start = first
     while start < last:
         n, level = looked_up(rays[T, start], slope, frame.inverse_focal)
-        arrives, veil = air(haze, rays[T, start])
         end = start
         while end < last:
-            if not is_level and end > start:
-                if looked_up(rays[T, end], slope, frame.inverse_focal) != (n, level):
-                    break
-                arrives, veil = air(haze, rays[T, end])
+            if end > start and looked_up(rays[T, end], slope, frame.inverse_focal) != (n, level):
+                break
+            arrives, veil = air(haze, rays[T, end])
             shares[0, end] = int(arrives * 256.0 + 0.5)
             shares[1, end] = int(veil * 256.0 + 0.5)
-            end += 1
+            end = last if is_level else end + 1
         _paint_run(
+            is_level,
             ground,
             frame,
             light.haze_color,
@@ -168,6 +172,7 @@ def draw_ground(
             n,
             level,
             rays,
+            look,
             shares,
             start,
             end,
@@ -181,6 +186,7 @@ def draw_ground(
 @kernels.inner
 def draw_sky(
     kind: int,
+    is_level: bool,
     light: Any,
     book: Ints,
     clouds: Ints,
@@ -188,13 +194,22 @@ def draw_sky(
     first: int,
     last: int,
     depth: Floats,
-    work: Ints,
+    work: Any,
     rgb: Ints,
     tags: Ints,
 ) -> None:
     """Draws the sky in a run of pixels whose rays do not fall; arguments as `draw_ground`."""
     if kind == RGB:
+        # What is hidden at both ends costs nothing.
+        while first < last and depth[first] < FAR:
+            first += 1
+        while first < last and depth[last - 1] < FAR:
+            last -= 1
+        if first == last:
+            return
+        places, colors = work
         paint_sky(
+            is_level,
             light,
             book,
             clouds,
@@ -203,7 +218,8 @@ def draw_sky(
             rays[LOOK_Z, first:last],
             rays[INVERSE_FLAT, first:last],
             depth[first:last],
-            work,
+            places,
+            colors,
             rgb[first:last],
         )
         return

@@ -17,14 +17,23 @@ import numpy as np
 
 from drive_il import kernels
 from drive_il.actors import WALKER
-from drive_il.datatypes import VEHICLE, WEATHER, Actors, Array, Ints, Records, no_actors
+from drive_il.datatypes import (
+    VEHICLE,
+    WEATHER,
+    Actors,
+    Array,
+    Ints,
+    Records,
+    default_weather,
+    no_actors,
+)
 from drive_il.maps.network import RoadNetwork
 from drive_il.sensor_specs import CameraSpec
 from drive_il.sensors.free_camera import render_free
 from drive_il.sensors.ground import ground_map
 from drive_il.sensors.lens import lens_of
 from drive_il.sensors.level_camera import render_level
-from drive_il.sensors.light import textures
+from drive_il.sensors.light import lit_by, textures
 from drive_il.sensors.models import models
 from drive_il.sensors.prisms import solids_of
 
@@ -55,6 +64,7 @@ class Camera:
         self._solids = solids_of(network)
         self._fixed = textures()
         self._models = models()
+        self._lit = lit_by(default_weather(1))
         is_level = spec.pitch == 0.0 and spec.roll == 0.0 and not exact
         self._kernel = render_level if is_level else render_free
         self._empty = (
@@ -118,12 +128,20 @@ class Camera:
         targets: list[Any] = list(self._empty)
         targets[("rgb", "depth", "semantic", "instance").index(self.spec.kind) % 3] = out
         pixels = self.spec.width * self.spec.height
+        lit = self._lit
+        if (
+            self.spec.kind == "rgb"
+            and weather[:1].tobytes() != lit.weather[: len(weather)].tobytes()
+        ):
+            # Weather seldom changes from call to call. Other threads keep what they have taken.
+            self._lit = lit = lit_by(weather[:1])
         kernels.run(
             self._kernel,
             len(ego),
             self._ground,
             self._solids,
             self._fixed,
+            lit,
             self._models,
             self._lens,
             ego,
@@ -131,6 +149,7 @@ class Camera:
             around,
             *targets,
             min_rows=max(1, _WORK // pixels),
+            checked=True,  # by `render`, `_surroundings` and where the others are made
         )
 
 
@@ -158,7 +177,7 @@ def _surroundings(actors: Actors | None, n_rows: int) -> _Around:
             f"got {world.shape} and {slot.shape}"
         )
     n_worlds = len(vehicles)
-    if n_rows and not (world.min() >= 0 and world.max() < n_worlds):
+    if n_rows and world.view(np.uint32).max() >= n_worlds:  # below nought, it is huge
         raise ValueError(
             f"actors.world must be in [0, {n_worlds}), got {world.min()} to {world.max()}"
         )

@@ -37,12 +37,20 @@ from drive_il.sensors.lens import (
     corner_bounds,
     offset,
     pixel_range,
-    put,
     set_frame,
 )
-from drive_il.sensors.light import LIGHT, N_BOOK, N_HAZE, TEXTURES, same_weather, set_light
+from drive_il.sensors.light import (
+    LIGHT,
+    LIT,
+    N_BOOK,
+    N_HAZE,
+    TEXTURES,
+    put,
+    same_weather,
+    take_light,
+)
 from drive_il.sensors.models import MODELS
-from drive_il.sensors.paint import N_WORK
+from drive_il.sensors.paint import N_COLORS, N_PLACES
 from drive_il.sensors.prisms import (
     CROWN,
     FIRST_SIGN,
@@ -50,11 +58,13 @@ from drive_il.sensors.prisms import (
     MAX_VISIBLE,
     N_FACES,
     NEAR,
+    NO_LEAVES,
     SOLIDS,
     THIN,
     WINDOW_PIXEL,
     between_windows,
     crown_color,
+    crown_light,
     face_colors,
     meet_ellipsoid,
     meet_height,
@@ -67,7 +77,7 @@ from drive_il.sensors.prisms import (
 
 
 @kernels.inner
-def _set_row(frame: Any, lens: Any, i: int, level: Floats, rays: Floats) -> None:
+def _set_row(frame: Any, lens: Any, i: int, level: Floats, rays: Floats, look: Floats) -> None:
     """Sets the rays of one row of pixels; level as from `_set_columns`."""
     b = offset(i, lens.height, frame.inverse_focal)
     shift_x, shift_y, shift_z = b * frame.up_x, b * frame.up_y, b * frame.up_z
@@ -76,6 +86,7 @@ def _set_row(frame: Any, lens: Any, i: int, level: Floats, rays: Floats) -> None
         look_x, look_y = level[0, j] - shift_x, level[1, j] - shift_y
         look_z = level[2, j] - shift_z
         rays[LOOK_X, j], rays[LOOK_Y, j], rays[LOOK_Z, j] = look_x, look_y, look_z
+        look[0, j], look[1, j] = look_x, look_y
         rays[INVERSE_FLAT, j] = 1.0 / np.sqrt(look_x * look_x + look_y * look_y)
         rays[T, j] = ground_depth(height, look_z)
 
@@ -203,6 +214,7 @@ def _draw_crown(
     flat = 2.0 / (item.high - item.low)
     sx, sy = 1.0 / item.half_length, 1.0 / item.half_width
     oz = (frame.z - 0.5 * (item.high + item.low)) * flat
+    leaves = crown_light(item, light) if kind == RGB else NO_LEAVES
     for i in range(box[0], box[1]):
         b = offset(i, lens.height, frame.inverse_focal)
         shift_x, shift_y, shift_z = b * frame.up_x, b * frame.up_y, b * frame.up_z
@@ -216,7 +228,7 @@ def _draw_crown(
             depth[i, j] = t
             if kind == RGB:
                 nx, ny, nz = (ox + t * dx) * sx, (oy + t * dy) * sy, oz + t * dz
-                color = crown_color(item, light, noise, nx, ny, nz)
+                color = crown_color(leaves, noise, nx, ny, nz)
                 put(rgb[i], j, seen(color, light, haze, t))
             elif kind != DEPTH:
                 tags[i, j] = item.tag
@@ -296,9 +308,10 @@ def _draw_backdrop(
     haze: Floats,
     fixed: Any,
     rays: Floats,
+    look: Floats,
     shares: Ints,
     depth: Floats,
-    work: Ints,
+    work: Any,
     rgb: Ints,
     tags: Ints,
 ) -> None:
@@ -320,6 +333,7 @@ def _draw_backdrop(
                 haze,
                 fixed,
                 rays,
+                look,
                 shares,
                 first,
                 last,
@@ -329,7 +343,7 @@ def _draw_backdrop(
                 tags,
             )
         else:
-            draw_sky(kind, light, book, fixed[0], rays, first, last, depth, work, rgb, tags)
+            draw_sky(kind, False, light, book, fixed[0], rays, first, last, depth, work, rgb, tags)
         first = last
 
 
@@ -340,6 +354,7 @@ def _draw_backdrop(
         GROUND_MAP,
         SOLIDS,
         TEXTURES,
+        LIT,
         MODELS,
         kernels.record(LENS)[::1],
         kernels.record(VEHICLE)[::1],
@@ -356,6 +371,7 @@ def render_free(
     ground: Any,
     solids: Any,
     fixed: Any,
+    lit: Any,
     models: Any,
     lenses: Records,
     ego: Records,
@@ -372,7 +388,9 @@ def render_free(
     frames, lights = np.zeros(1, FRAME), np.zeros(1, LIGHT)
     book, haze = np.empty((N_BOOK, 256), np.int64), np.empty((2, N_HAZE + 1))
     rays, level = np.empty((N_RAYS, width)), np.empty((3, width))
-    shares, work = np.empty((2, width), np.int64), np.empty((N_WORK, width), np.int64)
+    shares, look = np.empty((2, width), np.int64), np.empty((2, width), np.float32)
+    places, inks = np.empty((N_PLACES, width), np.uint32), np.empty((N_COLORS, width), np.int64)
+    work = (places, inks)
     bounds, box, colors = np.empty(4), np.empty(4, np.int64), np.empty(N_FACES, np.int64)
     found, out = np.empty((4, MAX_VISIBLE), np.int64), np.empty((2, width))
     scratch = np.empty((height, width), np.float32)
@@ -381,7 +399,7 @@ def render_free(
     for row in range(first_row, last_row):
         frame, light = frames[0], lights[0]
         if kind == RGB and (row == first_row or not same_weather(weather[row], weather[row - 1])):
-            set_light(light, book, haze, weather[row], fixed)
+            take_light(lit, lights, book, haze, weather[row], fixed)
         set_frame(frame, lens, ego[row])
         _set_columns(frame, lens, level)
         seen_rgb = rgb[row if kind == RGB or kind == INSTANCE else 0]
@@ -396,9 +414,9 @@ def render_free(
         )
         around = (actors, row, ego[row], *view, solids.items, found, count)
         n = draw_actors(kind, models, *around, figures, targets)
-        paint = (frame, lens, light, book, haze, fixed, rays, shares)
+        paint = (frame, lens, light, book, haze, fixed, rays, look, shares)
         for i in range(height):
-            _set_row(frame, lens, i, level, rays)
+            _set_row(frame, lens, i, level, rays, look)
             row_ink = seen_rgb[i if kind == RGB else 0], seen_tags[i if kind >= SEMANTIC else 0]
             _draw_backdrop(kind, ground, *paint, seen_depth[i], work, *row_ink)
         finish_actors(kind, n, *view, figures, targets)

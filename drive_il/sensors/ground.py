@@ -42,7 +42,14 @@ N_LEVELS = 5
 TILE_TEXELS = 128 * 128 + 64 * 64 + 32 * 32 + 16 * 16 + 8 * 8
 _REACH = 0.06
 _SAMPLES = 5
-_MAX_PROGRAM = N_CELLS * N_CELLS * 64
+NORMAL, OFFSET = 2.0**14, 2.0**16
+"""steps of a half-plane's normal per 1, and of its offset per metre"""
+LAST, WIDE = 16, 32
+"""flags of a piece of a program"""
+_PLANES = 4
+_PIECE = 2 + 3 * _PLANES  # numbers of a piece in the making: class, number of half-planes, these
+_MAX_PIECES = 1024  # of one cell
+_MAX_PROGRAM = N_CELLS * N_CELLS * 128
 
 
 class GroundMap(NamedTuple):
@@ -53,11 +60,12 @@ class GroundMap(NamedTuple):
         size: tiles along x and y, (2,) int64.
         tiles: number of each tile, 0 where all is grass, (rows * columns,) int32. The
             outermost tiles are all grass.
-        cells: 64 * 64 per tile: class of the cell as -1 - class, or where its program
-            starts, int32.
-        programs: per mixed cell: surface, number of pieces, and per piece its class, its
-            number of half-planes and for each of them nx, ny, offset [m] relative to the
-            middle of the cell, positive inside; float32.
+        cells: 64 * 64 per tile: class of the cell as -1 - class, or 16 * where its program
+            starts + class of the surface below it, int32.
+        programs: per mixed cell its pieces, in painting order. A piece is its class, with the
+            flag LAST, then its half-planes, two of them or with the flag WIDE four: all nx,
+            all ny, all offsets relative to the middle of the cell, positive inside, in steps
+            (those that are not needed bound nothing); int16, as few cache lines as possible.
         texels: TILE_TEXELS per tile, level after level: surface + 8 * (paint is yellow)
             + 16 * round(15 * sqrt(part that is painted)), uint8.
     """
@@ -71,7 +79,7 @@ class GroundMap(NamedTuple):
 
 
 GROUND_MAP = nt.NamedTuple(
-    (nt.float64[::1], nt.int64[::1], nt.int32[::1], nt.int32[::1], nt.float32[::1], nt.uint8[::1]),
+    (nt.float64[::1], nt.int64[::1], nt.int32[::1], nt.int32[::1], nt.int16[::1], nt.uint8[::1]),
     GroundMap,
 )
 """Numba type of a GroundMap."""
@@ -152,55 +160,69 @@ def _lowest_needed(
 
 
 @kernels.inner
-def _same_plane(programs: Floats, a: int, b: int, sign: float) -> bool:
+def _same_plane(a: Floats, b: Floats, sign: float) -> bool:
     return (
-        abs(programs[a] - sign * programs[b]) < 0.012
-        and abs(programs[a + 1] - sign * programs[b + 1]) < 0.012
-        and abs(programs[a + 2] - sign * programs[b + 2]) < 0.003
+        abs(a[0] - sign * b[0]) < 0.012
+        and abs(a[1] - sign * b[1]) < 0.012
+        and abs(a[2] - sign * b[2]) < 0.003
     )
 
 
 @kernels.inner
-def _merge(programs: Floats, a: int, b: int) -> bool:
+def _merge(pieces: Floats, a: int, b: int) -> bool:
     """Joins piece b to piece a when they continue each other across a common edge."""
-    n = int(programs[a + 1])
-    if n == 0 or programs[a] != programs[b] or n != int(programs[b + 1]):
+    n = int(pieces[a, 1])
+    if n == 0 or pieces[a, 0] != pieces[b, 0] or n != int(pieces[b, 1]):
         return False
     for k in range(n):
         for m in range(n):
-            joint_a, joint_b = a + 2 + 3 * k, b + 2 + 3 * m
-            if not _same_plane(programs, joint_a, joint_b, -1.0):
+            if not _same_plane(pieces[a, 2 + 3 * k :], pieces[b, 2 + 3 * m :], -1.0):
                 continue
             matched = 0
             for i in range(n):
                 for j in range(n):
                     if i != k and j != m:
-                        matched += _same_plane(programs, a + 2 + 3 * i, b + 2 + 3 * j, 1.0)
+                        one, other = pieces[a, 2 + 3 * i :], pieces[b, 2 + 3 * j :]
+                        matched += _same_plane(one, other, 1.0)
             if matched >= n - 1:
                 for i in range(3 * k, 3 * (n - 1)):
-                    programs[a + 2 + i] = programs[a + 5 + i]
-                programs[a + 1] = n - 1
+                    pieces[a, 2 + i] = pieces[a, 5 + i]
+                pieces[a, 1] = n - 1
                 return True
     return False
 
 
 @kernels.inner
-def _write_piece(
-    planes: Floats, quad: int, shown: int, x: float, y: float, programs: Floats, at: int
-) -> int:
-    """Writes the half-planes of a quad that cut a cell; returns where the next may start."""
+def _set_piece(planes: Floats, quad: int, shown: int, x: float, y: float, piece: Floats) -> None:
+    """Lists the half-planes of a quad that cut a cell."""
     half = CELL / 2 + _REACH
-    programs[at] = shown
     n_planes = 0
     for side in range(4):
         nx, ny = planes[quad, side, 0], planes[quad, side, 1]
         gap = nx * x + ny * y + planes[quad, side, 2]
         if gap - half * (abs(nx) + abs(ny)) < 0.0:
-            k = at + 2 + 3 * n_planes
-            programs[k], programs[k + 1], programs[k + 2] = nx, ny, gap
+            k = 2 + 3 * n_planes
+            piece[k], piece[k + 1], piece[k + 2] = nx, ny, gap
             n_planes += 1
-    programs[at + 1] = n_planes
-    return at + 2 + 3 * n_planes
+    piece[0], piece[1] = shown, n_planes
+
+
+@kernels.inner
+def _write_piece(piece: Floats, flags: int, programs: Ints, at: int) -> int:
+    """Writes a piece in whole steps; returns where the next may start."""
+    n_planes = int(piece[1])
+    n = 2
+    if n_planes > 2:
+        n, flags = 4, flags | WIDE
+    programs[at] = int(piece[0]) | flags
+    for k in range(n):
+        nx, ny, gap = 0.0, 0.0, 32767.0
+        if k < n_planes:
+            nx, ny = round(NORMAL * piece[2 + 3 * k]), round(NORMAL * piece[3 + 3 * k])
+            gap = round(min(max(OFFSET * piece[4 + 3 * k], -32767.0), 32767.0))
+        programs[at + 1 + k], programs[at + 1 + n + k] = int(nx), int(ny)
+        programs[at + 1 + 2 * n + k] = int(gap)
+    return at + 1 + 3 * n
 
 
 @kernels.inner
@@ -210,24 +232,21 @@ def _write_program(
     entries: Ints,
     first: int,
     last: int,
-    surface: int,
     x: float,
     y: float,
-    programs: Floats,
+    pieces: Floats,
+    programs: Ints,
     at: int,
 ) -> int:
     """Writes the program of a mixed cell; returns where the next may start."""
-    programs[at] = surface
-    n_pieces, before, after = 0, -1, at + 2
+    n = 0
     for e in range(first, last):
-        following = _write_piece(planes, entries[e], classes[entries[e]], x, y, programs, after)
-        if before >= 0 and _merge(programs, before, after):
-            after = before + 2 + 3 * int(programs[before + 1])
-        else:
-            before, after = after, following
-            n_pieces += 1
-    programs[at + 1] = n_pieces
-    return after
+        _set_piece(planes, entries[e], classes[entries[e]], x, y, pieces[n])
+        if n == 0 or not _merge(pieces, n - 1, n):
+            n = min(n + 1, _MAX_PIECES - 1)
+    for k in range(n):
+        at = _write_piece(pieces[k], LAST if k == n - 1 else 0, programs, at)
+    return at
 
 
 @kernels.kernel(
@@ -239,7 +258,7 @@ def _write_program(
         nt.float64[:, ::1],
         nt.uint8[::1],
         nt.int32[::1],
-        nt.float32[::1],
+        nt.int16[::1],
     )
 )
 def _build_cells(
@@ -250,7 +269,7 @@ def _build_cells(
     boxes: Floats,
     classes: Ints,
     cells: Ints,
-    programs: Floats,
+    programs: Ints,
 ) -> int:
     """Fills the cells of one tile from the quads that touch it; returns the programs' length."""
     n = N_CELLS
@@ -278,7 +297,7 @@ def _build_cells(
                         else:
                             entries[filled[cell]] = quad
                             filled[cell] += 1
-    at, cover = 0, np.empty(49)
+    at, cover, pieces = 0, np.empty(49), np.empty((_MAX_PIECES, _PIECE))
     for cell in range(n * n):
         x, y = x0 + (cell % n + 0.5) * CELL, y0 + (cell // n + 0.5) * CELL
         surface, begin = _lowest_needed(
@@ -287,42 +306,44 @@ def _build_cells(
         if begin == first[cell + 1]:
             cells[cell] = -1 - surface
         else:
-            cells[cell] = at
+            cells[cell] = 16 * at + surface
             at = _write_program(
-                planes, classes, entries, begin, first[cell + 1], surface, x, y, programs, at
+                planes, classes, entries, begin, first[cell + 1], x, y, pieces, programs, at
             )
     return at
 
 
 @kernels.inner
-def classify(programs: Floats, at: int, x: float, y: float) -> int:
+def classify(programs: Ints, code: int, x: float, y: float) -> int:
     """Returns the class that a mixed cell shows at one point.
 
     Args:
         programs: see GroundMap.
-        at: where the cell's program starts.
+        code: of the cell, likewise.
         x: of the point relative to the middle of the cell [m].
         y: likewise [m].
     """
-    shown = int(programs[at])
-    n_pieces = int(programs[at + 1])
-    at += 2
-    for _ in range(n_pieces):
+    shown, at, is_last = code & 15, code >> 4, False
+    x, y = x / NORMAL, y / NORMAL
+    while not is_last:
+        head = int(programs[at])
+        n = 4 if head & WIDE else 2
         inside = True
-        n_planes = int(programs[at + 1])
-        for k in range(at + 2, at + 2 + 3 * n_planes, 3):
-            if programs[k] * x + programs[k + 1] * y + programs[k + 2] < 0.0:
+        for k in range(at + 1, at + 1 + n):
+            gap = programs[k] * x + programs[k + n] * y + programs[k + 2 * n] / OFFSET
+            if gap < 0.0:
                 inside = False
                 break
         if inside:
-            shown = int(programs[at])
-        at += 2 + 3 * n_planes
+            shown = head & 15
+        is_last = head & LAST > 0
+        at += 1 + 3 * n
     return shown
 
 
 @kernels.inner
 def ground_class(
-    columns: int, rows: int, tiles: Ints, cells: Ints, programs: Floats, x: float, y: float
+    columns: int, rows: int, tiles: Ints, cells: Ints, programs: Ints, x: float, y: float
 ) -> int:
     """Returns the class of the ground at a point, counted from the map's origin [m]."""
     if not (0.0 <= x < columns * TILE and 0.0 <= y < rows * TILE):
@@ -343,9 +364,9 @@ def _texel(surface: int, white: float, yellow: float) -> int:
     return surface + (8 if yellow > white else 0) + 16 * level
 
 
-@kernels.kernel(nt.void(nt.int64, nt.int64, nt.int32[:, ::1], nt.float32[::1], nt.uint8[:, ::1]))
+@kernels.kernel(nt.void(nt.int64, nt.int64, nt.int32[:, ::1], nt.int16[::1], nt.uint8[:, ::1]))
 def _build_texels(
-    first_tile: int, last_tile: int, cells: Ints, programs: Floats, texels: Ints
+    first_tile: int, last_tile: int, cells: Ints, programs: Ints, texels: Ints
 ) -> None:
     """Fills the coarser maps of some tiles from their cells."""
     surface = np.empty((128, 128), np.uint8)
@@ -373,7 +394,7 @@ def _build_texels(
                 most = int(counts.argmax())
                 if counts[most] == 0:
                     # All paint: the surface below, which a wider texel may show again.
-                    most = int(programs[code]) if code >= 0 else _ROAD
+                    most = code & 15 if code >= 0 else _ROAD
                     most = most if most < N_SURFACES else _ROAD
                 surface[row, column] = most
                 paint[0, row, column] = white / total
@@ -456,13 +477,13 @@ def build(network: RoadNetwork) -> GroundMap:
     tiles[touched] = np.arange(1, len(touched) + 1)
     planes = _half_planes(quads)
     cells = np.full((len(touched) + 1, N_CELLS * N_CELLS), -1, np.int32)
-    scratch = np.zeros(_MAX_PROGRAM, np.float32)
+    scratch = np.zeros(_MAX_PROGRAM, np.int16)
     programs, total = [], 0
     for k, tile in enumerate(touched):
         x0, y0 = origin[0] + tile % columns * TILE, origin[1] + tile // columns * TILE
         mine = listed[first[k] : first[k + 1]]
         length = _build_cells(x0, y0, mine, planes, boxes, classes, cells[k + 1], scratch)
-        cells[k + 1][cells[k + 1] >= 0] += total
+        cells[k + 1][cells[k + 1] >= 0] += 16 * total
         programs.append(scratch[:length].copy())
         total += length
     program = np.concatenate(programs)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from drive_il import kernels
-from drive_il.datatypes import Floats, Ints, Records
+from drive_il.datatypes import Floats, Records
 from drive_il.sensor_specs import CameraSpec
 
 RGB, DEPTH, SEMANTIC, INSTANCE = 0, 1, 2, 3
@@ -148,11 +148,3 @@ def pixel_range(low: float, high: float, focal: float, n_pixels: int) -> tuple[i
     first = math.ceil(max(low * focal + 0.5 * n_pixels - 0.5 - 1e-6, 0.0))
     last = math.floor(min(high * focal + 0.5 * n_pixels - 0.5 + 1e-6, n_pixels - 1.0)) + 1
     return int(min(first, n_pixels)), int(max(last, 0.0))
-
-
-@kernels.inner
-def put(row: Ints, j: int, color: int) -> None:
-    """Writes a packed colour (see light) into a row of pixels, (W, 3)."""
-    row[j, 0] = color >> 40
-    row[j, 1] = (color >> 20) & 0xFF
-    row[j, 2] = color & 0xFF

@@ -33,21 +33,22 @@ from drive_il.sensors.lens import (
     corner_bounds,
     offset,
     pixel_range,
-    put,
     set_frame,
 )
 from drive_il.sensors.light import (
     LIGHT,
+    LIT,
     N_BOOK,
     N_HAZE,
     TEXTURES,
     air,
+    put,
     same_weather,
-    set_light,
+    take_light,
     through_air,
 )
 from drive_il.sensors.models import MODELS
-from drive_il.sensors.paint import N_WORK
+from drive_il.sensors.paint import N_COLORS, N_PLACES
 from drive_il.sensors.prisms import (
     CROWN,
     FIRST_SIGN,
@@ -55,11 +56,13 @@ from drive_il.sensors.prisms import (
     MAX_VISIBLE,
     N_FACES,
     NEAR,
+    NO_LEAVES,
     SOLIDS,
     THIN,
     WINDOW_PIXEL,
     between_windows,
     crown_color,
+    crown_light,
     face_colors,
     meet_ellipsoid,
     meet_height,
@@ -134,31 +137,38 @@ def _draw_box(
         enter, leave, front = meet_plan(ox, oy, dx, dy, item.half_length, item.half_width)
         if enter > leave or enter < NEAR:
             continue
-        wall = window = eave = 0
-        windows = False
-        if kind == RGB:
-            arrives, veil = air(haze, enter)
-            haze_color = light.haze_color
-            wall = through_air(colors[0] if front else colors[1], haze_color, arrives, veil)
-            if is_house:
-                if enter * frame.inverse_focal < WINDOW_PIXEL:
-                    windows = not between_windows(oy + enter * dy if front else ox + enter * dx)
-                window = through_air(colors[4], haze_color, arrives, veil)
-                eave = through_air(colors[5], haze_color, arrives, veil)
         first, last = _rows_of(item, height, enter, leave, lens.focal, lens.height)
         top, foot = _wall_rows(enter, leave, height, low, high, inverse_drop, first, last)
-        for i in range(top, foot):
-            if enter >= depth[i, j]:
-                continue
-            depth[i, j] = enter
+        # Most of what is far stands behind what is near, which has been drawn before.
+        while top < foot and enter >= depth[top, j]:
+            top += 1
+        while top < foot and enter >= depth[foot - 1, j]:
+            foot -= 1
+        if top < foot:
+            wall = window = eave = 0
+            windows = False
             if kind == RGB:
-                color = wall
+                arrives, veil = air(haze, enter)
+                haze_color = light.haze_color
+                wall = through_air(colors[0] if front else colors[1], haze_color, arrives, veil)
                 if is_house:
-                    z = height - enter * drop[i]
-                    color = wall_color(wall, window, eave, windows, z, high)
-                put(rgb[i], j, color)
-            elif kind != DEPTH:
-                tags[i, j] = item.tag
+                    if enter * frame.inverse_focal < WINDOW_PIXEL:
+                        along = oy + enter * dy if front else ox + enter * dx
+                        windows = not between_windows(along)
+                    window = through_air(colors[4], haze_color, arrives, veil)
+                    eave = through_air(colors[5], haze_color, arrives, veil)
+            for i in range(top, foot):
+                if enter >= depth[i, j]:
+                    continue
+                depth[i, j] = enter
+                if kind == RGB:
+                    color = wall
+                    if is_house:
+                        z = height - enter * drop[i]
+                        color = wall_color(wall, window, eave, windows, z, high)
+                    put(rgb[i], j, color)
+                elif kind != DEPTH:
+                    tags[i, j] = item.tag
         if low <= height <= high:
             continue
         for i in range(first, last):
@@ -192,36 +202,45 @@ def _draw_crown(
     ox = item.cos * gap_x + item.sin * gap_y
     oy = -item.sin * gap_x + item.cos * gap_y
     flat = 2.0 / (item.high - item.low)
-    sx, sy = 1.0 / item.half_length, 1.0 / item.half_width
-    oz = (frame.z - 0.5 * (item.high + item.low)) * flat
+    half_length, half_width = item.half_length, item.half_width
+    sx, sy = 1.0 / half_length, 1.0 / half_width
+    ux, uy = ox * sx, oy * sy
+    uz = (frame.z - 0.5 * (item.high + item.low)) * flat
+    cos, sin = item.cos, item.sin
+    leaves = crown_light(item, light) if kind == RGB else NO_LEAVES
     for j in range(bounds[0], bounds[1]):
-        dx = item.cos * rays[LOOK_X, j] + item.sin * rays[LOOK_Y, j]
-        dy = -item.sin * rays[LOOK_X, j] + item.cos * rays[LOOK_Y, j]
-        enter, leave, _ = meet_plan(ox, oy, dx, dy, item.half_length, item.half_width)
+        dx = cos * rays[LOOK_X, j] + sin * rays[LOOK_Y, j]
+        dy = -sin * rays[LOOK_X, j] + cos * rays[LOOK_Y, j]
+        enter, leave, _ = meet_plan(ox, oy, dx, dy, half_length, half_width)
         if enter > leave or enter < NEAR:
             continue
         first, last = _rows_of(item, frame.z, enter, leave, lens.focal, lens.height)
         for i in range(first, last):
+            if enter >= depth[i, j]:
+                continue
             dz = -drop[i] * flat
-            t = meet_ellipsoid(ox * sx, oy * sy, oz, dx * sx, dy * sy, dz)
+            t = meet_ellipsoid(ux, uy, uz, dx * sx, dy * sy, dz)
             if t < NEAR or t >= depth[i, j]:
                 continue
             depth[i, j] = t
             if kind == RGB:
-                nx, ny, nz = (ox + t * dx) * sx, (oy + t * dy) * sy, oz + t * dz
-                color = crown_color(item, light, noise, nx, ny, nz)
+                nx, ny, nz = (ox + t * dx) * sx, (oy + t * dy) * sy, uz + t * dz
+                color = crown_color(leaves, noise, nx, ny, nz)
                 put(rgb[i], j, seen(color, light, haze, t))
             elif kind != DEPTH:
                 tags[i, j] = item.tag
 
 
 @kernels.inner
-def _set_rays(frame: Any, lens: Any, rays: Floats, drop: Floats, inverse_drop: Floats) -> None:
+def _set_rays(
+    frame: Any, lens: Any, rays: Floats, look: Floats, drop: Floats, inverse_drop: Floats
+) -> None:
     for j in range(lens.width):
         a = offset(j, lens.width, frame.inverse_focal)
         look_x = frame.forward_x + a * frame.right_x
         look_y = frame.forward_y + a * frame.right_y
         rays[LOOK_X, j], rays[LOOK_Y, j] = look_x, look_y
+        look[0, j], look[1, j] = look_x, look_y
         rays[INVERSE_FLAT, j] = 1.0 / np.sqrt(look_x * look_x + look_y * look_y)
     for i in range(lens.height):
         drop[i] = offset(i, lens.height, frame.inverse_focal)
@@ -298,6 +317,7 @@ def _draw_prisms(
         GROUND_MAP,
         SOLIDS,
         TEXTURES,
+        LIT,
         MODELS,
         kernels.record(LENS)[::1],
         kernels.record(VEHICLE)[::1],
@@ -314,6 +334,7 @@ def render_level(
     ground: Any,
     solids: Any,
     fixed: Any,
+    lit: Any,
     models: Any,
     lenses: Records,
     ego: Records,
@@ -330,7 +351,9 @@ def render_level(
     frames, lights = np.zeros(1, FRAME), np.zeros(1, LIGHT)
     book, haze = np.empty((N_BOOK, 256), np.int64), np.empty((2, N_HAZE + 1))
     rays, drop, inverse_drop = np.empty((N_RAYS, width)), np.empty(height), np.empty(height)
-    shares, work = np.empty((2, width), np.int64), np.empty((N_WORK, width), np.int64)
+    shares, look = np.empty((2, width), np.int64), np.empty((2, width), np.float32)
+    places, inks = np.empty((N_PLACES, width), np.uint32), np.empty((N_COLORS, width), np.int64)
+    work = (places, inks)
     colors, bounds = np.empty(N_FACES, np.int64), np.empty(4)
     found = np.empty((4, MAX_VISIBLE), np.int64)
     scratch = np.empty((height, width), np.float32)
@@ -339,9 +362,9 @@ def render_level(
     for row in range(first_row, last_row):
         frame, light = frames[0], lights[0]
         if kind == RGB and (row == first_row or not same_weather(weather[row], weather[row - 1])):
-            set_light(light, book, haze, weather[row], fixed)
+            take_light(lit, lights, book, haze, weather[row], fixed)
         set_frame(frame, lens, ego[row])
-        _set_rays(frame, lens, rays, drop, inverse_drop)
+        _set_rays(frame, lens, rays, look, drop, inverse_drop)
         seen_rgb = rgb[row if kind == RGB or kind == INSTANCE else 0]
         seen_depth = depth[row] if kind == DEPTH else scratch
         seen_tags = tags[row] if kind == SEMANTIC else scratch_tags
@@ -354,7 +377,7 @@ def render_level(
         count = _draw_prisms(kind, solids, *view, fixed[1], *columns, *prisms, *targets)
         around = (actors, row, ego[row], *view, solids.items, found, count)
         n = draw_actors(kind, models, *around, figures, targets)
-        paint = (frame, light, book, haze, fixed, rays, shares)
+        paint = (frame, light, book, haze, fixed, rays, look, shares)
         sky = (light, book, fixed[0], rays)
         for i in range(height):
             row_ink = seen_rgb[i if kind == RGB else 0], seen_tags[i if kind >= SEMANTIC else 0]
@@ -363,5 +386,5 @@ def render_level(
                 rays[T] = ground_depth(frame.z, -drop[i])
                 draw_ground(kind, True, ground, *paint, 0, width, seen_depth[i], work, *row_ink)
             else:
-                draw_sky(kind, *sky, 0, width, seen_depth[i], work, *row_ink)
+                draw_sky(kind, True, *sky, 0, width, seen_depth[i], work, *row_ink)
         finish_actors(kind, n, *view, figures, targets)

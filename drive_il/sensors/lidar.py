@@ -31,7 +31,6 @@ from drive_il.sensors.lidar_sweep import (
     enter,
     lasers_of,
     set_rays,
-    trace,
 )
 from drive_il.sensors.prisms import SOLIDS, solids_of
 from drive_il.sensors.tags import GROUND_TAGS
@@ -202,12 +201,9 @@ def _scan(
         count = gather_actors(
             vehicles, walkers, world[row], slot[row], x, y, me.z, far, targets, count
         )
-        if lasers.level:
-            clear(beams, depth, what)
-            for number in range(count):
-                enter(targets[number], number, lasers, beams, frame, start, rays, depth, what)
-        else:
-            trace(lasers, beams, frame, targets, count, rays, depth, what)
+        clear(lasers, beams, frame, rays, depth, what)
+        for number in range(count):
+            enter(targets[number], number, lasers, beams, frame, start, rays, depth, what)
         if objects.shape[1]:
             n = _emit_semantic(
                 beams,

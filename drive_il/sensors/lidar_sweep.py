@@ -2,8 +2,8 @@
 
 All beams of one azimuth of a level lidar lie in one vertical plane. What is around is
 therefore entered target by target, as a camera does with columns of pixels: in plan view a
-target is met once per azimuth, and only the channels it can cover are looked at. A pitched
-or rolled lidar tries every beam on every target, which takes some hundred times as long.
+target is met once per azimuth, and only the channels it can cover are looked at. The beams of
+a pitched or rolled lidar meet a target one by one, those that lie within the cone around it.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from drive_il.datatypes import Array, Floats, Ints, Records
 from drive_il.randomness import purpose_key
 from drive_il.sensor_specs import LidarSpec
 from drive_il.sensors.prisms import NEAR
-from drive_il.sensors.targets import meet_ends, meet_first, meet_upright
+from drive_il.sensors.targets import meet_ends, meet_upright
 
 GROUND, NOTHING, SLOPING_GROUND = -1, -2, -3
 """what a beam can meet besides targets: the ground, of a level or another lidar, or nothing"""
 _FLATTEST = 1e-9
 _TURN = 2.0 * math.pi
+_UPRIGHT = 0.499 * math.pi
 
 LASERS = np.dtype(
     [
@@ -145,11 +146,33 @@ def set_rays(lasers: Any, frame: Any, step: int, rays: Floats) -> float:
 
 
 @kernels.inner
-def clear(beams: Any, depth: Floats, what: Ints) -> None:
-    """Fills the buffer of a level lidar with what its beams meet where nobody is."""
+def _rise(beams: Any, frame: Any, rays: Floats, channel: int, k: int) -> tuple[float, float]:
+    """Metres that a beam of a sloping lidar rises per level metre, and its level length.
+
+    The length is that of its direction, see `set_rays`.
+    """
+    x = rays[2, k] + beams.rise[channel] * frame.up_x
+    y = rays[3, k] + beams.rise[channel] * frame.up_y
+    z = rays[4, k] + beams.rise[channel] * frame.up_z
+    flat = max(math.sqrt(x * x + y * y), _FLATTEST)
+    return z / flat if abs(z) > _FLATTEST * flat else -_FLATTEST, flat
+
+
+@kernels.inner
+def clear(lasers: Any, beams: Any, frame: Any, rays: Floats, depth: Floats, what: Ints) -> None:
+    """Fills the buffer with what the beams meet where nobody is; arguments as of `enter`."""
+    if lasers.level:
+        for channel in range(len(beams.rise)):
+            depth[channel] = beams.far[channel]
+            what[channel] = GROUND if beams.ground[channel] else NOTHING
+        return
     for channel in range(len(beams.rise)):
-        depth[channel] = beams.far[channel]
-        what[channel] = GROUND if beams.ground[channel] else NOTHING
+        end = lasers.range / beams.slant[channel]
+        for k in range(lasers.n_azimuths):
+            rise, flat = _rise(beams, frame, rays, channel, k)
+            t = frame.z / -rise / flat if rise < 0.0 else math.inf
+            depth[channel, k] = min(t, end)
+            what[channel, k] = SLOPING_GROUND if t <= end else NOTHING
 
 
 @kernels.inner
@@ -218,6 +241,52 @@ def _enter_azimuths(
 
 
 @kernels.inner
+def _enter_beams(
+    target: Any,
+    number: int,
+    beams: Any,
+    frame: Any,
+    rays: Floats,
+    first: int,
+    last: int,
+    lowest: float,
+    steepest: float,
+    depth: Floats,
+    what: Ints,
+) -> None:
+    """Enters one target into some azimuths of a sloping lidar, between two rises."""
+    gap_x, gap_y = frame.x - target.x, frame.y - target.y
+    ox = target.cos * gap_x + target.sin * gap_y
+    oy = -target.sin * gap_x + target.cos * gap_y
+    for channel in range(len(beams.rise)):
+        up = beams.rise[channel]
+        if up > steepest or up < lowest:
+            continue
+        for k in range(first, last):
+            rise, flat = _rise(beams, frame, rays, channel, k)
+            look_x = (rays[2, k] + up * frame.up_x) / flat
+            look_y = (rays[3, k] + up * frame.up_y) / flat
+            dx = target.cos * look_x + target.sin * look_y
+            dy = -target.sin * look_x + target.cos * look_y
+            enter, leave, wall = meet_ends(target, ox, oy, dx, dy)
+            if enter > leave or enter < NEAR or enter >= depth[channel, k] * flat:
+                continue
+            inverse_drop = -1.0 / rise
+            t, face = meet_upright(
+                target, ox, oy, frame.z, dx, dy, rise, inverse_drop, enter, leave, wall
+            )
+            if face >= 0 and t < depth[channel, k] * flat:
+                depth[channel, k] = t / flat
+                what[channel, k] = 4 * number + face
+
+
+@kernels.inner
+def _half_angle(radius: float, distance: float) -> float:
+    """Half of the angle that a circle or sphere fills [rad]; all around from within."""
+    return math.asin(radius / distance) + 1e-6 if distance > 1.001 * radius else math.pi
+
+
+@kernels.inner
 def enter(
     target: Any,
     number: int,
@@ -229,7 +298,7 @@ def enter(
     depth: Floats,
     what: Ints,
 ) -> None:
-    """Enters one target into the buffer of a level lidar.
+    """Enters one target into the buffer.
 
     Args:
         target: TARGET record.
@@ -239,17 +308,30 @@ def enter(
         frame: FRAME record of the sensor.
         start: angle that the frame starts at [rad].
         rays: as `set_rays` makes them.
-        depth: level distance of the nearest yet, (C, A) [m].
-        what: 4 * index of that target + face, GROUND or NOTHING, (C, A).
+        depth: distance of the nearest yet, in lengths of the level part of the beam in the
+            sensor's frame, (C, A) [m].
+        what: 4 * index of that target + face, GROUND, SLOPING_GROUND or NOTHING, (C, A).
     """
-    x, y = frame.x, frame.y
-    dx, dy = target.x - x, target.y - y
-    radius = math.sqrt(target.half_length**2 + target.half_width**2)
-    distance = math.sqrt(dx * dx + dy * dy)
-    half = math.asin(radius / distance) + 1e-6 if distance > 1.001 * radius else math.pi
-    middle = 0.5 * lasers.sweep - (
-        math.atan2(dy, dx) - math.atan2(frame.forward_y, frame.forward_x)
-    )
+    dx, dy = target.x - frame.x, target.y - frame.y
+    square = target.half_length**2 + target.half_width**2
+    lowest, steepest = -math.inf, math.inf
+    ahead = frame.forward_x * dx + frame.forward_y * dy
+    left = -(frame.right_x * dx + frame.right_y * dy)
+    if not lasers.level:
+        # The cone around the target's sphere, in the sensor's own frame.
+        dz = 0.5 * (target.high + target.low) - frame.z
+        square += (0.5 * (target.high - target.low)) ** 2
+        ahead, left = ahead + frame.forward_z * dz, left - frame.right_z * dz
+        up = frame.up_x * dx + frame.up_y * dy + frame.up_z * dz
+        distance = math.sqrt(dx * dx + dy * dy + dz * dz)
+        middle = math.atan2(up, math.sqrt(ahead * ahead + left * left))
+        half = _half_angle(math.sqrt(square), distance)
+        if middle - half > -_UPRIGHT:
+            lowest = math.tan(middle - half)
+        if middle + half < _UPRIGHT:
+            steepest = math.tan(middle + half)
+    half = _half_angle(math.sqrt(square), math.sqrt(ahead * ahead + left * left))
+    middle = 0.5 * lasers.sweep - math.atan2(left, ahead)
     middle -= _TURN * math.floor(middle / _TURN)
     for side in range(-1, 2):  # the sweep's ends may lie within the target
         low = max(middle - half + side * _TURN, 0.0)
@@ -259,33 +341,22 @@ def enter(
         n = 0
         while low + n * lasers.sweep <= start + lasers.frame:
             first, last = _cover(lasers, start, low, high, n)
-            _enter_azimuths(target, number, lasers, beams, x, y, rays, first, last, depth, what)
+            if lasers.level:
+                _enter_azimuths(
+                    target, number, lasers, beams, frame.x, frame.y, rays, first, last, depth, what
+                )
+            else:
+                _enter_beams(
+                    target,
+                    number,
+                    beams,
+                    frame,
+                    rays,
+                    first,
+                    last,
+                    lowest,
+                    steepest,
+                    depth,
+                    what,
+                )
             n += 1
-
-
-@kernels.inner
-def trace(
-    lasers: Any,
-    beams: Any,
-    frame: Any,
-    targets: Any,
-    count: int,
-    rays: Floats,
-    depth: Floats,
-    what: Ints,
-) -> None:
-    """Fills the buffer of a pitched or rolled lidar, beam by beam; arguments as of `enter`."""
-    for channel in range(len(beams.rise)):
-        end = lasers.range / beams.slant[channel]
-        for k in range(lasers.n_azimuths):
-            x = rays[2, k] + beams.rise[channel] * frame.up_x
-            y = rays[3, k] + beams.rise[channel] * frame.up_y
-            z = rays[4, k] + beams.rise[channel] * frame.up_z
-            flat = max(math.sqrt(x * x + y * y), _FLATTEST)
-            rise = z / flat if abs(z) > _FLATTEST * flat else -_FLATTEST
-            nearest, face, met = meet_first(
-                targets, count, frame.x, frame.y, frame.z, x / flat, y / flat, rise
-            )
-            depth[channel, k] = nearest / flat
-            code = 4 * met + face if met >= 0 else SLOPING_GROUND
-            what[channel, k] = code if nearest <= end * flat else NOTHING

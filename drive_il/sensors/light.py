@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types as nt
 
 from drive_il import kernels
-from drive_il.datatypes import Floats, Ints
+from drive_il.datatypes import WEATHER, Floats, Ints, Records
 from drive_il.sensors.surfaces import N_SURFACES, Ground
 from drive_il.sensors.tags import GROUND_TAGS
 
@@ -95,6 +95,34 @@ TEXTURES = nt.Tuple(
 the colours of the sky and of the clouds change with tan(elevation)."""
 
 
+class Lit(NamedTuple):
+    """The light of one weather, made once.
+
+    Attributes:
+        weather: (1,) WEATHER.
+        light: (1,) LIGHT.
+        book: see PALETTE.
+        haze: see `air`, (2, N_HAZE + 1).
+    """
+
+    weather: Records
+    light: Records
+    book: Ints
+    haze: Floats
+
+
+LIT = nt.NamedTuple(
+    (
+        kernels.record(WEATHER)[::1],
+        kernels.record(LIGHT)[::1],
+        nt.int64[:, ::1],
+        nt.float64[:, ::1],
+    ),
+    Lit,
+)
+"""Numba type of Lit."""
+
+
 @cache
 def textures() -> tuple[Ints, Ints, Floats, Floats, Ints, Ints, Floats]:
     """Returns the fixed textures: clouds (512 * 512,) uint8, grain (256 * 256,) int8, and albedo.
@@ -140,6 +168,14 @@ def pack(r: float, g: float, b: float) -> int:
     red = int(min(max(r, 0.0), 255.0) + 0.5)
     green = int(min(max(g, 0.0), 255.0) + 0.5)
     return (red << 40) | (green << 20) | int(min(max(b, 0.0), 255.0) + 0.5)
+
+
+@kernels.inner
+def put(row: Ints, j: int, color: int) -> None:
+    """Writes a packed colour into a row of pixels, (W, 3)."""
+    row[j, 0] = color >> 40
+    row[j, 1] = (color >> 20) & 0xFF
+    row[j, 2] = color & 0xFF
 
 
 @kernels.inner
@@ -305,6 +341,39 @@ def same_weather(a: Any, b: Any) -> bool:
     )
 
 
+@kernels.kernel(nt.void(LIT, TEXTURES))
+def _set_lit(lit: Any, fixed: Any) -> None:
+    set_light(lit.light[0], lit.book, lit.haze, lit.weather[0], fixed)
+
+
+def lit_by(weather: Records) -> Lit:
+    """Returns the light of one weather, (1,) WEATHER."""
+    lit = Lit(
+        weather.copy(),
+        np.zeros(1, LIGHT),
+        np.zeros((N_BOOK, 256), np.int64),
+        np.zeros((2, N_HAZE + 1)),
+    )
+    _set_lit(lit, textures())
+    return lit
+
+
+@kernels.inner
+def take_light(
+    lit: Any, lights: Records, book: Ints, haze: Floats, weather: Any, fixed: Any
+) -> None:
+    """Does what `set_light` does, for less in the weather that `lit` is of."""
+    if same_weather(weather, lit.weather[0]):
+        lights[0] = lit.light[0]
+        for k in range(N_BOOK):
+            for code in range(256):
+                book[k, code] = lit.book[k, code]
+        for k in range(N_HAZE + 1):
+            haze[0, k], haze[1, k] = lit.haze[0, k], lit.haze[1, k]
+    else:
+        set_light(lights[0], book, haze, weather, fixed)
+
+
 @kernels.inner
 def _sun_is_near(light: Any, look_x: Floats, look_y: Floats, look_z: Floats) -> bool:
     """Whether any direction of a row lies within the sun's halo."""
@@ -335,6 +404,7 @@ def _add_sun(light: Any, color: int, x: float, y: float, z: float) -> int:
 
 @kernels.inner
 def paint_sky(
+    is_level: bool,
     light: Any,
     book: Ints,
     clouds: Ints,
@@ -343,12 +413,14 @@ def paint_sky(
     look_z: Floats,
     inverse_flat: Floats,
     depth: Floats,
-    work: Ints,
+    places: Ints,
+    colors: Ints,
     rgb: Ints,
 ) -> None:
     """Paints a run of pixels that show the sky.
 
     Args:
+        is_level: look_z of all of them is that of the first one.
         light: LIGHT record.
         book: see PALETTE.
         clouds: cloud texture, flat.
@@ -357,29 +429,25 @@ def paint_sky(
         look_z: likewise, (P,).
         inverse_flat: 1 / their horizontal length, (P,).
         depth: of what is drawn already; pixels nearer than FAR are kept, (P,) [m].
-        work: scratch, (2 or more, P).
+        places: scratch, (2 or more, P).
+        colors: scratch, (1 or more, P).
         rgb: painted, (P, 3).
     """
-    wind = light.wind + 65536.0
+    wind, rise = light.wind + 65536.0, look_z[0]
     for j in range(len(look_x)):
-        work[0, j] = int(min(look_z[j] * inverse_flat[j] * SKY_SCALE, N_SKY - 1.0))
-    for j in range(len(look_x)):
+        z = rise if is_level else look_z[j]
+        places[0, j] = np.int32(min(z * inverse_flat[j] * SKY_SCALE, N_SKY - 1.0))
         # Clouds lie in a plane far above; the summand keeps those at the horizon finite.
-        far = 150.0 / (look_z[j] + 0.06)
-        u = int(look_x[j] * far + wind) & (CLOUD_SIZE - 1)
-        v = int(look_y[j] * far + 65536.0) & (CLOUD_SIZE - 1)
-        work[1, j] = v * CLOUD_SIZE + u
-    sun_is_near = _sun_is_near(light, look_x, look_y, look_z)
+        far = 150.0 / (z + 0.06)
+        u = np.int32(look_x[j] * far + wind) & (CLOUD_SIZE - 1)
+        v = np.int32(look_y[j] * far + 65536.0) & (CLOUD_SIZE - 1)
+        places[1, j] = v * CLOUD_SIZE + u
     for j in range(len(look_x)):
-        if depth[j] < FAR:
-            continue
-        step = np.uint64(work[0, j])
-        color = book[SKY, step]
-        part = book[COVER, clouds[np.uint64(work[1, j])]]
-        if part > 0:
-            color = mix(color, book[CLOUD, step], part)
-        if sun_is_near:
-            color = _add_sun(light, color, look_x[j], look_y[j], look_z[j])
-        rgb[j, 0] = color >> 40
-        rgb[j, 1] = (color >> 20) & 0xFF
-        rgb[j, 2] = color & 0xFF
+        step, part = places[0, j], book[COVER, clouds[places[1, j]]]
+        colors[0, j] = mix(book[SKY, step], book[CLOUD, step], part)
+    if _sun_is_near(light, look_x, look_y, look_z):
+        for j in range(len(look_x)):
+            colors[0, j] = _add_sun(light, colors[0, j], look_x[j], look_y[j], look_z[j])
+    for j in range(len(look_x)):
+        if depth[j] >= FAR:
+            put(rgb, j, colors[0, j])

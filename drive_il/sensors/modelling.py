@@ -15,8 +15,8 @@ import numpy as np
 
 from drive_il import kernels
 from drive_il.datatypes import Floats, Ints
-from drive_il.sensors.lens import INSTANCE, RGB, SEMANTIC, offset, pixel_range, put
-from drive_il.sensors.light import air, pack, scale, through_air
+from drive_il.sensors.lens import INSTANCE, RGB, SEMANTIC, offset, pixel_range
+from drive_il.sensors.light import air, pack, put, scale, through_air
 from drive_il.sensors.models import PLAIN, STRIPES
 from drive_il.sensors.prisms import NEAR, meet_ellipsoid, seen
 from drive_il.sensors.sign_faces import face_color

@@ -90,13 +90,15 @@ class SceneObserver:
             ValueError: when the scene remembers less than the sensors show.
         """
         rows = np.asarray(rows)
-        ego = scene.ego[rows]
-        weather = scene.weather[rows]
-        actors = scene.actors
-        around = replace(actors, world=actors.world[rows], slot=actors.slot[rows])
+        ego, weather, around = scene.ego, scene.weather, scene.actors
+        command = scene.progress["command"]
+        n_rows = len(ego)
+        if len(rows) != n_rows or (rows != np.arange(n_rows)).any():  # else nothing is copied
+            ego, weather, command = ego[rows], weather[rows], command[rows]
+            around = replace(around, world=around.world[rows], slot=around.slot[rows])
         seen: Observation = {
             "speed": ego["speed"].astype(np.float32),
-            "command": scene.progress["command"][rows].astype(np.int64),
+            "command": command.astype(np.int64),
         }
         for name, camera in self._cameras.items():
             seen[name] = camera.render(ego, weather, around)

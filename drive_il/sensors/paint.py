@@ -8,18 +8,34 @@ pixels that are looked up alike.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from drive_il import kernels
 from drive_il.datatypes import Floats, Ints
-from drive_il.sensors.ground import CELL, CELL_SHIFT, TILE_SHIFT, TILE_TEXELS, UNITS
-from drive_il.sensors.light import MASK, NOISE_SIZE, PALETTE, TEXELS, mix
+from drive_il.sensors.ground import (
+    CELL,
+    CELL_SHIFT,
+    LAST,
+    NORMAL,
+    OFFSET,
+    TILE_SHIFT,
+    TILE_TEXELS,
+    UNITS,
+    WIDE,
+)
+from drive_il.sensors.light import MASK, NOISE_SIZE, PALETTE, TEXELS, mix, put
 
-_COLUMN, _ROW, _TILE, _PLACE, _SUM, _KIND, _GRAIN, _RED, _GREEN, _BLUE = range(10)
-N_WORK = 10
-"""rows of the scratch array of `paint_ground`"""
+_COLUMN, _ROW, _TILE, _PLACE, _MIXED, _PROGRAM = range(6)
+N_PLACES = 6
+"""rows of the scratch array of places, (N_PLACES, W) uint32"""
+_SUM, _LAST = range(2)
+N_COLORS = 2
+"""rows of the scratch array of packed colours, (N_COLORS, W) int64"""
+_ONES = (1 << 40) | (1 << 20) | 1
 # Positions of the grain count from far outside the map, so that it is even across its border.
-_FAR_OUT = 65536.0
+_FAR_OUT = 1024.0
 
 
 @kernels.inner
@@ -51,9 +67,28 @@ def looked_up(t: float, slope: float, inverse_focal: float) -> tuple[int, int]:
 
 
 @kernels.inner
+def _cover(
+    programs: Ints,
+    first: Any,
+    n: int,
+    x: float,
+    y: float,
+    across_x: float,
+    across_y: float,
+    along_x: float,
+    along_y: float,
+) -> float:
+    """How much of a pixel one half-plane of n covers: more, the further it is from the edge."""
+    nx, ny = float(programs[first]), float(programs[first + np.uint64(n)])
+    gap = nx * x + ny * y + programs[first + np.uint64(2 * n)] * (NORMAL / OFFSET)
+    width = abs(nx * across_x + ny * across_y) + abs(nx * along_x + ny * along_y)
+    return min(max(gap / width + 0.5, 0.0), 1.0)
+
+
+@kernels.inner
 def _cell_color(
-    programs: Floats,
-    at: int,
+    programs: Ints,
+    code: int,
     book: Ints,
     x: float,
     y: float,
@@ -62,173 +97,216 @@ def _cell_color(
     along_x: float,
     along_y: float,
 ) -> int:
-    """Mixes the classes of a cell by how much of the pixel each covers.
+    """Mixes the classes of a mixed cell by how much of the pixel each covers.
 
-    A half-plane covers a part of the pixel that grows with the distance from its edge;
-    quads of one class add up, so that the joints between them do not show.
+    Quads of one class add up, so that the joints between them do not show.
+
+    Args:
+        programs: see GroundMap.
+        code: of the cell, likewise.
+        book: see light.PALETTE.
+        x: of the pixel's middle, from the middle of the cell [m].
+        y: likewise [m].
+        across_x: to the next pixel on the right, on the ground [m].
+        across_y: likewise [m].
+        along_x: to the next sample further away [m].
+        along_y: likewise [m].
     """
-    color = book[PALETTE, np.uint64(programs[at])]
-    n_pieces = int(programs[at + 1])
-    at += 2
-    group, covered = -1, 0.0
-    for _ in range(n_pieces):
-        n_planes = int(programs[at + 1])
-        part = 1.0
-        for k in range(at + 2, at + 2 + 3 * n_planes, 3):
-            nx, ny = programs[k], programs[k + 1]
-            gap = nx * x + ny * y + programs[k + 2]
-            width = abs(nx * across_x + ny * across_y) + abs(nx * along_x + ny * along_y)
-            part *= min(max(gap / width + 0.5, 0.0), 1.0)
-            if part == 0.0:
-                break
-        if part > 0.0:
-            shown = int(programs[at])
-            if shown != group:
-                if covered > 0.0:
-                    color = mix(color, book[PALETTE, group], int(256.0 * min(covered, 1.0) + 0.5))
-                group, covered = shown, 0.0
-            covered += part
-        at += 2 + 3 * n_planes
-    if covered > 0.0:
-        color = mix(color, book[PALETTE, group], int(256.0 * min(covered, 1.0) + 0.5))
-    return color
+    pixel = (x, y, across_x, across_y, along_x, along_y)
+    color, at = book[PALETTE, np.uint64(code & 15)], np.uint64(code >> 4)
+    group, covered, is_last = int(programs[at]) & 15, 0.0, False
+    while not is_last:
+        head, first = int(programs[at]), at + np.uint64(1)
+        # No end as soon as nothing is covered: wrong guesses would cost more.
+        if head & WIDE:
+            part = _cover(programs, first, 4, *pixel)
+            for k in range(1, 4):
+                part *= _cover(programs, first + np.uint64(k), 4, *pixel)
+            at += np.uint64(13)
+        else:
+            part = _cover(programs, first, 2, *pixel)
+            part *= _cover(programs, first + np.uint64(1), 2, *pixel)
+            at += np.uint64(7)
+        shown, is_last = head & 15, head & LAST > 0
+        if shown != group:
+            color = mix(color, book[PALETTE, group], int(256.0 * min(covered, 1.0) + 0.5))
+            group, covered = shown, 0.0
+        covered += part
+    return mix(color, book[PALETTE, group], int(256.0 * min(covered, 1.0) + 0.5))
 
 
 @kernels.inner
-def _positions(
+def _sampled(t: float, slope: float, sample: float) -> float:
+    """Depth of a sample that lies before or behind the middle of a pixel at depth t [m]."""
+    return t + t * t * slope * sample
+
+
+@kernels.inner
+def _place(
+    is_level: bool,
+    origin_shift: int,
+    shift: int,
+    columns: int,
+    right: float,
+    top: float,
     x0: float,
     y0: float,
-    right: int,
-    top: int,
     slope: float,
-    shift: float,
+    sample: float,
     t: Floats,
     look_x: Floats,
     look_y: Floats,
-    work: Ints,
+    places: Ints,
 ) -> None:
-    """Where one sample of each pixel lies, in fine units of the map, kept on the map."""
-    for j in range(len(t)):
-        u = t[j] + t[j] * t[j] * slope * shift
-        work[_COLUMN, j] = min(max(int((x0 + u * look_x[j]) * UNITS), 0), right)
-        work[_ROW, j] = min(max(int((y0 + u * look_y[j]) * UNITS), 0), top)
+    """Where one sample of each pixel lies on the map: its tile, and its cell or texel there.
+
+    Args:
+        is_level: all pixels are equally far away.
+        origin_shift: where the texels of this size start in a tile.
+        shift: a cell or texel is 2 ** shift fine units.
+        columns: tiles along x.
+        right: of the map, in fine units.
+        top: likewise.
+        x0: of the camera, from the map's origin [m].
+        y0: likewise [m].
+        slope: see `paint_ground`.
+        sample: where the sample lies in the pixel, in [-0.5, 0.5].
+        t: see `paint_ground`.
+        look_x: likewise.
+        look_y: likewise.
+        places: overwritten.
+    """
+    bits = np.int32(TILE_SHIFT - shift)
+    mask, begin, cell = np.int32((1 << bits) - 1), np.int32(origin_shift), np.int32(shift)
+    wide = np.int32(columns)
+    west, south, zero = np.float32(x0 * UNITS), np.float32(y0 * UNITS), np.float32(0.0)
+    last_x, last_y = np.float32(right), np.float32(top)
+    near = np.float32(_sampled(t[0], slope, sample) * UNITS)
+    for j in range(len(look_x)):
+        u = near if is_level else np.float32(_sampled(t[j], slope, sample) * UNITS)
+        qx = np.int32(min(max(west + u * look_x[j], zero), last_x))
+        qy = np.int32(min(max(south + u * look_y[j], zero), last_y))
+        column, row = np.int32(qx >> cell), np.int32(qy >> cell)
+        places[_COLUMN, j], places[_ROW, j] = column, row
+        places[_TILE, j] = np.int32(np.int32(row >> bits) * wide) + np.int32(column >> bits)
+        inside = np.int32(np.int32(row & mask) << bits) + np.int32(column & mask)
+        places[_PLACE, j] = np.int32(begin + inside)
 
 
 @kernels.inner
 def _add_exact(
-    columns: int,
+    is_level: bool,
     tiles: Ints,
     cells: Ints,
-    programs: Floats,
+    programs: Ints,
     book: Ints,
     x0: float,
     y0: float,
     slope: float,
-    shift: float,
-    part: float,
+    sample: float,
+    share: float,
     across_x: float,
     across_y: float,
     t: Floats,
     look_x: Floats,
     look_y: Floats,
     depth: Floats,
-    work: Ints,
+    places: Ints,
+    colors: Ints,
 ) -> None:
-    """Adds one sample of each pixel from the exact map."""
-    for j in range(len(t)):
-        qx, qy = work[_COLUMN, j], work[_ROW, j]
-        work[_TILE, j] = (qy >> TILE_SHIFT) * columns + (qx >> TILE_SHIFT)
-        work[_PLACE, j] = (((qy >> CELL_SHIFT) & 63) << 6) + ((qx >> CELL_SHIFT) & 63)
-    for j in range(len(t)):
-        tile = tiles[np.uint64(work[_TILE, j])]
-        code = cells[np.uint64((tile << 12) + work[_PLACE, j])]
-        if code < 0:
-            color = book[PALETTE, np.uint64(-1 - code)]
-        elif depth[j] < t[j]:
-            color = 0
-        else:
-            cx, cy = work[_COLUMN, j] >> CELL_SHIFT, work[_ROW, j] >> CELL_SHIFT
-            along = t[j] * t[j] * slope
-            u = t[j] + along * shift
-            color = _cell_color(
-                programs,
-                code,
-                book,
-                x0 + u * look_x[j] - (cx + 0.5) * CELL,
-                y0 + u * look_y[j] - (cy + 0.5) * CELL,
-                t[j] * across_x,
-                t[j] * across_y,
-                along * part * look_x[j],
-                along * part * look_y[j],
-            )
-        work[_SUM, j] += color & MASK
-        work[_KIND, j] = color >> 60
+    """Adds one sample of each pixel from the exact map: plain cells first, then the others."""
+    n_mixed = 0
+    for j in range(len(look_x)):
+        tile = np.uint64(tiles[places[_TILE, j]])
+        code = int(cells[(tile << np.uint64(12)) + places[_PLACE, j]])
+        color = book[PALETTE, np.uint64(max(-1 - code, 0))]
+        colors[_SUM, j] += color & MASK
+        colors[_LAST, j] = color
+        places[_MIXED, n_mixed], places[_PROGRAM, n_mixed] = j, code
+        n_mixed += code >= 0
+    for m in range(n_mixed):
+        j = places[_MIXED, m]
+        near = t[0] if is_level else t[j]
+        if depth[j] < near:
+            continue
+        cx, cy = int(places[_COLUMN, j]), int(places[_ROW, j])
+        along, u = near * near * slope, _sampled(near, slope, sample)
+        color = _cell_color(
+            programs,
+            int(places[_PROGRAM, m]),
+            book,
+            x0 + u * look_x[j] - (cx + 0.5) * CELL,
+            y0 + u * look_y[j] - (cy + 0.5) * CELL,
+            near * across_x,
+            near * across_y,
+            along * share * look_x[j],
+            along * share * look_y[j],
+        )
+        colors[_SUM, j] += (color & MASK) - (colors[_LAST, j] & MASK)
+        colors[_LAST, j] = color
 
 
 @kernels.inner
-def _add_coarse(
-    columns: int, tiles: Ints, texels: Ints, book: Ints, level: int, n: int, work: Ints
-) -> None:
+def _add_coarse(n: int, tiles: Ints, texels: Ints, book: Ints, places: Ints, colors: Ints) -> None:
     """Adds one sample of each of n pixels from a coarser map."""
-    shift = 2 + level
-    mask = (128 >> level) - 1
-    # Texels of the finer levels lie before those of this one.
-    start = (65536 - (65536 >> (2 * level))) // 3
     for j in range(n):
-        qx, qy = work[_COLUMN, j], work[_ROW, j]
-        work[_TILE, j] = (qy >> TILE_SHIFT) * columns + (qx >> TILE_SHIFT)
-        work[_PLACE, j] = start + (((qy >> shift) & mask) << (7 - level)) + ((qx >> shift) & mask)
-    for j in range(n):
-        at = tiles[np.uint64(work[_TILE, j])] * TILE_TEXELS + work[_PLACE, j]
-        color = book[TEXELS, texels[np.uint64(at)]]
-        work[_SUM, j] += color & MASK
-        work[_KIND, j] = color >> 60
-
-
-@kernels.inner
-def _add_grain(
-    x0: float,
-    y0: float,
-    level: int,
-    fade: int,
-    noise: Ints,
-    t: Floats,
-    look_x: Floats,
-    look_y: Floats,
-    work: Ints,
-) -> None:
-    """Sets how much brighter or darker each pixel's grain makes it, in 1/256."""
-    fine = 3 + level
-    if level < 0:
-        fine = 2 + (level + 1)
-    for j in range(len(t)):
-        gx = int((x0 + _FAR_OUT + t[j] * look_x[j]) * UNITS)
-        gy = int((y0 + _FAR_OUT + t[j] * look_y[j]) * UNITS)
-        mask = NOISE_SIZE - 1
-        work[_GRAIN, j] = (((gy >> fine) & mask) * NOISE_SIZE) + ((gx >> fine) & mask)
-    for j in range(len(t)):
-        grain = int(noise[np.uint64(work[_GRAIN, j])]) >> fade
-        work[_GRAIN, j] = (grain * work[_KIND, j] * 10) >> 8
+        tile = np.uint64(tiles[places[_TILE, j]])
+        color = book[TEXELS, texels[tile * np.uint64(TILE_TEXELS) + places[_PLACE, j]]]
+        colors[_SUM, j] += color & MASK
+        colors[_LAST, j] = color
 
 
 @kernels.inner
 def _shade(
-    field: int, bits: int, haze_color: int, arrives: Ints, veil: Ints, work: Ints, out: Ints
+    is_level: bool,
+    x0: float,
+    y0: float,
+    level: int,
+    bits: int,
+    noise: Ints,
+    haze_color: int,
+    t: Floats,
+    look_x: Floats,
+    look_y: Floats,
+    arrives: Ints,
+    veil: Ints,
+    places: Ints,
+    colors: Ints,
 ) -> None:
-    """Finishes one channel: mean of the samples, grain, air."""
-    haze = (haze_color >> field) & 255
-    for j in range(len(arrives)):
-        value = ((work[_SUM, j] >> (bits + field)) & 255) * (256 + work[_GRAIN, j]) >> 8
-        out[j] = (min(value, 255) * arrives[j] + haze * veil[j]) >> 8
+    """Finishes the colours: mean of 2 ** bits samples, grain, air; all channels at once."""
+    fine = 3 + level
+    if level < 0:
+        fine = 2 + (level + 1)
+    grain_shift, mask, size = np.int32(fine), np.int32(NOISE_SIZE - 1), np.int32(NOISE_SIZE)
+    west, south = np.float32((x0 + _FAR_OUT) * UNITS), np.float32((y0 + _FAR_OUT) * UNITS)
+    near = np.float32(t[0] * UNITS)
+    for j in range(len(look_x)):
+        u = near if is_level else np.float32(t[j] * UNITS)
+        gx, gy = np.int32(west + u * look_x[j]), np.int32(south + u * look_y[j])
+        row, column = np.int32(gy >> grain_shift), np.int32(gx >> grain_shift)
+        places[_PLACE, j] = np.int32(np.int32(row & mask) * size) + np.int32(column & mask)
+    fade = bits // 3
+    for j in range(len(look_x)):
+        grain = (int(noise[places[_PLACE, j]]) >> fade) * (colors[_LAST, j] >> 60)
+        colors[_LAST, j] = 256 + ((grain * 10) >> 8)
+    light, air = arrives[0], haze_color * veil[0]
+    for j in range(len(look_x)):
+        color = (((colors[_SUM, j] >> bits) & MASK) * colors[_LAST, j]) >> 8
+        over = (color >> 8) & _ONES  # what the grain makes brighter than white is white
+        color = (color | ((over << 8) - over)) & MASK
+        if not is_level:
+            light, air = arrives[j], haze_color * veil[j]
+        colors[_SUM, j] = (color * light + air) >> 8
 
 
 @kernels.inner
 def paint_ground(
+    is_level: bool,
     origin: Floats,
     size: Ints,
     tiles: Ints,
     cells: Ints,
-    programs: Floats,
+    programs: Ints,
     texels: Ints,
     book: Ints,
     noise: Ints,
@@ -246,12 +324,13 @@ def paint_ground(
     arrives: Ints,
     veil: Ints,
     depth: Floats,
-    work: Ints,
+    work: Any,
     rgb: Ints,
 ) -> None:
     """Paints a run of pixels that show the ground and are looked up alike.
 
     Args:
+        is_level: all of them are equally far away, as the first one.
         origin: see GroundMap, as the next five.
         size: likewise.
         tiles: likewise.
@@ -269,25 +348,44 @@ def paint_ground(
         n: number of samples, see `looked_up`.
         level: see `looked_up`.
         t: depth of each pixel, (P,) [m].
-        look_x: horizontal part of its ray per metre of depth, (P,).
+        look_x: horizontal part of its ray per metre of depth, (P,) float32.
         look_y: likewise, (P,).
         arrives: share of its light that arrives, in 1/256, (P,).
         veil: share of haze, in 1/256, (P,).
         depth: of what is drawn already; nearer pixels are kept, (P,) [m].
-        work: scratch, (N_WORK, P).
+        work: scratch: places and colours.
         rgb: painted, (P, 3).
     """
-    n_pixels = len(t)
+    places, colors = work
+    n_pixels = len(look_x)
     x0, y0 = camera_x - origin[0], camera_y - origin[1]
     columns = size[0]
-    right, top = (columns << TILE_SHIFT) - 1, (size[1] << TILE_SHIFT) - 1
-    work[_SUM, :n_pixels] = 0
+    right, top = float((columns << TILE_SHIFT) - 1), float((size[1] << TILE_SHIFT) - 1)
+    # Texels of the finer levels lie before those of this one.
+    begin = (65536 - (65536 >> (2 * max(level, 0)))) // 3
+    unit = 2 + level if level >= 0 else CELL_SHIFT
+    colors[_SUM, :n_pixels] = 0
     for k in range(n):
-        shift = (k + 0.5) / n - 0.5
-        _positions(x0, y0, right, top, slope, shift, t, look_x, look_y, work)
+        sample = (k + 0.5) / n - 0.5
+        _place(
+            is_level,
+            begin,
+            unit,
+            columns,
+            right,
+            top,
+            x0,
+            y0,
+            slope,
+            sample,
+            t,
+            look_x,
+            look_y,
+            places,
+        )
         if level < 0:
             _add_exact(
-                columns,
+                is_level,
                 tiles,
                 cells,
                 programs,
@@ -295,7 +393,7 @@ def paint_ground(
                 x0,
                 y0,
                 slope,
-                shift,
+                sample,
                 1.0 / n,
                 right_x,
                 right_y,
@@ -303,16 +401,29 @@ def paint_ground(
                 look_x,
                 look_y,
                 depth,
-                work,
+                places,
+                colors,
             )
         else:
-            _add_coarse(columns, tiles, texels, book, level, n_pixels, work)
-    _add_grain(x0, y0, level, n >> 3, noise, t, look_x, look_y, work)
+            _add_coarse(n_pixels, tiles, texels, book, places, colors)
     bits = (n >> 1) - (n >> 3)  # 1, 2, 4, 8 samples: 0, 1, 2, 3 bits
-    for channel in range(3):
-        _shade(40 - 20 * channel, bits, haze_color, arrives, veil, work, work[_RED + channel])
+    _shade(
+        is_level,
+        x0,
+        y0,
+        level,
+        bits,
+        noise,
+        haze_color,
+        t,
+        look_x,
+        look_y,
+        arrives,
+        veil,
+        places,
+        colors,
+    )
+    near = t[0]
     for j in range(n_pixels):
-        if depth[j] > t[j]:
-            rgb[j, 0] = work[_RED, j]
-            rgb[j, 1] = work[_GREEN, j]
-            rgb[j, 2] = work[_BLUE, j]
+        if depth[j] > (near if is_level else t[j]):
+            put(rgb, j, colors[_SUM, j])

@@ -39,6 +39,8 @@ FIRST_SIGN = int(PrismKind.STOP)
 """from this kind on prisms belong to signals and are drawn from models"""
 _WINDOW_COLOR = (58.0, 70.0, 88.0)
 N_FACES = 6
+NO_LEAVES = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
+"""in place of `crown_light` where a picture has no colours"""
 
 SOLID = np.dtype(
     [
@@ -365,25 +367,50 @@ def wall_color(wall: int, window: int, eave: int, windows: bool, z: float, high:
 
 
 @kernels.inner
-def crown_color(item: Any, light: Any, grain: Ints, nx: float, ny: float, nz: float) -> int:
+def crown_light(
+    item: Any, light: Any
+) -> tuple[float, float, float, float, float, float, float, int]:
+    """What the colours of one tree's crown have in common, for `crown_color`.
+
+    Returns:
+        The sun in the tree's axes, the light from everywhere and from the sun, where the
+        grain starts along both axes, and the colour of the leaves, packed.
+    """
+    return (
+        item.cos * light.sun_x + item.sin * light.sun_y,
+        -item.sin * light.sun_x + item.cos * light.sun_y,
+        light.sun_z,
+        light.ambient,
+        (1.0 - light.ambient) * 1.3,
+        item.x * 3.0,
+        item.y * 3.0,
+        pack(item.r * light.tint_r, item.g * light.tint_g, item.b * light.tint_b),
+    )
+
+
+@kernels.inner
+def crown_color(
+    leaves: tuple[float, float, float, float, float, float, float, int],
+    grain: Ints,
+    nx: float,
+    ny: float,
+    nz: float,
+) -> int:
     """Colour of a tree's crown.
 
     Args:
-        item: SOLID record.
-        light: LIGHT record.
+        leaves: see `crown_light`.
         grain: noise texture.
         nx: the point on the unit sphere.
         ny: likewise.
         nz: likewise.
     """
-    sun_x = item.cos * light.sun_x + item.sin * light.sun_y
-    sun_y = -item.sin * light.sun_x + item.cos * light.sun_y
-    lit = max(nx * sun_x + ny * sun_y + nz * light.sun_z, 0.0)
-    bright = (light.ambient + (1.0 - light.ambient) * 1.3 * lit) * (0.8 + 0.2 * nz)
-    u = int((nx - ny) * 14.0 + item.x * 3.0 + 65536.0) & (NOISE_SIZE - 1)
-    v = int(nz * 16.0 + item.y * 3.0 + 65536.0) & (NOISE_SIZE - 1)
+    sun_x, sun_y, sun_z, ambient, direct, begin_u, begin_v, plain = leaves
+    lit = max(nx * sun_x + ny * sun_y + nz * sun_z, 0.0)
+    bright = (ambient + direct * lit) * (0.8 + 0.2 * nz)
+    u = int((nx - ny) * 14.0 + begin_u + 65536.0) & (NOISE_SIZE - 1)
+    v = int(nz * 16.0 + begin_v + 65536.0) & (NOISE_SIZE - 1)
     part = int(bright * (256.0 + 0.55 * grain[v * NOISE_SIZE + u]))
-    plain = pack(item.r * light.tint_r, item.g * light.tint_g, item.b * light.tint_b)
     return scale(plain, max(part, 0))
 
 

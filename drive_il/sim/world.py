@@ -355,6 +355,7 @@ class World(LiveActors):
             self._held,
             self.dt,
             min_rows=_ROWS_PER_THREAD,
+            checked=True,  # the control above, our own arrays where they are bound
         )
 
     def snapshot(self, rows: Ints) -> Snapshot:
