@@ -225,6 +225,7 @@ class _Batch:
             judge=judge,
             pedals=pedals,
             keep_observations=False,
+            keep_actors=bool(self.entry.record),
             listener=self._listen,
         )
 

@@ -81,6 +81,7 @@ def drive(
     pedals: Expert | None = None,
     label_budget: int | None = None,
     keep_observations: bool = True,
+    keep_actors: bool = True,
     listener: Listener | None = None,
     sink: Sink | None = None,
 ) -> list[Episode]:
@@ -105,6 +106,8 @@ def drive(
             this expert's, which costs no label: the policy only steers.
         label_budget: labels in all; None does not limit them.
         keep_observations: False leaves the observations out of the episodes.
+        keep_actors: False leaves out who else was there (a drive among 200 vehicles takes
+            more than 50 kB a step).
         listener: called after each step, e.g. to show progress.
         sink: when given, takes each episode as soon as it is finished (with a label
             budget: as soon as those before it are), and none is kept. What it was given
@@ -126,7 +129,18 @@ def drive(
     if label_budget is not None and label_budget < 0:
         raise ValueError(f"label_budget must not be negative, got {label_budget}")
     run = _Run(
-        _Pieces(world, observer, policy, expert, gate, stop, judge, pedals, keep_observations),
+        _Pieces(
+            world,
+            observer,
+            policy,
+            expert,
+            gate,
+            stop,
+            judge,
+            pedals,
+            keep_observations,
+            keep_actors,
+        ),
         list(specs),
         _Desk(len(specs), label_budget, sink),
     )
@@ -209,6 +223,7 @@ class _Pieces:
     judge: Judge | None
     pedals: Expert | None
     keep_observations: bool
+    keep_actors: bool
 
     @property
     def look(self) -> bool:
@@ -392,7 +407,7 @@ class _Run:
             "events": scene.events,
         }
         self._log.write(self._tick, values)
-        self._log.write(self._tick, _surroundings(scene))
+        self._log.write(self._tick, _surroundings(scene, self.pieces.keep_actors))
 
     def _observe(self, rows: Ints) -> None:
         """Observes some rows; those never observed at this tick hold zeros."""
@@ -507,10 +522,12 @@ class _Meter:
         self.asked[rows] = True
 
 
-def _surroundings(scene: Scene) -> dict[str, Array]:
-    """Returns what is around each ego, one item per row."""
+def _surroundings(scene: Scene, keep: bool) -> dict[str, Array]:
+    """Returns what is around each ego, one item per row; nothing where it is not kept."""
     actors = scene.actors
     parts = {"vehicles": actors.vehicles, "walkers": actors.walkers, "lights": actors.lights}
+    if not keep:
+        parts = {name: array[:, :0] for name, array in parts.items()}
     if len(actors.vehicles) == scene.n_rows:  # one ego per world: no copy needed
         return parts
     return {name: array[actors.world] for name, array in parts.items()}

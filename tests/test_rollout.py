@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from drive_il.actors import Traffic
 from drive_il.datatypes import (
     CONTROL,
     Bools,
@@ -258,3 +259,12 @@ def test_missing_pieces_are_named() -> None:
     with pytest.raises(ValueError, match=r"shape \(2,\)"):
         drive(world, PoseObserver(), Misshapen(), specs)
     assert drive(world, PoseObserver(), Wobbly(), []) == []
+
+
+def test_who_else_was_there_may_be_left_out() -> None:
+    specs = [replace(spec, traffic=Traffic(vehicles=3)) for spec in specs_on(ROUTES, 3)]
+    for whole, lean in zip(run(2, specs), run(2, specs, keep_actors=False), strict=True):
+        assert whole.vehicles.shape[1] > 1
+        assert lean.vehicles.shape == (lean.n_steps + 1, 0)
+        assert np.array_equal(lean.ego, whole.ego)
+        assert np.array_equal(lean.expert_control, whole.expert_control)
