@@ -68,6 +68,8 @@ def submit(
     maps = {town: library.load(town).hash for town in document["drive_il"]["plan"]["maps"]}
     drives = results_check.check(document, maps)
     _same_inputs(document, entry)
+    if entry.record and not Path(entry.record).is_dir():
+        raise ValueError(f"{entry.record} is no folder of recorded drives: --record says where")
     EntryFile(**who, check={}, results=document, replays=())  # a bad name shows before the drives
     check = check_again(document, entry, scratch, n_routes, n_workers, watcher)
     folder = Path(entry.record) if entry.record else scratch / "episodes"

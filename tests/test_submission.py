@@ -133,6 +133,22 @@ def test_another_agent_is_refused(rough: Run, tmp_path: Path) -> None:
         submit((replace(rough[0], agent=str(other)), rough[1]), tmp_path)
 
 
+def test_recorded_drives_that_are_gone_are_told(rough: Run, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nowhere is no folder of recorded drives"):
+        submit((replace(rough[0], record=str(tmp_path / "nowhere")), rough[1]), tmp_path)
+
+
+def test_what_a_failed_agent_said_is_not_published(changed: dict[str, Any]) -> None:
+    ours = changed["_checkpoint"]["records"][0]["drive_il"]
+    ours["failure"] = {"reason": "it raised", "detail": "File /home/me/agent.py"}
+    ours["destroy"] = "/home/me"
+    back = entry_file.from_json(entry_file.to_json(as_entry(changed)))
+    kept = back.results["_checkpoint"]["records"][0]["drive_il"]
+    assert kept["failure"] == {"reason": "it raised"}
+    assert "destroy" not in kept
+    assert kept["result"] == ours["result"]
+
+
 def test_records_that_were_made_up_fail_when_they_are_driven_again(
     changed: dict[str, Any], rough: Run, tmp_path: Path
 ) -> None:

@@ -108,7 +108,7 @@ def to_json(entry: EntryFile) -> bytes:
     """
     ours = {k: v for k, v in entry.results["drive_il"].items() if k not in _PRIVATE}
     checkpoint = dict(entry.results["_checkpoint"])
-    records = _compact(checkpoint["records"]).encode()
+    records = _compact([_published(one) for one in checkpoint["records"]]).encode()
     checkpoint["records"] = base64.b64encode(zlib.compress(records, 9)).decode()
     head: dict[str, Any] = {
         "format": FORMAT,
@@ -135,6 +135,14 @@ def to_json(entry: EntryFile) -> bytes:
     return ("{" + ",\n".join(lines) + "}\n").encode()
 
 
+def _published(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Leaves out what an agent said when it failed: tracebacks are full of paths."""
+    ours = {k: v for k, v in record["drive_il"].items() if k != "destroy"}
+    if "failure" in ours:
+        ours["failure"] = {"reason": ours["failure"]["reason"]}
+    return {**record, "drive_il": ours}
+
+
 def _compact(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
 
@@ -153,27 +161,37 @@ def load(path: Path) -> EntryFile:
         ValueError: damaged, or no entry; says what is wrong with which file.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        missing = [name for name in _MUST if name not in document]
-        if missing or document.get("format") != FORMAT:
-            raise ValueError(
-                f"it lacks {missing[0]!r}" if missing else f"of format {document.get('format')}"
-            )
-        found: dict[str, Any] = document["results"]
-        packed = found["_checkpoint"]["records"]
-        found["_checkpoint"]["records"] = json.loads(zlib.decompress(base64.b64decode(packed)))
-        return EntryFile(
-            name=document["name"],
-            date=document["date"],
-            links=document["links"],
-            check=document["check"],
-            results=found,
-            replays=tuple(document["replays"]),
-        )
+        return from_json(path.read_bytes())
     except OSError as error:
         raise ValueError(f"entry {path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, zlib.error) as error:
         raise ValueError(f"{path} is no entry of this version's leaderboard: {error}") from error
+
+
+def from_json(content: bytes) -> EntryFile:
+    """Returns the entry that `to_json` wrote.
+
+    Raises:
+        ValueError: no JSON, something is missing, or of another format.
+        KeyError, TypeError, zlib.error: damaged.
+    """
+    document = json.loads(content)
+    missing = [name for name in _MUST if name not in document]
+    if missing or document.get("format") != FORMAT:
+        raise ValueError(
+            f"it lacks {missing[0]!r}" if missing else f"of format {document.get('format')}"
+        )
+    found: dict[str, Any] = document["results"]
+    packed = found["_checkpoint"]["records"]
+    found["_checkpoint"]["records"] = json.loads(zlib.decompress(base64.b64decode(packed)))
+    return EntryFile(
+        name=document["name"],
+        date=document["date"],
+        links=document["links"],
+        check=document["check"],
+        results=found,
+        replays=tuple(document["replays"]),
+    )
 
 
 def load_all(folder: Path) -> list[EntryFile]:
