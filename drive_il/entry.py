@@ -22,13 +22,12 @@ from drive_il.datatypes import EpisodeSpec, Route
 from drive_il.evaluation import compounding
 from drive_il.evaluation.agent_spec import AgentLimits, AgentSpec, is_privileged
 from drive_il.evaluation.protocol import Protocol, protocol_of
-from drive_il.evaluation.results_file import Plan, ResultsFile
+from drive_il.evaluation.results_file import Plan, ResultsFile, drive_seed
 from drive_il.evaluation.route_result import Ending
 from drive_il.experiments import jobs
 from drive_il.maps import library
 from drive_il.maps.network import RoadNetwork
 from drive_il.maps.routes import load_routes
-from drive_il.randomness import derive_seed
 
 POLICY = "drive_il"
 """as `agent`: a model folder of ours drives, named by `agent_config`"""
@@ -156,7 +155,7 @@ class Entry:
 
     def spec(self, route: Route, repetition: int) -> EpisodeSpec:
         """Returns the episode of one drive."""
-        seed = derive_seed(self.seed, "leaderboard", route.town, route.id, repetition)
+        seed = drive_seed(self.seed, route.town, route.id, repetition)
         traffic = self.crowd(library.load(route.town))
         return EpisodeSpec(route, seed, self.rules.steps_allowed(route, DT), traffic=traffic)
 
@@ -218,6 +217,8 @@ def run(
             ("track", entry.track),
             ("traffic", entry.traffic),
             ("privileged", str(entry.kind == Kind.EXPERT).lower()),
+            ("routes", Path(entry.routes).stem),
+            *hashes(entry).items(),
         ),
     )
     if out.exists() and not resume:
@@ -238,14 +239,16 @@ def run(
     except _Rejected:
         status = "Rejected"
     errors = [compounding.from_plain(one) for one in file.extras("errors")]
-    more = {"compounding": compounding.compounding(errors, entry.seed)} if errors else {}
+    more: dict[str, Any] = {"entry": asdict(entry)}
+    if errors:
+        more["compounding"] = compounding.compounding(errors, entry.seed)
     document = file.finish(status, more)
     shutil.rmtree(parts, ignore_errors=True)
     return document
 
 
 def _label(entry: Entry) -> str:
-    return entry.agent_config if entry.kind == Kind.POLICY else entry.path.name
+    return Path(entry.agent_config).name if entry.kind == Kind.POLICY else entry.path.name
 
 
 def _jobs(
@@ -274,17 +277,37 @@ def _jobs(
     ]
 
 
-def _code(entry: Entry) -> str:
-    """Returns the hash of all that decides a drive beside the entry's own words."""
-    digest = hashlib.sha256(jobs.hash_of_code(Path(drive_il.__file__).parent, ("cli/",)).encode())
-    paths = [Path(entry.routes), *([Path(entry.scenarios)] if entry.scenarios else [])]
-    if entry.kind == Kind.POLICY:
-        paths += sorted(path for path in Path(entry.agent_config).glob("*") if path.is_file())
-    else:
-        paths.append(entry.path)
+def hashes(entry: Entry) -> dict[str, str]:
+    """Returns the hashes of all that decides a drive beside the entry's own words, by what it is.
+
+    Raises:
+        ValueError: a file that is not there.
+    """
+    routes = [Path(entry.routes), *([Path(entry.scenarios)] if entry.scenarios else [])]
+    config = Path(entry.agent_config)
+    agent = [] if entry.kind == Kind.POLICY else [entry.path]
+    if entry.agent_config and config.exists():
+        agent += sorted(path for path in config.glob("*") if path.is_file()) or [config]
+    return {
+        "code_sha256": jobs.hash_of_code(Path(drive_il.__file__).parent, ("cli/",)),
+        "routes_sha256": _hash(routes),
+        "agent_sha256": _hash([path for path in agent if path.is_file()]),
+    }
+
+
+def _hash(paths: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
     for path in paths:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+        try:
+            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read: {error.strerror}") from error
     return digest.hexdigest()
+
+
+def _code(entry: Entry) -> str:
+    """Returns one hash of all that decides a drive beside the entry's own words."""
+    return hashlib.sha256("".join(hashes(entry).values()).encode()).hexdigest()
 
 
 class _Collector:

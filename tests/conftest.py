@@ -5,10 +5,13 @@ import random
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from leaderboard_runs import rough_run
 
+from drive_il.entry import Entry
 from drive_il.sim.obstacles import OBSTACLE, in_grid
 
 _SHARED = Path(__file__).parents[2] / "shared"
@@ -61,3 +64,9 @@ def open_land() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("drive_il.sim.world.obstacles_of", lambda _: nothing)
         yield
+
+
+@pytest.fixture(scope="session")
+def rough(tmp_path_factory: pytest.TempPathFactory) -> tuple[Entry, dict[str, Any]]:
+    """A finished leaderboard run: what was run, and its results."""
+    return rough_run(tmp_path_factory.mktemp("rough"))

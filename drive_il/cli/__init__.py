@@ -83,6 +83,15 @@ _COMMANDS: _Tree = {
             "compare": _Command(
                 "drive_il.cli.leaderboard:compare", "What changed between two results files."
             ),
+            "submit": _Command(
+                "drive_il.cli.leaderboard:submit", "Check results and make an entry of them."
+            ),
+            "page": _Command(
+                "drive_il.cli.leaderboard:page", "Write the leaderboard as a static site."
+            ),
+            "baselines": _Command(
+                "drive_il.cli.baselines:baselines", "Make the entries that come with the project."
+            ),
         },
     ),
     "show": _Command(

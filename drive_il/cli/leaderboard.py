@@ -1,4 +1,4 @@
-"""drive-il leaderboard: run an agent over routes, look at its results, compare two."""
+"""drive-il leaderboard: run an agent over routes, look at its results, compare, submit, show."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def run(
         memory=agent_memory,
     )
     with bar() as progress:
-        watcher = _Bar(progress, f"{agent} on {routes.name}")
+        watcher = Bar(progress, f"{agent} on {routes.name}")
         document = run_entry(entry, out, resume, workers or (os.cpu_count() or 1), watcher)
     _print(document)
     print(f"wrote {out}")
@@ -135,7 +135,7 @@ def run(
         raise RuntimeError("the entry is rejected: the agent's sensors are invalid, see above")
 
 
-class _Bar:
+class Bar:
     """Shows how much of the driving is done, by length of route."""
 
     def __init__(self, progress: Any, title: str) -> None:
@@ -217,6 +217,96 @@ def _row(change: Change) -> tuple[str, ...]:
     mark = " *" if change.is_certain else ""
     numbers = (f"{change.a:.3f}", f"{change.b:.3f}", f"{change.difference:+.3f}")
     return (label, *numbers, interval + mark)
+
+
+def submit(
+    results: Annotated[Path, tyro.conf.Positional],
+    /,
+    name: str,
+    date: str,
+    link: tuple[str, ...] = (),
+    record: Path | None = None,
+    agent: str = "",
+    agent_config: str = "",
+    routes: Path | None = None,
+    scenarios: Path | None = None,
+    check_routes: int = 3,
+    entries: Path = Path("leaderboard/entries"),
+    workers: int = 0,
+) -> None:
+    """Checks results, makes some of their drives again, and writes an entry of the leaderboard.
+
+        drive-il leaderboard submit results.json --name "My agent" --date 2026-11-24
+        drive-il leaderboard submit results.json --name ... --date ... --link code=https://...
+
+    Structure, plan, seeds, maps, versions and scores must follow from the records. Then routes
+    drawn at random are driven again: on the same processor, threads, code and versions every
+    bit must match; elsewhere the scores of at least 5 routes must agree. The entry says which.
+
+    Args:
+        results: written by `drive-il leaderboard run`.
+        name: of the entry, as the table shows it; the file is named by it.
+        date: of the entry, YYYY-MM-DD.
+        link: label=https://..., such as code=... or paper=...; repeat the values.
+        record: folder with the recorded drives, for the replays; that of the run if not given.
+        agent: where the agent lies now, if elsewhere than in the run.
+        agent_config: where its config lies now.
+        routes: where the route file lies now.
+        scenarios: where the scenario file lies now.
+        check_routes: routes to drive again.
+        entries: folder that takes the entry.
+        workers: processes; 0 takes one per core.
+    """
+    import tempfile
+
+    from drive_il import submission
+    from drive_il.cli.progress import bar
+    from drive_il.evaluation import entry_file, results_file
+
+    links = {label: address for label, _, address in (one.partition("=") for one in link)}
+    moved = {"agent": agent, "agent_config": agent_config, "record": record}
+    moved |= {"routes": routes, "scenarios": scenarios}
+    document = results_file.load(results)
+    changes = {key: str(value) for key, value in moved.items() if value}
+    entry = submission.recorded_entry(document, changes)
+    with tempfile.TemporaryDirectory(prefix="drive-il-submit-") as scratch, bar() as progress:
+        made = submission.submit(
+            document,
+            entry,
+            {"name": name, "date": date, "links": links},
+            Path(scratch),
+            check_routes,
+            workers or (os.cpu_count() or 1),
+            Bar(progress, f"driving {check_routes} routes again"),
+        )
+    path = entry_file.write(made, entries)
+    check = "every bit matched" if made.check["kind"] == "bits" else "the scores agreed"
+    print(f"{made.check['n_drives']} drives made again, {check}")
+    print(f"wrote {path}, {path.stat().st_size / 1000:.0f} kB")
+
+
+def page(entries: Path = Path("leaderboard/entries"), out: Path = Path("runs/leaderboard")) -> None:
+    """Writes the leaderboard as a static site, which needs no network and no server.
+
+    Beside the folder of entries, README.md gets the same table.
+
+        drive-il leaderboard page
+        drive-il leaderboard page --entries my/entries --out site
+
+    Args:
+        entries: folder of entries.
+        out: folder of the site; open its index.html.
+    """
+    from drive_il.evaluation import entry_file
+    from drive_il.evaluation import page as site
+    from drive_il.maps import library
+
+    found = entry_file.load_all(entries)
+    index = site.write(found, out, library.load)
+    readme = entries.resolve().parent / "README.md"
+    if site.update_readme(readme, found):
+        print(f"wrote the table into {readme}")
+    print(f"wrote {index}, {len(found)} entries")
 
 
 def _print(document: Mapping[str, Any]) -> None:

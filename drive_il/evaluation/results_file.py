@@ -15,7 +15,7 @@ from typing import Any
 
 from drive_il.evaluation import results
 from drive_il.evaluation.infractions import Infraction, Kind
-from drive_il.evaluation.protocol import Protocol
+from drive_il.evaluation.protocol import Protocol, protocol_of
 from drive_il.evaluation.route_result import Ending, RouteResult
 from drive_il.evaluation.scoring import (
     global_scores,
@@ -24,6 +24,7 @@ from drive_il.evaluation.scoring import (
     route_scores,
     status_of,
 )
+from drive_il.randomness import derive_seed
 
 FORMAT = 1
 """version of what stands under `drive_il`"""
@@ -90,6 +91,26 @@ class Plan:
     agent: str = ""
     options: tuple[tuple[str, str], ...] = ()
 
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> Plan:
+        """Returns the plan that a results file holds; the inverse of `facts`.
+
+        Raises:
+            ValueError: something is missing, or a protocol that nobody knows.
+        """
+        try:
+            name, upstream, _ = facts["protocol"].partition("+upstream-bugs")
+            return cls(
+                protocol=protocol_of(name, bool(upstream)),
+                drives=tuple((route, int(repetition)) for route, repetition in facts["drives"]),
+                seed=int(facts["seed"]),
+                maps=dict(facts["maps"]),
+                agent=facts["agent"],
+                options=tuple(facts["options"].items()),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"the plan of the results is damaged ({error!r})") from error
+
     def facts(self) -> dict[str, Any]:
         """Returns it as JSON has it."""
         return {
@@ -101,6 +122,11 @@ class Plan:
             "options": dict(self.options),
             "drives": [[route, repetition] for route, repetition in self.drives],
         }
+
+
+def drive_seed(seed: int, town: str, route: str, repetition: int) -> int:
+    """Returns the episode seed of one drive of a run."""
+    return derive_seed(seed, "leaderboard", town, route, repetition)
 
 
 class ResultsFile:
@@ -134,14 +160,24 @@ class ResultsFile:
         """
         document = load(path)
         found, wanted = document["drive_il"]["plan"], results.plain(plan.facts())
+        found, wanted = ({**one, **one["options"]} for one in (found, wanted))
         for name, value in wanted.items():
-            if found.get(name) != value:
+            if name != "options" and found.get(name) != value:
                 raise ValueError(
                     f"{path} cannot be resumed: its run had {name} {_short(found.get(name))}, "
                     f"this one has {_short(value)}; ask for the same, or write to another file"
                 )
         if document["entry_status"] == "Invalid":
             raise ValueError(f"{path} cannot be resumed: its entry is Invalid; start afresh")
+        return cls.of(path, plan, document)
+
+    @classmethod
+    def of(cls, path: Path, plan: Plan, document: dict[str, Any]) -> ResultsFile:
+        """Returns a file that holds a document's records; nothing is written yet.
+
+        Raises:
+            ValueError: a record that is not whole.
+        """
         file = cls(path, plan)
         records = document["_checkpoint"]["records"]
         for record, result in zip(records, route_results(document), strict=True):

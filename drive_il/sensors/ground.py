@@ -74,7 +74,7 @@ class GroundMap(NamedTuple):
     size: Ints
     tiles: Ints
     cells: Ints
-    programs: Ints
+    programs: Floats
     texels: Ints
 
 

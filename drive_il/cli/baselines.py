@@ -1,0 +1,81 @@
+"""drive-il leaderboard baselines: the entries that come with the project."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from drive_il.cli.leaderboard import Bar
+
+_MODELS = {
+    "ALVINN": "alvinn",
+    "Behaviour cloning": "bc",
+    "Behaviour cloning, augmented": "bc_augmented",
+    "DAgger": "dagger",
+}
+"""Name of an entry -> its folder below leaderboard/models"""
+_SUITES = ("alder_test", "birch_test", "alder_scenarios")
+
+
+def baselines(
+    date: str,
+    suites: tuple[str, ...] = _SUITES,
+    folder: Path = Path("leaderboard"),
+    routes: Path = Path("routes"),
+    work: Path = Path("runs/leaderboard/baselines"),
+    seed: int = 0,
+    check_routes: int = 3,
+    workers: int = 0,
+) -> None:
+    """Runs and submits the expert, ALVINN, BC, BC with augmentation and DAgger on shipped suites.
+
+        drive-il leaderboard baselines --date 2026-11-24
+        drive-il leaderboard page
+
+    An interrupted run goes on; what is finished is not driven again.
+
+    Args:
+        date: of the entries, YYYY-MM-DD.
+        suites: names of route files.
+        folder: the leaderboard's, with `models/` and `entries/`.
+        routes: folder of the route files.
+        work: folder for results and recorded drives.
+        seed: of everything random.
+        check_routes: routes that are driven again before an entry is written.
+        workers: processes; 0 takes one per core.
+    """
+    from drive_il import submission
+    from drive_il.cli.progress import bar
+    from drive_il.entry import POLICY, Entry, run
+    from drive_il.evaluation import entry_file, results_file
+
+    n_workers = workers or (os.cpu_count() or 1)
+    who = {"Expert": ("expert", "")}
+    who |= {name: (POLICY, str(folder / "models" / model)) for name, model in _MODELS.items()}
+    for suite in suites:
+        for name, (agent, config) in who.items():
+            label = f"{Path(config or agent).name}-{suite}"
+            entry = Entry(
+                agent=agent,
+                agent_config=config,
+                routes=str(routes / f"{suite}.xml"),
+                seed=seed,
+                record=str(work / label),
+            )
+            out = work / f"{label}.json"
+            with bar() as progress:
+                run(entry, out, out.exists(), n_workers, Bar(progress, f"{name} on {suite}"))
+            document = results_file.load(out)
+            facts = {"name": name, "date": date, "links": {}}
+            with tempfile.TemporaryDirectory(prefix="drive-il-") as scratch, bar() as progress:
+                made = submission.submit(
+                    document,
+                    entry,
+                    facts,
+                    Path(scratch),
+                    check_routes,
+                    n_workers,
+                    Bar(progress, f"{name}: driving {check_routes} routes again"),
+                )
+            print(f"wrote {entry_file.write(made, folder / 'entries')}")

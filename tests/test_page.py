@@ -1,0 +1,151 @@
+"""The leaderboard's site: what stands in it, and that it needs nothing else."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from leaderboard_runs import as_entry
+
+from drive_il import submission
+from drive_il.entry import Entry
+from drive_il.evaluation import page, page_tables
+from drive_il.evaluation.entry_file import EntryFile
+from drive_il.evaluation.protocol import LB1, LB20, Protocol, protocol_of
+from drive_il.evaluation.results_file import Plan, ResultsFile, route_results
+from drive_il.maps import library
+
+Run = tuple[Entry, dict[str, Any]]
+
+
+def judged_by(run: Run, protocol: Protocol, name: str, **options: str) -> EntryFile:
+    """The same drives as an entry of another protocol."""
+    plan = Plan.from_facts(run[1]["drive_il"]["plan"])
+    changed = replace(
+        plan, protocol=protocol, options=tuple((dict(plan.options) | options).items())
+    )
+    document = ResultsFile.of(Path(), changed, run[1]).document("Finished")
+    return as_entry(json.loads(json.dumps(document)), name)
+
+
+@pytest.fixture(scope="module")
+def entry(rough: Run) -> EntryFile:
+    """An entry with replays."""
+    logs = submission.replays(rough[1], route_results(rough[1]), Path(rough[0].record))
+    return as_entry(rough[1], replays=tuple(logs))
+
+
+@pytest.fixture(scope="module")
+def site(entry: EntryFile, rough: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two entries of one suite, one of another protocol."""
+    other = judged_by(rough, protocol_of("nocrash"), "Other rules")
+    bad = replace(entry, name="<script>alert(1)</script>", replays=())
+    out = tmp_path_factory.mktemp("site")
+    page.write([entry, bad, other], out, library.load)
+    return out
+
+
+def test_only_what_is_comparable_stands_in_one_table(rough: Run) -> None:
+    same = [judged_by(rough, LB20, "A"), judged_by(rough, LB20, "B")]
+    others = [
+        judged_by(rough, LB1, "another protocol"),
+        judged_by(rough, LB20, "another crowd", traffic="none"),
+        judged_by(rough, LB20, "another suite", routes="x", routes_sha256="0"),
+        judged_by(rough, LB20, "another version of the suite", routes_sha256="1"),
+    ]
+    tables = page_tables.rankings([*same, *others])
+    names = sorted(sorted(row.entry.name for row in table.rows) for table in tables)
+    assert names == sorted([["A", "B"], *([one.name] for one in others)])
+
+
+def test_what_a_suite_or_protocol_lacks_is_a_dash_or_no_column(rough: Run) -> None:
+    def cells(protocol: Protocol) -> dict[str, str]:
+        (table,) = page_tables.rankings([judged_by(rough, protocol, "A")])
+        return {
+            column.label: cell.text
+            for column, cell in zip(table.columns, table.rows[0].cells, strict=True)
+        }
+
+    two = cells(LB20)
+    assert two["scenario"] == two["not yielded"] == "–"  # these routes have no scenarios
+    assert two["eps"] == "–"  # the errors were not kept for this protocol
+    assert "scenario" not in cells(LB1)
+    assert "driving efficiency" not in two
+    assert "driving efficiency" in cells(protocol_of("bench2drive"))
+    assert "success rate" in cells(protocol_of("nocrash"))
+
+
+def test_the_privileged_are_shown_and_not_ranked(rough: Run) -> None:
+    (table,) = page_tables.rankings(
+        [
+            judged_by(rough, LB20, "A", privileged="false"),
+            judged_by(rough, LB20, "B"),
+            judged_by(rough, LB20, "C", privileged="false"),
+        ]
+    )
+    assert [(row.rank, row.entry.name) for row in table.rows] == [
+        ("1", "A"),
+        ("–", "B"),
+        ("2", "C"),
+    ]
+
+
+def test_pages_load_nothing_from_elsewhere_and_are_small(site: Path) -> None:
+    pages = sorted(site.rglob("*.html"))
+    assert len(pages) == 4
+    for path in pages:
+        text = path.read_text()
+        assert len(text) < 1_500_000
+        assert not re.search(r"<(script|img|iframe|link)[^>]*\b(src|href)=\"(?!data:)", text)
+        assert not re.search(r"@import|url\(|fetch\(|XMLHttpRequest", text)
+
+
+def test_names_are_text_not_markup(site: Path) -> None:
+    assert "<script>alert" not in "".join(path.read_text() for path in site.rglob("*.html"))
+
+
+def test_the_page_says_what_the_results_say(site: Path, entry: EntryFile) -> None:
+    text = (site / "entries" / "rough-ready-alder-test-lb2-1.html").read_text()
+    scores = entry.results["drive_il"]["scores"]["mean"]
+    assert f"<b>{scores['score_composed']:.1f}</b>" in text
+    assert "Rough &amp; ready" in text
+    assert "privileged: sees the truth" in text
+    assert 'href="https://example.org/rough"' in text
+    assert "every bit matched" in text
+    n = sum(len(one.infractions) for one in entry.drives)
+    assert text.count('<circle class="spot"') == n > 0
+    (logs,) = re.findall(r'id="replays">(.*?)</script>', text)
+    assert [one["data"] for one in json.loads(logs)] == [one["data"] for one in entry.replays]
+
+
+def test_two_entries_of_one_name_are_told(entry: EntryFile, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"entries/rough-ready-alder-test-lb2-1\.html: rename one"):
+        page.write([entry, replace(entry, name="rough  READY")], tmp_path, library.load)
+
+
+def test_readme_gets_the_table_between_its_comments(entry: EntryFile, tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- table: made -->\nold\n<!-- end of table -->\nafter\n")
+    assert page.update_readme(readme, [entry])
+    once = readme.read_text()
+    assert once.startswith("before\n<!-- table: made -->\n\n### alder_test, `lb2.1`")
+    assert once.endswith("<!-- end of table -->\nafter\n")
+    assert "| – | Rough & ready (privileged) |" in once
+    assert "old" not in once
+    page.update_readme(readme, [entry])
+    assert readme.read_text() == once
+    assert not page.update_readme(tmp_path / "none.md", [entry])
+
+
+def test_no_entries_make_a_page_that_says_so(tmp_path: Path) -> None:
+    assert "no entries yet" in page.write([], tmp_path, library.load).read_text()
+
+
+def test_parts_of_an_entry_add_up(entry: EntryFile) -> None:
+    (town,) = page_tables.breakdowns(entry)["town"]
+    assert (town.label, town.n_drives) == ("alder", 3)
+    mean = entry.results["drive_il"]["scores"]["mean"]["score_composed"]
+    assert town.scores[0].value == pytest.approx(mean)
+    assert page_tables.breakdowns(entry)["scenario"] == []
