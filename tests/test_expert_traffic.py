@@ -9,7 +9,7 @@ import pytest
 from numba import types as nt
 
 from drive_il import kernels
-from drive_il.actors import WALKER, Mover, VehicleLight
+from drive_il.actors import WALKER, ActorKind, Mover, VehicleLight
 from drive_il.datatypes import (
     CONTROL,
     PROGRESS,
@@ -213,6 +213,40 @@ def test_it_passes_a_parked_car_when_the_other_lane_is_free(meets: tuple[float, 
         assert run.ego["speed"][40:-1].min() < 5.0
 
 
+def test_it_passes_a_parked_car_and_who_waits_behind_it() -> None:
+    others = [moving(ahead(120.0, mover=Mover.NOBODY)), moving(ahead(112.0))]
+    run = drive_street(ROAD, ROUTE, others, start=AT_SPEED, seconds=60.0)
+    assert run.progress["completed"][-1]
+    assert run.gap.min() > 0.4
+
+
+@pytest.mark.parametrize("away", [80.0, 110.0, 140.0, 170.0])
+def test_it_does_not_begin_to_pass_what_it_cannot_pass_in_time(away: float) -> None:
+    others = [moving(ahead(120.0 + gap, mover=Mover.NOBODY)) for gap in (0.0, 8.0, 16.0)]
+    others.append(moving(oncoming(106.0 + away, 14.0)))  # and it will not brake
+    start = Start(106.0, 0.0, 0.0, 0.0)
+    run = drive_street(ROAD, ROUTE, others, start=start, seconds=40.0)
+    assert run.progress["completed"][-1]
+    assert run.gap.min() > 0.4
+    assert run.braking < 5.0
+
+
+@pytest.mark.parametrize("begins", [2.5, 3.0, 3.5, 4.0, 4.5])
+def test_it_brakes_for_a_cyclist_who_sets_off_across_its_way(begins: float) -> None:
+    def cyclist(t: float) -> Records:
+        t = max(t - begins, 0.0)
+        speed = min(3.0 * t, 4.0)
+        way = 0.5 * speed * speed / 3.0 + 4.0 * max(t - 4.0 / 3.0, 0.0)
+        bike = car(80.0, -8.0 + way, UPWARDS, speed, 1.7, 0.6, Mover.SCRIPT, ActorKind.BICYCLE)
+        bike["acceleration"] = 3.0 if 0.0 < t < 4.0 / 3.0 else 0.0
+        return bike
+
+    start = Start(55.0, 0.0, 0.0, 5.4)
+    run = drive_street(ROAD, lane_route(speed_limit=6.0), [cyclist], start=start, seconds=12.0)
+    assert run.gap.min() > 0.4
+    assert abs(run.progress["lateral_error"]).max() < 0.1  # it does not swerve around him
+
+
 def test_without_a_map_it_waits_behind_what_blocks_the_lane() -> None:
     parked = moving(ahead(120.0, mover=Mover.NOBODY))
     run = drive_street(ROAD, ROUTE, [parked], start=AT_SPEED, planner=Planner())
@@ -222,9 +256,9 @@ def test_without_a_map_it_waits_behind_what_blocks_the_lane() -> None:
 
 def test_it_moves_aside_and_slows_down_for_an_ambulance() -> None:
     ambulance = ahead(-60.0, speed=18.0, lights=int(VehicleLight.SPECIAL1))
-    run = drive_street(ROAD, ROUTE, [moving(ambulance)], start=AT_SPEED, seconds=10.0)
+    run = drive_street(ROAD, ROUTE, [moving(ambulance)], start=AT_SPEED, seconds=7.0)
     assert run.progress["lateral_error"][-1] < -0.4
-    assert run.ego["speed"][-1] < 13.0
+    assert run.ego["speed"][-1] < 10.0
 
 
 def test_it_leaves_its_lane_to_an_ambulance_where_there_is_another() -> None:

@@ -203,6 +203,14 @@ def test_the_leader_brakes_hard_and_drives_on() -> None:
     assert leader["speed"] > 3.0
 
 
+def test_a_leader_does_not_wait_right_before_an_ego_that_waits_for_it_to_be_gone() -> None:
+    world = begin(ONE, declared(AHEAD, "HardBreakRoute"), s=80.0, speed=0.0)
+    for others, _ in drive(world, 900, speed=0.0):
+        gap = others["x"][0] - world.scene.ego["x"][0]
+    assert 55.0 < gap < 65.0
+    assert others["speed"][0] < 0.05
+
+
 @pytest.mark.parametrize(
     ("kind", "network", "route"),
     [("ParkingCutIn", ONE, AHEAD), ("StaticCutIn", TWO, INNER)],
@@ -268,6 +276,52 @@ def test_an_obstacle_stands_in_the_lane(kind: str, n_still: int, two_ways: bool)
     assert (len(oncoming) > 0) == two_ways
 
 
+@pytest.mark.parametrize("kind", ["Accident", "ParkedObstacle"])
+def test_what_blocks_a_lane_leaves_the_lanes_beside_it_free(kind: str) -> None:
+    world = begin(TWO, declared(INNER, kind, distance=60), s=TRIGGER - 10.0)
+    for others, _ in drive(world, 20):
+        still = others[others["mover"] == Mover.NOBODY]
+    across = 0.5 * still["length"] * abs(np.sin(still["heading"]))
+    across += 0.5 * still["width"] * abs(np.cos(still["heading"]))
+    aside = abs(still["y"] - INNER.points["y"][0])
+    assert (aside + across).max() <= HALF_LANE + 1e-6
+
+
+def face_the_oncoming(released: int) -> tuple[World, set[int]]:
+    """The ego stands in the oncoming lane, 30 m before an accident, once others have come."""
+    route = declared(AHEAD, "AccidentTwoWays", distance=60, frequency={"from": "40", "to": "60"})
+    world = begin(ONE, route, s=TRIGGER - 10.0)
+    ids: set[int] = set()
+    for others, _ in drive(world, 400, speed=3.0):
+        ids |= set(others["id"][others["mover"] == Mover.SCRIPT].tolist())
+        if len(ids) == released:
+            break
+    x, y = np.array([TRIGGER + 30.0]), np.array([-AHEAD.points["y"][0]])
+    world.place(np.array([0]), x, y, np.zeros(1), np.zeros(1))
+    return world, ids
+
+
+def test_nobody_appears_before_an_ego_that_has_moved_over() -> None:
+    world, ids = face_the_oncoming(released=1)
+    for others, _ in drive(world, 300, speed=0.0):
+        new = set(others["id"][others["mover"] == Mover.SCRIPT].tolist())
+        assert new <= ids
+    back = np.array([AHEAD.points["y"][0]])
+    world.place(np.array([0]), np.array([TRIGGER + 30.0]), back, np.zeros(1), np.zeros(1))
+    for others, _ in drive(world, 400, speed=0.0):
+        ids |= set(others["id"][others["mover"] == Mover.SCRIPT].tolist())
+    assert len(ids) > 1
+
+
+def test_who_meets_an_ego_in_the_own_lane_leaves_it_room_to_go_back() -> None:
+    world, ids = face_the_oncoming(released=1)
+    for others, _ in drive(world, 400, speed=0.0):
+        one = others[others["id"] == min(ids)]
+    assert one["speed"][0] < 0.05
+    assert 30.0 < one["x"][0] - world.scene.ego["x"][0] - 4.8 < 50.0
+    assert world.scene.events["struck"][0] == Struck.NOTHING
+
+
 def test_a_ghost_cannot_drive_through() -> None:
     world = begin(ONE, declared(AHEAD, "ParkedObstacle", distance=40))
     struck = [world.scene.events["struck"][0] for _ in drive(world, 300)]
@@ -328,9 +382,12 @@ def test_the_blocked_exit_is_freed_after_a_while(
     blocker = others[0]
     at, offset = beside_route(route, blocker["x"], blocker["y"])
     assert abs(offset) < 0.6
+    role = compile_route(network, route).roles[0]
     for _others, _ in drive(world, 400):
-        if world.scene.progress["s"][0] > at - 14.0:
+        if world.scene.progress["s"][0] > role["meet_s"] - role["near"]:
             break
+    here = np.searchsorted(route.points["s"], world.scene.progress["s"][0])
+    assert not route.points["in_junction"][here]  # it is freed for who waits before it too
     waited = 0
     for others, _ in drive(world, 400, speed=0.0):
         if others[0]["speed"] > 1.0:
@@ -515,6 +572,24 @@ def test_a_scenario_is_given_up_after_240_s_and_said_so_once() -> None:
             given_up.append((step, int(world.scene.events["scenario_timeout"][0])))
     assert [scenario for _, scenario in given_up] == [1]
     assert given_up[0][0] * world.dt == pytest.approx(240.0, abs=0.06)
+
+
+def test_an_ambulance_at_33_m_s_stops_behind_an_ego_that_stands() -> None:
+    network = straight_road(900.0, lanes_per_way=2, speed_limit=22.2)
+    route = route_along(network, 0, "inner")
+    fields = {"points": route.points.copy()}
+    fields["points"]["speed_limit"] = 22.2
+    route = declared(replace(route, **fields), "YieldToEmergencyVehicle", distance=60)
+    world = begin(network, route, s=TRIGGER - 5.0)
+    for _ in drive(world, 20):
+        pass
+    x, y = np.array([520.0]), route.points["y"][:1].astype(float)
+    world.place(np.array([0]), x, y, np.zeros(1), np.zeros(1))
+    fastest = 0.0
+    for others, _ in drive(world, 600, speed=0.0):
+        fastest = max(fastest, float(others["speed"].max(initial=0.0)))
+        assert world.scene.events["struck"][0] == Struck.NOTHING
+    assert fastest > 28.0
 
 
 def test_priority_at_junction_turns_the_light_green(

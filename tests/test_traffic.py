@@ -157,6 +157,40 @@ def test_traffic_stops_behind_an_ego_that_stands_in_its_lane() -> None:
     assert world.scene.events["struck"][0] == 0
 
 
+def test_traffic_leaves_an_ego_that_comes_the_wrong_way_room_to_go_back() -> None:
+    route = _road("dell")
+    behind = route.points[20]
+    spawn = Spawn(
+        ActorKind.CAR, float(behind["x"]), float(behind["y"]), float(behind["heading"]), 12.0
+    )
+    world = World(library.load("dell"), 1)
+    ahead = float(behind["s"]) + 130.0
+    start = Start(s=ahead, heading_error=math.pi)
+    world.reset(np.array([0]), [EpisodeSpec(route, start=start, traffic=Traffic(spawns=(spawn,)))])
+    control, hardest = held(world), 0.0
+    for _ in range(600):
+        world.step(control)
+        hardest = min(hardest, float(world.scene.actors.vehicles[0]["acceleration"][1]))
+    ego, other = world.scene.ego[0], world.scene.actors.vehicles[0][1]
+    gap = math.hypot(ego["x"] - other["x"], ego["y"] - other["y"]) - 4.8
+    assert other["speed"] < 0.05
+    assert 33.0 < gap < 50.0  # as the crow flies, around a bend
+    assert hardest > -3.1
+
+
+@pytest.mark.parametrize("town", ["alder", "cedar", "dell"])
+def test_a_driver_is_where_its_lane_says_it_is(town: str) -> None:
+    network = library.load(town)
+    roads = roads_of(network)
+    for number in np.flatnonzero(roads.lanes["driving"]):
+        lane = roads.lanes[number]
+        rows = slice(lane["first"], lane["first"] + lane["count"])
+        given, mine = network.points[rows], roads.points[rows]
+        s = np.arange(lane["count"]) / lane["per_metre"]
+        for name in ("x", "y"):
+            assert mine[name] == pytest.approx(np.interp(s, given["s"], given[name]), abs=1e-3)
+
+
 def _bits(world: World, row: int) -> bytes:
     scene = world.scene.take(np.array([row]))
     used = scene.actors.vehicles["id"] != 0

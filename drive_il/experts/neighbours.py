@@ -39,6 +39,7 @@ _YELLOW = int(LightState.YELLOW)
 _BICYCLE, _PROP = int(ActorKind.BICYCLE), int(ActorKind.PROP)
 _TRAFFIC = int(Mover.TRAFFIC)
 _STANDS, _SLOW = 0.1, 3.5  # [m/s]
+_SETS_OFF = 5.0  # [m/s] one off the lanes that speeds up does so as far as this
 _NEVER = math.inf
 
 WAY = np.dtype(
@@ -175,7 +176,7 @@ def behold(vehicle: np.record, other: np.record, ways: Ways) -> None:
     other.yaw_rate = vehicle.yaw_rate
     other.half_length, other.half_width = 0.5 * vehicle.length, 0.5 * vehicle.width
     other.lights = vehicle.lights
-    other.lane, other.halt, other.top = -1, _NEVER, max(vehicle.speed, 1.0)
+    other.lane, other.halt, other.top = -1, _NEVER, max(vehicle.speed, _SETS_OFF)
     other.drift, other.drift_for = 0.0, _HOLD
     sign = vehicle.lights & HAZARD
     side = 1.0 if sign == _LEFT else -1.0 if sign == _RIGHT else 0.0

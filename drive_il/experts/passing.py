@@ -22,6 +22,7 @@ from drive_il.experts.neighbours import HAZARD, Ways, is_slow
 PASSING_STEP = 0.35
 """step of the forecasts while it looks whether it can pass: further ahead [s]"""
 _RAMP = 24.0  # [m] over which it moves over or back
+_RAMP_TIME, _SHORT_RAMP = 2.9, 12.0  # [s], [m] at least, over which it moves back when slow
 _AFTER = 2.0  # [m] behind its tail an obstacle must be before it moves back
 _BEFORE = 1.5  # [m] ahead of its front where it has moved over
 _TOGETHER = 22.0  # [m] obstacles nearer than this are passed as one
@@ -31,6 +32,9 @@ _SPARE = 0.05  # [m] of the clearance that is not given up
 _BACK = 0.8  # of the way on which it is back in its lane
 _EDGE = 0.2  # [m] kept from the edge of the road
 _STANDS = 0.1  # [m/s]
+_CREEPS = 3.0  # [m/s]
+_ALONG = 0.7  # cosine of the angle to the road within which one rides along it
+_QUEUES = 12.0  # [m] behind an obstacle, within which who is slow stays as long as it does
 _SIREN = int(VehicleLight.SPECIAL1)
 _PROP, _BICYCLE = int(ActorKind.PROP), int(ActorKind.BICYCLE)
 _NOBODY, _TRAFFIC = int(Mover.NOBODY), int(Mover.TRAFFIC)
@@ -38,10 +42,7 @@ _WAY_ON = 5.0  # [s] for which a slow one rides on while it is passed
 _SIREN_BEHIND = 70.0  # [m]
 _SIREN_RAMP = 35.0  # [m]
 _SIREN_AHEAD = 25.0  # [m]
-_SIREN_SPEED = (
-    0.5,
-    0.8,
-)  # of the limit: in another lane, at the edge of its own
+_SIREN_SPEED = 0.5  # of the limit
 
 
 @kernels.device
@@ -52,6 +53,12 @@ def is_obstacle(vehicle: np.record) -> bool:
     hazard = vehicle.lights & HAZARD == HAZARD or vehicle.lights & _SIREN != 0
     stands = vehicle.speed < _STANDS and (stays or hazard)
     return bool(vehicle.id != 0 and (stands or is_slow(vehicle)))
+
+
+@kernels.device
+def _queues(vehicle: np.record) -> bool:
+    """Whether one of traffic is so slow that it comes to stand: behind an obstacle it stays."""
+    return bool(vehicle.mover == _TRAFFIC and vehicle.speed < _CREEPS)
 
 
 @kernels.device
@@ -107,7 +114,8 @@ def find_obstacles(
     for grown in range(3):  # later ones join those found before
         for v in range(len(vehicles)):
             vehicle = vehicles[v]
-            if v == slot or not is_obstacle(vehicle):
+            stays = is_obstacle(vehicle)
+            if v == slot or vehicle.id == 0 or (not stays and (grown == 0 or not _queues(vehicle))):
                 continue
             dx, dy = vehicle.x - plan.x, vehicle.y - plan.y
             if dx * dx + dy * dy > 4.0 * _AHEAD * _AHEAD:
@@ -118,9 +126,13 @@ def find_obstacles(
             begin, end, d = overlap(p, half, (vehicle.x, vehicle.y, c, n, a, b))
             if begin > end or abs(vehicle.z - plan.z) > 3.0:
                 continue
+            if vehicle.speed > _STANDS and abs(c * p.tx + n * p.ty) < _ALONG:
+                continue  # it crosses
             if end < plan.s - plan.half_length - _AFTER - _RAMP or begin > plan.s + _AHEAD:
                 continue
             if grown == 0 and begin >= first:
+                continue
+            if not stays and not (first - _QUEUES < end and begin < first):
                 continue
             if grown > 0 and not (first - _TOGETHER < end and begin < last + _TOGETHER):
                 continue
@@ -201,6 +213,8 @@ def move_over(
     plan.committed = at.lateral_error * side > max(_BEGUN * abs(shift), 0.3)
     # As long as there is room to go back behind them it has not.
     plan.committed &= first < plan.s + plan.half_length + _BACK * plan.astray_for
+    if plan.committed:  # slowly it can be back sooner
+        plan.down_to = down_from + min(max(_RAMP_TIME * plan.speed, _SHORT_RAMP), _RAMP)
     return True
 
 
@@ -253,19 +267,19 @@ def let_pass(
     along = _siren(plan, at, vehicles, slot)
     if not along > -_SIREN_BEHIND:  # true for NaN
         return math.inf
-    over, share = -edge_of(plan, at), _SIREN_SPEED[1]
+    over = -edge_of(plan, at)
     if 0 <= lane < len(ways[0]):
         way = ways[0][lane]
         if way.right_same_way:
-            over, share = -0.5 * (way.width + ways[0][way.right].width), _SIREN_SPEED[0]
+            over = -0.5 * (way.width + ways[0][way.right].width)
         elif way.left_same_way:
-            over, share = 0.5 * (way.width + ways[0][way.left].width), _SIREN_SPEED[0]
+            over = 0.5 * (way.width + ways[0][way.left].width)
     near = min((along + _SIREN_BEHIND) / _SIREN_RAMP, (_SIREN_AHEAD - along) / _SIREN_AHEAD, 1.0)
     plan.shift = over * near * near * (3.0 - 2.0 * near)
     plan.up_from, plan.up_to = plan.s - 2.0, plan.s - 1.0
     plan.down_from, plan.down_to = plan.s + 1000.0, plan.s + 1001.0
     plan.committed = abs(at.lateral_error) > 0.5 * abs(over)
-    slow = share * at.speed_limit + (1.0 - near) * 10.0
+    slow = _SIREN_SPEED * at.speed_limit + (1.0 - near) * 10.0
     plan.shift_v2 = slow * slow
     return float(slow)
 

@@ -62,6 +62,7 @@ from drive_il.maps.progress import segment_at
 
 _DEFAULT = PlannerConfig()
 _WAIT_BEFORE = 9.0  # [m] it waits so far behind an obstacle, to be able to move over
+_BEYOND = 10.0  # [m] after it is back in its lane, in which others matter to one who passes
 Road: TypeAlias = tuple[Records, Ints, Ints, Records, Ints, Ints]
 """Points, first and count of each route; stops, first and count."""
 Actors: TypeAlias = tuple[Records, Records, Ints, Ints, Ints]
@@ -188,11 +189,13 @@ def _mind_others(
         i = segment_at(road[0], low, high - low + 1, obstacles[0])
         if move_over(config, plan, at, road[0][i].lane, ways, obstacles):
             plan.dt, plan.most = PASSING_STEP, config.passing_push
+            reach, plan.reach = plan.reach, max(plan.reach, plan.down_to - plan.s + _BEYOND)
             _consider(config, plan, at, road, actors, row, ways, desk)
             if plan.committed or not plan.conflict:
                 plan.ceiling = min(plan.ceiling, slow_for_shift(config, plan))
                 return
             plan.passes, plan.shift, plan.dt, plan.most = False, 0.0, STEP, config.max_acceleration
+            plan.reach = reach
             plan.ceiling = min(alone, halting(config, plan, obstacles[0] - _WAIT_BEFORE))
     _consider(config, plan, at, road, actors, row, ways, desk)
 

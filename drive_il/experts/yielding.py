@@ -36,6 +36,7 @@ _HEIGHT = 3.0  # [m] others further above or below are on another road
 _ROOM = 1.0  # [m] kept from the strip that another covers
 _SETS_OUT = 0.3  # [m/s^2] one who stands and does this does not stay
 _LATER = 0.3  # [s] for which a place counts as taken after another has covered it
+_SQUEEZE, _SQUEEZE_TIME = 0.15, 0.05  # [m] kept beside who is passed at a walk, [s] its growth
 _STANDS = 0.2  # [m/s] below this an actor stands
 _SAME_WAY = 0.7  # cosine of the angle up to which another runs the same way
 _HELPS = 1.5  # [m/s^2] merging traffic brakes so much for who is before it
@@ -227,6 +228,12 @@ def _stay_behind(
 
 
 @kernels.device
+def _clearance(config: np.record, plan: np.record) -> float:
+    """Returns what it keeps from others beside it: slowly it squeezes past [m]."""
+    return float(min(config.clearance, _SQUEEZE + _SQUEEZE_TIME * plan.speed))
+
+
+@kernels.device
 def _trace_vehicle(
     config: np.record,
     plan: np.record,
@@ -237,7 +244,7 @@ def _trace_vehicle(
     span: Floats,
 ) -> int:
     """Fills the span of a vehicle; returns how many steps are known."""
-    half, near = plan.half_width + config.clearance, hint
+    half, near = plan.half_width + _clearance(config, plan), hint
     for k in range(STEPS + 1):
         near = walk(path, plan.n, near, other.x, other.y)
         p = path[near]
@@ -327,15 +334,13 @@ def mind_vehicles(
         desk: scratch, with the path laid; the ego's own plan is set.
     """
     path, others, lead, go, span, waiting = desk
-    other, half, n_waiting = others[0], plan.half_width + config.clearance, 0
+    other, half, n_waiting = others[0], plan.half_width + _clearance(config, plan), 0
     for k in range(STEPS + 1):
         lead[k, 0] = _NEVER
     for v in range(len(vehicles)):
         vehicle = vehicles[v]
         if v == slot or vehicle.id == 0 or not concerns(plan, vehicle):
             continue
-        if plan.passes and is_slow(vehicle):
-            continue  # the path leads around it
         if vehicle.lights & _SIREN and vehicle.speed > _CREEPS and _is_behind(plan, vehicle):
             continue  # it is let by
         near = find_nearest(path, plan.n, vehicle.x, vehicle.y)
@@ -344,6 +349,8 @@ def mind_vehicles(
         box = (other.x, other.y, other.cos, other.sin, other.half_length, other.half_width)
         first, last, d = overlap(p, half, box)
         c = other.cos * p.tx + other.sin * p.ty
+        if plan.passes and is_slow(vehicle) and abs(c) > _SAME_WAY:
+            continue  # the path leads around it
         along = p.s + (vehicle.x - p.x) * p.tx + (vehicle.y - p.y) * p.ty
         crosses = vehicle.speed > _CREEPS and c < _SAME_WAY
         beside = along < plan.s and abs(d) > plan.half_width

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from drive_il.actors import ActorKind, VehicleLight
@@ -9,7 +11,7 @@ from drive_il.datatypes import Floats
 from drive_il.maps.scenario_files import interval, number, word
 from drive_il.scenarios.flows import flow
 from drive_il.scenarios.script import Ending, Role, Script, Start, role, script
-from drive_il.scenarios.setting import Setting
+from drive_il.scenarios.setting import Setting, lengths
 
 _POLICE = (24, 36, 110)
 _HAZARD = int(VehicleLight.LEFT_BLINKER | VehicleLight.RIGHT_BLINKER | VehicleLight.POSITION)
@@ -17,18 +19,21 @@ _ALARM = int(VehicleLight.SPECIAL1 | VehicleLight.SPECIAL2 | VehicleLight.POSITI
 _CONE = {"length": 0.35, "width": 0.35, "height": 0.75, "r": 226, "g": 92, "b": 24}
 _BARRIER = {"length": 0.5, "width": 2.2, "height": 1.1, "r": 220, "g": 70, "b": 40}
 _BEYOND = 25.0  # [m] after the last obstacle a scenario is over
-_SOURCE = 100.0  # [m] beyond the obstacle from where others come
+_SOURCE = 100.0  # [m] beyond the obstacle, at least, from where others come ...
+_SEEN = 10.0  # [s] ... and so long before they reach it, where the road is open so far
+_AT_LINE = 15.0  # [m] before a junction an ego may wait that does not want to block it
+_CAR = (4.7, 1.9)  # [m] length and width of one that blocks the lane
+_NOTICE = 1.8  # [s] that one has when a door opens
 _DOOR = 1.0  # [m] by which it opens
 
 
 def accident(setting: Setting, two_ways: bool = False) -> list[Script]:
     """Two crashed cars and the police block the lane."""
     s = setting.s + number(setting.spec, "distance", 120.0)
-    side = _aside(setting, s)
     paint = dict(zip("rgb", _POLICE, strict=True))
-    police = role(ActorKind.CAR, _turned(setting.at(s, side), 0.1), lights=_ALARM, **paint)
+    police = role(ActorKind.CAR, _leaning(setting, s, 0.1), lights=_ALARM, **paint)
     cars = [
-        role(ActorKind.CAR, _turned(setting.at(s + gap, side), angle), lights=_HAZARD)
+        role(ActorKind.CAR, _leaning(setting, s + gap, angle), lights=_HAZARD)
         for gap, angle in ((10.0, -0.25), (16.0, 0.3))
     ]
     return _block(setting, s, s + 16.0, [police, *cars], two_ways)
@@ -48,7 +53,7 @@ def construction(setting: Setting, two_ways: bool = False) -> list[Script]:
 def parked(setting: Setting, two_ways: bool = False) -> list[Script]:
     """A badly parked car blocks the lane."""
     s = setting.s + number(setting.spec, "distance", 120.0)
-    car = role(ActorKind.CAR, _turned(setting.at(s, _aside(setting, s)), -0.06), lights=_HAZARD)
+    car = role(ActorKind.CAR, _leaning(setting, s, -0.06), lights=_HAZARD)
     return _block(setting, s, s, [car], two_ways)
 
 
@@ -94,7 +99,7 @@ def opens_door(setting: Setting) -> list[Script]:
         height=1.3,
         start=Start.IN_TIME,
         meet_s=s - 8.0,
-        meet=0.1,
+        meet=(_NOTICE - 0.5 * 1.5 / 6.0) * 1.5,  # as if it had so far to go
         near=12.0,
         speed=1.5,
         acceleration=6.0,
@@ -108,14 +113,15 @@ def invading_turn(setting: Setting) -> list[Script]:
     distance = number(spec, "distance", 100.0, low=20.0)
     offset = number(spec, "offset", 0.25)
     low, high = interval(spec, "source_dist_interval", (20.0, 50.0))
-    far = max(setting.open_until(setting.s + distance, _SOURCE), setting.s + distance + 20.0)
     middle = setting.s + 0.5 * distance
-    oncoming = setting.oncoming(middle)
+    path = setting.against(setting.s + distance, _SOURCE, setting.s)
     inside = 0.5 * setting.width(middle) + 0.95 - offset  # its flank is over the line by that
     # It comes in its own lane, leans over between, and goes back.
-    s = np.linspace(far, setting.s, int(far - setting.s) + 1)
-    share = np.clip((s - setting.s) / 15.0, 0.0, 1.0) * np.clip((far - s) / 30.0, 0.0, 1.0)
-    path = setting.at(s, oncoming + (inside - oncoming) * share)
+    done = lengths(path)
+    share = np.clip((done[-1] - done) / 15.0, 0.0, 1.0) * np.clip(done / 30.0, 0.0, 1.0)
+    lean = (setting.oncoming(middle) - inside) * share
+    path[:, 0] -= lean * np.sin(path[:, 3])
+    path[:, 1] += lean * np.cos(path[:, 3])
     path[:, 3] = np.arctan2(np.gradient(path[:, 1]), np.gradient(path[:, 0]))
     speed = min(setting.limit(middle), 8.0)
     end_s = setting.s + distance
@@ -124,33 +130,31 @@ def invading_turn(setting: Setting) -> list[Script]:
 
 def blocked_intersection(setting: Setting) -> list[Script]:
     """A vehicle stands where the ego leaves a junction, and drives on after a while."""
-    s = setting.junction().end_s + 6.0
+    junction = setting.junction()
+    s = junction.end_s + 6.0
     path = setting.along(s, min(s + 40.0, setting.route.length + 20.0))
     blocker = role(
         ActorKind.CAR,
         path,
         start=Start.NEAR,
         meet_s=s,
-        near=18.0,
+        near=max(s - junction.begin_s + _AT_LINE, 18.0),
         delay=6.0,
         speed=setting.limit(s),
         acceleration=1.8,
         careful=True,
         ending=Ending.JOIN,
-        lights=_HAZARD,
+        lights=int(VehicleLight.POSITION),
     )
     return [script(setting.s, s + 20.0, [blocker], clear_to=s)]
 
 
-def _aside(setting: Setting, s: float) -> float:
-    """Offset of a vehicle that blocks the lane but leans to its edge [m]."""
+def _leaning(setting: Setting, s: float, angle: float) -> Floats:
+    """A vehicle that blocks the lane, turned, near its edge but not over it, (1, 4)."""
     right = word(setting.spec, "direction", "right", ("left", "right")) == "right"
-    lean = max(0.5 * setting.width(s) - 0.95, 0.0) * 0.6
-    return -lean if right else lean
-
-
-def _turned(places: Floats, angle: float) -> Floats:
-    places = places.copy()
+    across = 0.5 * (_CAR[0] * abs(math.sin(angle)) + _CAR[1] * math.cos(angle))
+    lean = max(0.5 * setting.width(s) - across, 0.0) * 0.6
+    places = setting.at(s, -lean if right else lean)
     places[:, 3] += angle
     return places
 
@@ -169,9 +173,7 @@ def _block(
     if not two_ways:
         return scripts
     gaps = interval(setting.spec, "frequency", (30.0, 100.0))
-    left = setting.oncoming(first_s)
-    far = max(setting.open_until(last_s, _SOURCE), last_s + 40.0)
-    path = setting.along(far, setting.s - 20.0, left)
-    path[:, 3] += np.pi
-    speed = number(setting.spec, "speed", 0.8 * setting.limit(first_s))
-    return [*scripts, flow(setting, path, gaps, min(speed, setting.limit(first_s)), last_s + 10.0)]
+    limit = setting.limit(first_s)
+    speed = min(number(setting.spec, "speed", 0.8 * limit), limit)
+    path = setting.against(last_s, max(_SOURCE, _SEEN * speed), setting.s - 20.0)
+    return [*scripts, flow(setting, path, gaps, speed, last_s + 10.0)]

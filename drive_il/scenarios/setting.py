@@ -206,6 +206,10 @@ class Setting:
         Raises:
             Misfit: there is none.
         """
+        return self._oncoming(s)[1]
+
+    def _oncoming(self, s: float) -> tuple[int, float]:
+        """Returns the nearest oncoming lane, and how far left its middle is [m]."""
         total = 0.5 * self.width(s)
         way = float(self.at(s)[0, 3])
         for lane, width in self.neighbours(s, left=True):
@@ -213,9 +217,42 @@ class Setting:
                 place = self._nearest(lane, self.at(s)[0])
                 turned = abs(wrap_angle(float(self.graph.table[place, 3]) - way))
                 if turned > math.pi / 2:
-                    return total + 0.5 * width
+                    return lane, total + 0.5 * width
             total += width
         raise self.misfit("no oncoming lane runs beside the route")
+
+    def against(self, s: float, reach: float, end: float) -> Floats:
+        """Returns the way of those who come towards the ego on the next lane, (N, 4).
+
+        Args:
+            s: of the ego's route where it passes them [m].
+            reach: how far beyond that they come from, less where a junction is nearer [m].
+            end: s of the ego's route where the way ends [m].
+
+        Raises:
+            Misfit: there is no oncoming lane.
+        """
+        left, last = self.oncoming(s), self.route.length - 1.0
+        far = self.open_until(s, reach)
+        path = self.along(min(far, last), end, left)
+        path[:, 3] = wrap_angle(path[:, 3] + math.pi)
+        if far <= last:
+            return path
+        lane, _ = self._oncoming(last)
+        at = self._nearest(lane, path[0])
+        left_over, rows = far - last, [path]
+        upto = float(self.graph.s[at])
+        while lane >= 0 and left_over > 0.0 and not self.graph.junction[lane]:
+            length = self.graph.length[lane]
+            begin = max(upto - left_over, 0.0)
+            rows.insert(0, self.graph.stretch(lane, begin / length, upto / length)[:, :4])
+            left_over -= upto
+            ways = self.predecessors(lane)
+            lane = min(ways, key=lambda other: abs(self.turn(other))) if ways else -1
+            upto = self.graph.length[lane]
+        rows[-2] = rows[-2][:-1]  # the last is where the route's own stretch begins
+        joined = np.concatenate(rows)
+        return resampled(joined, 0.0, math.inf)
 
     def _nearest(self, lane: int, place: Floats) -> int:
         first, count = self.graph.first[lane], self.graph.count[lane]
@@ -381,7 +418,8 @@ def resampled(path: Floats, low: float, high: float) -> Floats:
     keep = np.concatenate(([True], np.hypot(*np.diff(path[:, :2], axis=0).T) > 1e-6))
     path = path[keep]
     s = lengths(path)
-    at = np.linspace(low, min(high, float(s[-1])), max(int(min(high, s[-1]) - low) + 1, 2))
+    high = min(high, float(s[-1]))
+    at = np.linspace(low, high, max(int(high - low) + 1, 2))
     heading = np.unwrap(path[:, 3])
     columns = [np.interp(at, s, path[:, k]) for k in range(3)]
     return np.stack((*columns, wrap_angle(np.interp(at, s, heading))), axis=1)

@@ -39,6 +39,7 @@ _BEFORE_TURN = 45.0  # [m] a trigger stands before its junction
 _FAST = 17.0  # [m/s] limit of roads where one merges, and beside which nobody walks
 _TURNS = math.radians(35.0)
 _GAPS = {"source_dist_interval": {"from": "20", "to": "45"}}
+_ONCOMING_GAPS = (4.0, 20.0)  # [s] of oncoming traffic, from and to: an obstacle takes 8 to pass
 Parameters = Mapping[str, Mapping[str, str]]
 Suits = Callable[[Setting], Parameters]
 
@@ -63,6 +64,18 @@ def _open_road(
         if two_lanes and max(setting.graph.beside[setting.lane(setting.s + 0.6 * reach)]) < 0:
             raise setting.misfit("there is no second lane")
         return _value(**values)
+
+    return suits
+
+
+def _oncoming(reach: float, slow: bool = False, **values: float | str) -> Suits:
+    """On an open road with oncoming traffic that leaves a gap to pass in now and then."""
+
+    def suits(setting: Setting) -> Parameters:
+        found = _open_road(reach, False, slow, **values)(setting)
+        speed = 0.8 * setting.limit(setting.s)
+        low, high = (f"{gap * speed:.0f}" for gap in _ONCOMING_GAPS)
+        return {**found, "frequency": {"from": low, "to": high}}
 
     return suits
 
@@ -155,11 +168,11 @@ _SUITS: Mapping[str, Suits] = {
     "ConstructionObstacle": _open_road(105.0, True, distance=60),
     "ParkedObstacle": _open_road(85.0, True, distance=50),
     "HazardAtSideLane": _open_road(100.0, True, distance=45, bicycle_drive_distance=25),
-    "AccidentTwoWays": _open_road(95.0, distance=50),
-    "ConstructionObstacleTwoWays": _open_road(95.0, distance=50),
-    "ParkedObstacleTwoWays": _open_road(80.0, distance=45),
-    "HazardAtSideLaneTwoWays": _open_road(95.0, distance=45, bicycle_drive_distance=20),
-    "VehicleOpensDoorTwoWays": _open_road(85.0, slow=True, distance=50),
+    "AccidentTwoWays": _oncoming(95.0, distance=50),
+    "ConstructionObstacleTwoWays": _oncoming(95.0, distance=50),
+    "ParkedObstacleTwoWays": _oncoming(80.0, distance=45),
+    "HazardAtSideLaneTwoWays": _oncoming(95.0, distance=45, bicycle_drive_distance=20),
+    "VehicleOpensDoorTwoWays": _oncoming(85.0, slow=True, distance=50),
     "InvadingTurn": _open_road(85.0, distance=70, offset=0.25),
     "ParkingCutIn": _open_road(75.0, slow=True),
     "DynamicObjectCrossing": _open_road(50.0, slow=True, distance=30),

@@ -15,7 +15,7 @@ import math
 from typing import Any
 
 from drive_il import kernels
-from drive_il.actors import Gait
+from drive_il.actors import Gait, Mover
 from drive_il.datatypes import Records
 from drive_il.sim.drivers import N_PATH, path_lane, place_on, slot_of
 from drive_il.sim.roads import BRAKING
@@ -28,8 +28,17 @@ HARDEST = 8.0
 """hardest braking [m/s^2]"""
 FAR = 1e9
 """the gap where nobody is ahead [m]"""
-_MARGIN = 0.35  # [m] beside the path within which someone is in the way
+_MARGIN = 0.35  # [m] beside the path within which someone is in the way, at most
+_SQUEEZE = 0.15  # [m] the same of one who stands; it grows with speed by ...
+_SQUEEZE_TIME = 0.04  # [s]
+_LEAVE = 40.0  # [m] left to one who comes the wrong way, to go back into its lane
+_COURTESY = 3.0  # [m/s^2] at most that one brakes to leave that
 _WALKER_MARGIN = 0.7  # [m]
+SCRIPT, CONTROL = int(Mover.SCRIPT), int(Mover.CONTROL)
+_FACING = 0.7  # cosine of the angle beyond which somebody comes the wrong way
+_CROSSING_TIME = 1.5  # [s] one of a scenario who will be in the way by then counts ...
+_ACROSS = 0.7  # ... whose way makes such an angle with the driver's (its sine)
+_CREEPS = 0.5  # [m/s]
 WALKING, WAITING = int(Gait.WALKING), int(Gait.WAITING)
 _WALKER_TIME = 1.5  # [s] a walker who will be in the way by then counts
 
@@ -56,6 +65,25 @@ def idm(
     wish = MIN_GAP + max(0.0, speed * headway + closing)
     share = wish / max(gap, 0.1)
     return max(free - eager * share * share, -HARDEST)
+
+
+@kernels.inner
+def leave_room(
+    speed: float, wanted: float, gap: float, comes: float, eager: float, headway: float
+) -> float:
+    """Returns the acceleration that leaves an oncoming one the room to go back [m/s^2].
+
+    Args:
+        speed: own [m/s].
+        wanted: v0 [m/s].
+        gap: to the oncoming one [m].
+        comes: its speed along the own way, negative [m/s].
+        eager: a [m/s^2].
+        headway: T [s].
+    """
+    if gap >= 0.5 * FAR:
+        return idm(speed, wanted, FAR, 0.0, eager, headway)
+    return max(idm(speed, wanted, gap - _LEAVE, comes, eager, headway), -_COURTESY)
 
 
 @kernels.lean
@@ -188,16 +216,18 @@ def in_the_way(
 
 
 @kernels.lean
-def stranger(street: Any, roads: Any, v: int, reach: float) -> tuple[float, float]:
+def stranger(street: Any, roads: Any, v: int, reach: float) -> tuple[float, float, float, float]:
     """Finds the nearest vehicle on a driver's path that does not follow traffic's rules.
 
     Returns:
-        Gap [m], FAR when there is none, and its speed along the path [m/s].
+        Gap [m], FAR when there is none, and its speed along the path [m/s]; the same of the
+        nearest ego that comes the wrong way, its speed negative.
     """
     vehicles, driver = street.vehicles, street.drivers[v]
     me = vehicles[v]
-    best, speed = FAR, 0.0
-    free = (0.5 * me.length, 0.5 * me.width + _MARGIN)
+    best, speed, faced, comes = FAR, 0.0, FAR, 0.0
+    margin = min(_SQUEEZE + _SQUEEZE_TIME * me.speed, _MARGIN)
+    free = (0.5 * me.length, 0.5 * me.width + margin)
     for f in range(street.n_foreign[0]):
         other = vehicles[street.foreign[f]]
         dx, dy = other.x - me.x, other.y - me.y
@@ -206,9 +236,30 @@ def stranger(street: Any, roads: Any, v: int, reach: float) -> tuple[float, floa
             continue
         body = (other.x, other.y, other.heading, 0.5 * other.length, 0.5 * other.width)
         gap, heading = in_the_way(driver, roads, free, body, reach)
+        if gap == FAR and other.mover == SCRIPT and other.speed > _CREEPS:
+            gap, heading = _crossing(me, driver, roads, free, other, reach)
         if gap < best:
             best, speed = gap, max(other.speed * math.cos(other.heading - heading), 0.0)
-    return best, speed
+        along = math.cos(other.heading - heading)
+        if gap < faced and other.mover == CONTROL and along < -_FACING:
+            faced, comes = gap, other.speed * along
+    return best, speed, faced, comes
+
+
+@kernels.inner
+def _crossing(
+    me: Any, driver: Any, roads: Any, free: tuple[float, float], other: Any, reach: float
+) -> tuple[float, float]:
+    """As `in_the_way`, where one of a scenario will be that comes across a driver's path."""
+    ahead = 0.5 * other.speed * _CROSSING_TIME
+    x = other.x + ahead * math.cos(other.heading)
+    y = other.y + ahead * math.sin(other.heading)
+    body = (x, y, other.heading, 0.5 * other.length + ahead, 0.5 * other.width)
+    gap, heading = in_the_way(driver, roads, free, body, reach)
+    across = abs(math.sin(other.heading - heading)) > _ACROSS
+    # Who could not stop any more goes on.
+    stops = gap > me.speed * me.speed / (2.0 * HARDEST)
+    return (gap if across and stops else FAR), heading
 
 
 @kernels.lean

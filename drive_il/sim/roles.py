@@ -10,7 +10,7 @@ from drive_il.actors import Gait, Mover, VehicleLight
 from drive_il.datatypes import Records
 from drive_il.maps.progress import wrap
 from drive_il.scenarios.script import WALKER_KIND, Start
-from drive_il.sim.following import FAR, idm
+from drive_il.sim.following import FAR, idm, leave_room
 from drive_il.sim.programs import Part
 from drive_il.sim.spawning import make_driver, make_vehicle
 
@@ -19,13 +19,17 @@ UNSETTLED = -1.0
 _WAITING, _STOPPING, _HOLDING = int(Part.WAITING), int(Part.STOPPING), int(Part.HOLDING)
 _NEVER = int(Start.NEVER)
 _TRAFFIC, _SCRIPT, _NOBODY = int(Mover.TRAFFIC), int(Mover.SCRIPT), int(Mover.NOBODY)
+_BY_CONTROL = int(Mover.CONTROL)
 _BRAKE = int(VehicleLight.BRAKE)
 _STANDING, _TOLD = int(Gait.STANDING), int(Gait.SCRIPTED)
 _RADIUS, _TALL, _CHILD = 0.3, 1.75, 1.2  # [m] of walkers
 _BUMPERS = 2.0  # [m] around an actor that appears, from which traffic is taken away
 _BRAKE_LAMPS = -0.6  # [m/s^2]
-_REACH = 40.0  # [m] a careful role looks ahead
-_BESIDE = 0.3  # [m] beside its flanks within which somebody is in its way
+_REACH = 40.0  # [m] a careful role looks ahead, and as far as it takes to brake with ...
+_FIRM = 4.0  # [m/s^2]
+_BESIDE = 0.3  # [m] beside its flanks within which somebody is in its way, at most
+_SQUEEZE, _SQUEEZE_TIME = 0.15, 0.04  # [m] the same of one who stands, [s] and how it grows
+_FACING = -0.7  # cosine of the angle beyond which an ego comes the wrong way
 
 
 @kernels.inner
@@ -126,7 +130,7 @@ def _point_at(stage: Any, role: Any, s: float) -> int:
 
 
 @kernels.lean
-def gap_ahead(stage: Any, role: Any, part: Any, v: int) -> tuple[float, float]:
+def gap_ahead(stage: Any, role: Any, part: Any, v: int) -> tuple[float, float, float, float]:
     """Finds what stands or drives on a role's path in front of it.
 
     Args:
@@ -136,17 +140,20 @@ def gap_ahead(stage: Any, role: Any, part: Any, v: int) -> tuple[float, float]:
         v: slot of its vehicle.
 
     Returns:
-        Gap from bumper to body [m], FAR when there is none; its speed along the path [m/s].
+        Gap from bumper to body [m], FAR when there is none; its speed along the path [m/s];
+        the same of the nearest ego that comes the wrong way, its speed negative.
     """
     me, points = stage.vehicles[v], stage.points
-    best, speed = FAR, 0.0
+    best, speed, faced, comes = FAR, 0.0, FAR, 0.0
+    beyond = _REACH + me.speed * me.speed / (2.0 * _FIRM)
+    room = min(_SQUEEZE + _SQUEEZE_TIME * me.speed, _BESIDE)
     begin, end = _point_at(stage, role, part.s), role.path_first + role.path_count
     for w in range(len(stage.vehicles)):
         other = stage.vehicles[w]
         if w == v or other.id == 0 or abs(other.z - me.z) > 4.0:
             continue
         dx, dy = other.x - me.x, other.y - me.y
-        far = _REACH + 0.5 * (me.length + other.length)
+        far = beyond + 0.5 * (me.length + other.length)
         if dx * dx + dy * dy > far * far:
             continue
         nearest, at = 1e18, begin
@@ -171,12 +178,14 @@ def gap_ahead(stage: Any, role: Any, part: Any, v: int) -> tuple[float, float]:
         found = point.s + on - part.s
         if found <= 0.0 or abs(on) > along + 1.5:
             continue
-        if abs(beside) > 0.5 * me.width + across + _BESIDE:
+        if abs(beside) > 0.5 * me.width + across + room:
             continue
         gap = found - along - 0.5 * me.length
         if gap < best:
             best, speed = gap, max(other.speed * math.cos(turned), 0.0)
-    return best, speed
+        if gap < faced and other.mover == _BY_CONTROL and math.cos(turned) < _FACING:
+            faced, comes = gap, other.speed * math.cos(turned)
+    return best, speed, faced, comes
 
 
 @kernels.lean
@@ -186,8 +195,7 @@ def follow_path(
     part: Any,
     vehicle: Any,
     wanted: float,
-    gap: float,
-    ahead: float,
+    others: tuple[float, float, float, float],
     dt: float,
 ) -> bool:
     """Drives a vehicle on along its path; returns whether it has come to the end.
@@ -198,14 +206,16 @@ def follow_path(
         part: ROLE_STATE record.
         vehicle: VEHICLE record.
         wanted: speed that it would like [m/s].
-        gap: to what is ahead [m].
-        ahead: speed of that [m/s].
+        others: whom it minds, see `gap_ahead`.
         dt: [s].
     """
     change = (wanted - vehicle.speed) / max(dt, 1e-3)
     rate = min(max(change, -role.braking), role.acceleration)
+    gap, ahead, faced, comes = others
     if gap < 0.5 * FAR:
-        rate = min(rate, idm(vehicle.speed, max(wanted, 1.0), gap, ahead, role.acceleration, 1.0))
+        top, eager = max(wanted, 1.0), role.acceleration
+        rate = min(rate, idm(vehicle.speed, top, gap, ahead, eager, 1.0))
+        rate = min(rate, leave_room(vehicle.speed, top, faced, comes, eager, 1.0))
     return _drive(stage, role, part, vehicle, rate, dt)
 
 

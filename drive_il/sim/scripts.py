@@ -17,6 +17,7 @@ from drive_il.keyed_noise import noise_key, normal_at, uniform_at
 from drive_il.maps import lane_queries
 from drive_il.randomness import purpose_key
 from drive_il.scenarios.script import WALKER_KIND, Ending, Pace, Start
+from drive_il.sim.following import FAR
 from drive_il.sim.lights import set_phase
 from drive_il.sim.programs import Act, Part
 from drive_il.sim.roles import (
@@ -44,7 +45,9 @@ _MISSED = 20.0  # [m] behind it the ego has missed it
 _TIMEOUT = 240.0  # [s] CARLA's
 _NOISE_STEPS = 4  # the ego's controls are shaken anew after so many steps
 _SOURCE = 6.0  # [m] around its beginning that must be free before a flow goes on
+_ON_PATH = 2.4  # [m] beside a path an ego is on it, or about to be
 _KEPT_GAP, _KEPT_TIME = 11.0, 1.2  # [m], [s] from centre to centre in front of the ego
+_WAITS, _DAWDLE = 60.0, 2.0  # [m] so far ahead a leader waits for the ego, [m/s] nearer not
 _BRISK = 5.0  # [m/s] below this a leader's braking is not hard
 _GIVES_UP = 20.0  # [s] a leader that was never so fast drives on
 _ALONG = 0.7  # cosine between a vehicle and the lane that it joins, at least
@@ -126,7 +129,7 @@ def play(egos: Any, row: int, around: Any, world: int, map_: Any, dt: float) -> 
             elif act.act == _RUNNING:
                 _run(stage, k, at, egos.events[row], around.cycles[world], dt)
             if act.act == _RUNNING and script.flow_high > 0.0:
-                _release(stage, k, map_, seed)
+                _release(stage, k, ego, map_, seed)
             at.oncoming |= act.act == _RUNNING and script.oncoming
             if act.act == _RUNNING and script.yield_to >= 0:
                 at.emergency = stage.parts[script.role_first + script.yield_to].id
@@ -214,7 +217,7 @@ def _run(stage: Any, k: int, at: Any, events: Any, cycles: Records, dt: float) -
 
 
 @kernels.lean
-def _release(stage: Any, k: int, map_: Any, seed: Any) -> None:
+def _release(stage: Any, k: int, ego: Any, map_: Any, seed: Any) -> None:
     """Lets the next of a flow set out when the last is far enough and the way is free."""
     script, act = stage.scripts[k], stage.acts[k]
     free = -1
@@ -236,6 +239,8 @@ def _release(stage: Any, k: int, map_: Any, seed: Any) -> None:
         reach = _SOURCE + 0.5 * other.length
         if other.id != 0 and dx * dx + dy * dy < reach * reach and abs(other.z - source.z) < 3.0:
             return
+    if _meets(stage, role, ego):
+        return
     appear(stage, free, map_, seed)
     vehicle = stage.vehicles[stage.seats[0] + role.seat]
     vehicle.speed = role.speed
@@ -245,6 +250,29 @@ def _release(stage: Any, k: int, map_: Any, seed: Any) -> None:
     act.gap = script.flow_low + (script.flow_high - script.flow_low) * share
     act.last = free
     act.released += 1
+
+
+@kernels.inner
+def _meets(stage: Any, role: Any, ego: Any) -> bool:
+    """Whether the ego comes towards a role's source on the role's own path.
+
+    It saw nobody when it moved over to pass something: nobody may appear before it then.
+    """
+    last = role.path_first + role.path_count
+    best, found = 1e18, -1
+    for i in range(role.path_first, last):
+        dx, dy = ego.x - stage.points[i].x, ego.y - stage.points[i].y
+        square = dx * dx + dy * dy
+        if square < best:
+            best, found = square, i
+    point = stage.points[found]
+    cos, sin = math.cos(point.heading), math.sin(point.heading)
+    beside = cos * (ego.y - point.y) - sin * (ego.x - point.x)
+    return bool(
+        best < _ON_PATH * _ON_PATH
+        and abs(beside) < _ON_PATH
+        and math.cos(ego.heading - point.heading) < -_ALONG
+    )
 
 
 @kernels.lean
@@ -287,8 +315,10 @@ def _step_role(
             part.part = _ARRIVED
         return
     wanted = _wanted(role, part, vehicle, ego, at)
-    gap, ahead = gap_ahead(stage, role, part, v) if role.careful else (1e9, 0.0)
-    if follow_path(stage, role, part, vehicle, wanted, gap, ahead, dt):
+    others = (FAR, 0.0, FAR, 0.0)
+    if role.careful:
+        others = gap_ahead(stage, role, part, v)
+    if follow_path(stage, role, part, vehicle, wanted, others, dt):
         part.part = _ARRIVED
 
 
@@ -335,7 +365,9 @@ def _wanted(role: Any, part: Any, vehicle: Any, ego: Any, at: Any) -> float:
     if role.pace == _LEADING:
         gap = role.meet_s + part.s - at.s
         kept = _KEPT_GAP + _KEPT_TIME * ego.speed
-        return min(max(ego.speed + 0.5 * (kept - gap), 0.0), role.speed)
+        # It waits for an ego that stays behind, but not where that waits for it to be gone.
+        least = _DAWDLE if gap < _WAITS else 0.0
+        return min(max(ego.speed + 0.5 * (kept - gap), least), role.speed)
     return role.speed
 
 

@@ -29,7 +29,16 @@ from drive_il.sim.drivers import (
     locate,
     path_lane,
 )
-from drive_il.sim.following import FAR, HARDEST, idm, leader, stranger, walker_ahead, wanted_speed
+from drive_il.sim.following import (
+    FAR,
+    HARDEST,
+    idm,
+    leader,
+    leave_room,
+    stranger,
+    walker_ahead,
+    wanted_speed,
+)
 from drive_il.sim.junctions import ask, blocked_zone, keep_grant, line_gap, merging_leader
 from drive_il.sim.lane_changes import DURATION, consider
 
@@ -40,6 +49,7 @@ _LONG = 7.0  # [m]
 _AXLE = 0.3  # share of the length between the centre and either axle
 _LOOK_EVERY = 20  # steps between two thoughts of changing lane
 _STANDS = 0.1  # [m/s]
+_NOTICE = 60.0  # [m] within which one who comes the wrong way is seen however slow one is
 _BRAKE_LAMPS = -0.6  # [m/s^2]
 _BRAKE, _LEFT, _RIGHT = (
     int(VehicleLight.BRAKE),
@@ -139,12 +149,16 @@ def _decide(street: Any, roads: Any, v: int, walkers: Records, lights: Ints, bus
     wanted = wanted_speed(driver, roads)
     gap, ahead, driver.leader = leader(street, roads, v, reach)
     reason = BEHIND
-    other_gap, other_ahead = stranger(street, roads, v, min(reach, 90.0))
+    other_gap, other_ahead, faced, comes = stranger(
+        street, roads, v, min(max(reach, _NOTICE), 90.0)
+    )
     acceleration = idm(speed, wanted, gap, ahead, driver.eager, driver.headway)
     if other_gap < FAR:
         slower = idm(speed, wanted, other_gap, other_ahead, driver.eager, driver.headway)
         acceleration = min(acceleration, slower)
         gap = min(gap, other_gap)
+        slower = leave_room(speed, wanted, faced, comes, driver.eager, driver.headway)
+        acceleration = min(acceleration, slower)
     for people_gap in (
         walker_ahead(vehicle, driver, roads, walkers, min(reach, 50.0)) - 1.0,
         _crossing_gap(driver, roads, half, speed, busy) + 1.0,
