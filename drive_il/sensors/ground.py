@@ -74,7 +74,7 @@ class GroundMap(NamedTuple):
     size: Ints
     tiles: Ints
     cells: Ints
-    programs: Floats
+    programs: Ints
     texels: Ints
 
 
