@@ -2,11 +2,11 @@
 
     uv run python benchmarks/traffic_report.py [--minutes 30] [--maps alder Town01.xodr ...]
 
-Lights run, and there are as many people as vehicles wherever the map has sidewalks. Prints, per
-map and density, the flow (mean speed of all vehicles), vehicles that stood for more than 60 s
-without a red light before them or the queue they stood in, by what the first of that queue
-waited for, pairs of vehicles that collided, and people whom a moving vehicle ran into. The ego
-is taken off the road. docs/traffic.md keeps the table and says what it means.
+Lights run, and at density 1 there is one person per 100 m of sidewalk. Prints, per map and
+density, the flow (mean speed of all vehicles), vehicles that stood for more than 60 s without a
+red light before them or the queue they stood in, by what the first of that queue waited for,
+pairs of vehicles that collided, and people whom a moving vehicle ran into. The ego is taken off
+the road. docs/traffic.md keeps the table and says what it means.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class Config:
     """towns by name, or OpenDRIVE files"""
     densities: tuple[float, ...] = (0.5, 1.0, 2.0)
     """1 is normal: a vehicle per 100 m of lane outside junctions"""
-    walkers: float = 1.0
-    """people per vehicle"""
+    sidewalk: float = 100.0
+    """per person, at density 1 [m]"""
     seeds: tuple[int, ...] = (0,)
     """of the traffic; what they count is added up"""
 
@@ -110,6 +110,12 @@ def _run_into(vehicles: Records, walkers: Records) -> Ints:
     return np.asarray(walkers["id"][(inside & level).any(axis=0) & (walkers["id"] != 0)])
 
 
+def _sidewalk(network: RoadNetwork) -> float:
+    """Length of all sidewalks [m]."""
+    reach = pavements_of(network).reach
+    return float(reach[-1]) if len(reach) else 0.0
+
+
 def drive(network: RoadNetwork, traffic: Traffic, seed: int, minutes: float) -> Tally:
     """Lets traffic drive on one map for a while."""
     record = make_suite(network, n_short=1, n_long=0, seed=1)[0]
@@ -133,8 +139,7 @@ def drive(network: RoadNetwork, traffic: Traffic, seed: int, minutes: float) -> 
 def report(network: RoadNetwork, density: float, config: Config) -> list[str]:
     """Drives one map at one density; returns the cells of its line."""
     n = vehicle_count(network, density)
-    walks = len(pavements_of(network).reach) > 0
-    walkers = round(config.walkers * n) if walks else 0
+    walkers = round(density * _sidewalk(network) / config.sidewalk)
     traffic = Traffic(vehicles=n, walkers=walkers, signals=True)
     began = time.perf_counter()
     tallies = [drive(network, traffic, seed, config.minutes) for seed in config.seeds]

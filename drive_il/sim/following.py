@@ -120,16 +120,18 @@ def _beside(
 ) -> tuple[float, float, int]:
     """Also minds those on other ways from the same lane, until the ways have parted."""
     vehicles, drivers, lane = street.vehicles, street.drivers, roads.lanes[number]
+    own_half = 0.5 * vehicles[v].length
     for r in range(lane.rival_first, lane.rival_first + lane.rival_count):
         rival = roads.rivals[r]
-        if not rival.sibling:
+        if not rival.sibling or -base - own_half > rival.end:
             continue
         node = street.head[rival.lane]
         while node >= 0:
             w = slot_of(street, node)
-            at, half = drivers[w].s, 0.5 * vehicles[w].length
-            if w != v and base + at > 0.0 and at - half < rival.end:
-                gap = base + at - half - 0.5 * vehicles[v].length
+            half = 0.5 * vehicles[w].length
+            at = base + drivers[w].s + rival.begin - rival.other_begin
+            if w != v and at > 0.0 and drivers[w].s - half < rival.other_end:
+                gap = at - half - own_half
                 if gap < best:
                     best, speed, who = gap, vehicles[w].speed, w
             node = street.link[node]

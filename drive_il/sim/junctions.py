@@ -80,37 +80,55 @@ def _light_of(driver: Any, roads: Any, lights: Ints) -> int:
 def _has_room(street: Any, roads: Any, v: int, lights: Ints) -> bool:
     """Whether a driver would get out of the junction behind those before it.
 
-    What lies behind may be short and end at the next junction, as in a roundabout: the way is
-    followed until somebody is found.
+    A lane behind it that is shorter than the vehicle is no place to wait: then the next
+    junction must be open too, and there must be room behind that, as far as the way is known.
     """
     vehicles, drivers, lanes = street.vehicles, street.drivers, roads.lanes
     me = drivers[v]
     need = vehicles[v].length + _ROOM
-    base, free, inside, storage = 0.0, FAR, False, FAR
+    claimed = _claimed(street, roads, v)
+    room, inside = 0.0, False
     for k in range(1, N_PATH + 1):
         number = path_lane(me, k)
-        if number < 0 or base > need:
+        if number < 0 or room > need:
             break
         if inside:
+            lane = lanes[number]
+            # Who drives briskly will have made room by then, unless a line is before it.
+            brisk = 2.0 if lane.length > need else 0.0
             node = street.head[number]
             while node >= 0:
                 w = slot_of(street, node)
-                # Who drives briskly will have made room by then.
                 end = place_on(street, roads, number, node) - 0.5 * vehicles[w].length
-                if w != v:
-                    free = min(free, base + end + 2.0 * vehicles[w].speed)
-                node = street.link[node]
-            if lanes[number].junction >= 0 and storage == FAR:
-                storage = base  # who has to wait for the next junction waits before it
-                signal = lanes[path_lane(me, k - 1)].light
-                if signal >= 0 and lights[signal] == _RED and base < need:
+                if w != v and room + end + brisk * vehicles[w].speed - claimed <= need:
                     return False
-            base += lanes[number].length
+                node = street.link[node]
+            room += lane.length
+            if lane.junction >= 0:
+                signal = lanes[path_lane(me, k - 1)].light
+                red = signal >= 0 and lights[signal] == _RED
+                if red or claimed > 0.0 or _is_stopped_up(street, roads, v, number):
+                    return False
+                room = 0.0
         inside = inside or number == me.want
-    claimed = _claimed(street, roads, v)
-    if claimed > 0.0:
-        free = min(free, storage)
-    return free - claimed > need
+    return True
+
+
+@kernels.inner
+def _is_stopped_up(street: Any, roads: Any, v: int, number: int) -> bool:
+    """Whether somebody stands where another way crosses this one."""
+    lane = roads.lanes[number]
+    for r in range(lane.rival_first, lane.rival_first + lane.rival_count):
+        rival = roads.rivals[r]
+        node = street.head[rival.lane]
+        while node >= 0 and not rival.sibling:
+            w = slot_of(street, node)
+            at, reach = street.drivers[w].s, 0.5 * street.vehicles[w].length
+            stands = w != v and street.vehicles[w].speed < _CRAWL
+            if stands and at + reach > rival.other_begin and at - reach < rival.other_end:
+                return True
+            node = street.link[node]
+    return False
 
 
 @kernels.inner

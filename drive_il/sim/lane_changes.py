@@ -21,6 +21,7 @@ _THRESHOLD = 0.25  # [m/s^2]
 _MIN_SPEED = 3.0  # [m/s]
 _KEEP_OFF = 35.0  # [m] before a junction
 _LOOK_BACK = 60.0  # [m]
+_BEND = 7.0  # [m/s] where bends permit no more, long vehicles need all of their own lane
 
 
 @kernels.inner
@@ -98,6 +99,12 @@ def _gain(street: Any, roads: Any, v: int, number: int, now: float) -> float:
     return then - now - me.polite * max(loss, 0.0)
 
 
+@kernels.inner
+def _safe_at(roads: Any, lane: Any, s: float) -> float:
+    """Returns the speed that the bends from a place of a lane on permit [m/s]."""
+    return roads.points[lane.first + min(int(s * lane.per_metre), lane.count - 1)].safe
+
+
 @kernels.lean
 def consider(street: Any, roads: Any, v: int) -> int:
     """Returns the lane a driver changes into now, -1 to stay.
@@ -115,6 +122,8 @@ def consider(street: Any, roads: Any, v: int) -> int:
     into_junction = me.path0 >= 0 and roads.lanes[me.path0].junction >= 0
     need = vehicle.speed * DURATION + (_KEEP_OFF if into_junction else 0.0)
     if room < need or (me.granted and me.want >= 0 and -me.want_s < need):
+        return -1
+    if _safe_at(roads, lane, me.s) < _BEND or _safe_at(roads, lane, me.s + need) < _BEND:
         return -1
     best, found = _THRESHOLD, -1
     if lane.left >= 0 and lane.left_from <= me.s and me.s + need <= lane.left_to + 1e-6:
