@@ -59,19 +59,20 @@ def idm(
 
 
 @kernels.lean
-def wanted_speed(driver: Any, roads: Any) -> float:
-    """Returns the speed that limit, temper and the bends ahead permit [m/s]."""
+def wanted_speed(street: Any, roads: Any, driver: Any) -> float:
+    """Returns the speed that limit, temper, the bends ahead and the grip in them permit [m/s]."""
+    slower = 1.0 if street.care == 1.0 else math.sqrt(1.0 / street.care)
     lanes, points = roads.lanes, roads.points
     lane = lanes[driver.lane]
     at = points[lane.first + min(int(driver.s * lane.per_metre), lane.count - 1)]
-    best = min(min(at.limit * driver.temper, float(at.safe)), driver.top_speed)
+    best = min(min(at.limit * driver.temper, slower * at.safe), driver.top_speed)
     left = lane.length - driver.s
     for k in range(1, N_PATH + 1):
         number = path_lane(driver, k)
         if number < 0 or best * best <= 2.0 * BRAKING * left:
             break
         entry = points[lanes[number].first]
-        bound = min(entry.safe, entry.limit * driver.temper)
+        bound = min(slower * entry.safe, entry.limit * driver.temper)
         best = min(best, math.sqrt(bound * bound + 2.0 * BRAKING * left))
         left += lanes[number].length
     return best

@@ -84,14 +84,19 @@ def _gain(street: Any, roads: Any, v: int, number: int, now: float) -> float:
     point = roads.points[lanes[number].first + int(s * lanes[number].per_metre)]
     if _near_strangers(street, v, point.x, point.y):
         return -1.0
-    wanted = wanted_speed(me, roads)
+    wanted = wanted_speed(street, roads, me)
     then = idm(vehicle.speed, wanted, ahead, ahead_speed, me.eager, me.headway)
     loss = 0.0
     if who >= 0:
         other = street.drivers[who]
         before = other.acceleration
         after = idm(
-            behind_speed, wanted_speed(other, roads), behind, vehicle.speed, 2.0, other.headway
+            behind_speed,
+            wanted_speed(street, roads, other),
+            behind,
+            vehicle.speed,
+            2.0,
+            other.headway,
         )
         if after < -SAFE_BRAKING:
             return -1.0
