@@ -32,7 +32,6 @@ _GREEN, _YELLOW, _RED = int(LightState.GREEN), int(LightState.YELLOW), int(Light
 _AFTER = 0.6  # [s] that must pass between two who cross each other's way
 _PATIENCE = 4.0  # [s] after which a driver insists against others who stand too
 _COURTESY = 8.0  # [s] after which others let a driver in who can do so gently
-_SHORT = 15.0  # [m] a lane before a junction that is no place to wait
 _GENTLE = 2.0  # [m/s^2]
 _ROOM = 2.0  # [m] kept free behind the junction
 _FIRM = 4.0  # [m/s^2] who would have to brake harder for a yellow light goes on
@@ -239,8 +238,8 @@ def ask(street: Any, roads: Any, v: int, first_in_line: bool, lights: Ints) -> i
                 return YIELDING
             node = street.want_link[node]
     before = roads.lanes[_last_before(me, roads)]
-    if before.length < _SHORT:
-        return CLEAR  # in a roundabout, or between two halves of a junction: out of the way
+    if before.length < street.vehicles[v].length + _ROOM:
+        return CLEAR  # between two halves of a junction, where it cannot wait: out of the way
     return CLEAR if _has_room(street, roads, v, lights) else NO_ROOM
 
 
