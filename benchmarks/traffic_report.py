@@ -2,23 +2,29 @@
 
     uv run python benchmarks/traffic_report.py [--minutes 30] [--maps alder Town01.xodr ...]
 
-Prints, per map and density, the flow (mean speed of all vehicles), vehicles that stood for more
-than 60 s without a red light before them or the queue they stood in, by what the first of that
-queue waited for, and pairs of vehicles that collided. The ego is taken off the road.
+Lights run, and at density 1 there is one person per 100 m of sidewalk. Prints, per map and
+density, the flow (mean speed of all vehicles), vehicles that stood for more than 60 s without a
+red light before them or the queue they stood in, by what the first of that queue waited for,
+pairs of vehicles that collided, and people whom a moving vehicle ran into. The ego is taken off
+the road. docs/traffic.md keeps the table and says what it means.
 """
 
 from __future__ import annotations
 
+import sys
 import time
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 import tyro
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from drive_il.actors import Traffic
-from drive_il.datatypes import CONTROL, EpisodeSpec, Records, Route
+from drive_il.datatypes import CONTROL, EpisodeSpec, Ints, Records
+from drive_il.geometry import to_ego
 from drive_il.maps import library
 from drive_il.maps.density import vehicle_count
 from drive_il.maps.network import RoadNetwork
@@ -27,9 +33,11 @@ from drive_il.maps.suites import make_suite
 from drive_il.sim import World
 from drive_il.sim.collisions import overlaps
 from drive_il.sim.drivers import BEHIND, RED
+from drive_il.sim.pavements import pavements_of
 
 REASONS = ("clear", "vehicle", "red light", "right of way", "room", "walker")
 LIMIT = 60.0  # [s]
+STEPS_PER_SECOND = 20
 
 
 @dataclass(frozen=True)
@@ -42,10 +50,42 @@ class Config:
     """towns by name, or OpenDRIVE files"""
     densities: tuple[float, ...] = (0.5, 1.0, 2.0)
     """1 is normal: a vehicle per 100 m of lane outside junctions"""
-    walkers: int = 0
-    """people in each town"""
-    seed: int = 0
-    """of the traffic"""
+    sidewalk: float = 100.0
+    """per person, at density 1 [m]"""
+    seeds: tuple[int, ...] = (0,)
+    """of the traffic; what they count is added up"""
+
+
+class Tally:
+    """What went wrong on one map, and how fast its vehicles drove."""
+
+    def __init__(self, n_slots: int) -> None:
+        self.pairs: set[tuple[int, int]] = set()
+        self.hit: set[int] = set()
+        self.stuck: dict[int, int] = {}
+        self.speeds: list[float] = []
+        self._standing = np.zeros(n_slots)
+        self._room = np.zeros((64, 2), np.int32)
+
+    def look(self, vehicles: Records, walkers: Records) -> None:
+        """Notes who touches whom in this step."""
+        found = min(overlaps(vehicles, self._room), len(self._room))
+        self.pairs |= {(int(a), int(b)) for a, b in self._room[:found]}
+        self.hit |= set(_run_into(vehicles, walkers).tolist())
+
+    def count(self, vehicles: Records, drivers: Records) -> None:
+        """Notes, once a second, who stands and why."""
+        driven = vehicles["id"] != 0
+        driven[0] = False  # the ego
+        self.speeds.append(float(vehicles["speed"][driven].mean()))
+        for slot in np.flatnonzero(driven).tolist():
+            if vehicles["speed"][slot] >= 0.1:
+                self._standing[slot] = 0.0
+                continue
+            cause = root_cause(drivers, slot)
+            self._standing[slot] += cause != RED
+            if self._standing[slot] > LIMIT:
+                self.stuck.setdefault(slot, cause)
 
 
 def root_cause(drivers: Records, slot: int) -> int:
@@ -57,52 +97,89 @@ def root_cause(drivers: Records, slot: int) -> int:
     return int(drivers["reason"][slot])
 
 
-def report(network: RoadNetwork, route: Route, n: int, config: Config) -> list[str]:
-    """Drives one map at one density; returns the cells of its line."""
+def _run_into(vehicles: Records, walkers: Records) -> Ints:
+    """Ids of the walkers whose middle is within a moving vehicle."""
+    moving = vehicles[(vehicles["speed"] > 0.5) & (vehicles["id"] != 0)]
+    at = np.stack([walkers["x"], walkers["y"]], axis=1)
+    places = np.stack([moving["x"], moving["y"]], axis=1)
+    away = np.abs(to_ego(at[None], places[:, None], moving["heading"][:, None]))
+    inside = (away[..., 0] < 0.5 * moving["length"][:, None]) & (
+        away[..., 1] < 0.5 * moving["width"][:, None]
+    )
+    level = np.abs(walkers["z"] - moving["z"][:, None]) < 3.0
+    return np.asarray(walkers["id"][(inside & level).any(axis=0) & (walkers["id"] != 0)])
+
+
+def _sidewalk(network: RoadNetwork) -> float:
+    """Length of all sidewalks [m]."""
+    reach = pavements_of(network).reach
+    return float(reach[-1]) if len(reach) else 0.0
+
+
+def drive(network: RoadNetwork, traffic: Traffic, seed: int, minutes: float) -> Tally:
+    """Lets traffic drive on one map for a while."""
+    record = make_suite(network, n_short=1, n_long=0, seed=1)[0]
+    route = RoutePlanner(network).plan(record.keypoints)
     world = World(network, 1)
-    traffic = Traffic(vehicles=n, walkers=config.walkers, signals=True)
-    world.reset(np.array([0]), [EpisodeSpec(route, config.seed, traffic=traffic)])
+    world.reset(np.array([0]), [EpisodeSpec(route, seed, traffic=traffic)])
     far = np.array([1e5])
     world.place(np.array([0]), far, far, np.zeros(1), np.zeros(1))
     control = np.zeros(1, CONTROL)
     control["brake"] = 1.0
-    pairs, hits = np.zeros((64, 2), np.int32), set()
-    standing, stuck, speeds = np.zeros(n + 1), {}, []
-    began = time.perf_counter()
-    for step in range(int(config.minutes * 60 * 20)):
+    actors = world.scene.actors
+    tally = Tally(actors.vehicles.shape[1])
+    for step in range(int(minutes * 60 * STEPS_PER_SECOND)):
         world.step(control)
-        vehicles = world.scene.actors.vehicles[0]
-        found = min(overlaps(vehicles, pairs), len(pairs))
-        hits |= {tuple(pair) for pair in pairs[:found].tolist()}
-        if step % 20 == 0:
-            drivers = world._worlds["drivers"][0]
-            for slot in range(1, n + 1):
-                stands = vehicles["id"][slot] != 0 and vehicles["speed"][slot] < 0.1
-                cause = root_cause(drivers, slot) if stands else -1
-                standing[slot] = 0.0 if cause < 0 else standing[slot] + (cause != RED)
-                if standing[slot] > LIMIT:
-                    stuck.setdefault(slot, cause)
-            speeds.append(float(vehicles["speed"][1 : n + 1].mean()))
-    causes = {REASONS[c]: list(stuck.values()).count(c) for c in set(stuck.values())}
+        tally.look(actors.vehicles[0], actors.walkers[0])
+        if step % STEPS_PER_SECOND == 0:
+            tally.count(actors.vehicles[0], world._worlds["drivers"][0])
+    return tally
+
+
+def report(network: RoadNetwork, density: float, config: Config) -> list[str]:
+    """Drives one map at one density; returns the cells of its line."""
+    n = vehicle_count(network, density)
+    walkers = round(density * _sidewalk(network) / config.sidewalk)
+    traffic = Traffic(vehicles=n, walkers=walkers, signals=True)
+    began = time.perf_counter()
+    tallies = [drive(network, traffic, seed, config.minutes) for seed in config.seeds]
+    causes = Counter(REASONS[cause] for tally in tallies for cause in tally.stuck.values())
     why = ", ".join(f"{name} {count}" for name, count in sorted(causes.items())) or "-"
-    took = time.perf_counter() - began
-    return [f"{np.mean(speeds):.2f}", str(len(stuck)), why, str(len(hits)), f"{took:.0f}"]
+    return [
+        network.name,
+        f"{density:g}",
+        str(n),
+        str(walkers),
+        f"{np.mean([tally.speeds for tally in tallies]):.2f}",
+        str(causes.total()),
+        why,
+        str(sum(len(tally.pairs) for tally in tallies)),
+        str(sum(len(tally.hit) for tally in tallies)),
+        f"{time.perf_counter() - began:.0f}",
+    ]
 
 
 def main(config: Config) -> None:
     """Prints the table."""
-    titles = ("map", "density", "vehicles", "mean speed [m/s]", "stood > 60 s", "waiting for")
-    table = Table(*titles, "collisions", "took [s]")
-    console = Console()
+    table = Table(
+        "map",
+        "density",
+        "vehicles",
+        "people",
+        "flow [m/s]",
+        "stood > 60 s",
+        "waiting for",
+        "collisions",
+        "people hit",
+        "took [s]",
+        box=box.MARKDOWN,
+    )
     for name in config.maps:
         network = library.load(name)
-        record = make_suite(network, n_short=1, n_long=0, seed=1)[0]
-        route = RoutePlanner(network).plan(record.keypoints)
         for density in config.densities:
-            n = vehicle_count(network, density)
-            console.print(f"{network.name}: {n} vehicles for {config.minutes:g} minutes ...")
-            table.add_row(network.name, f"{density:g}", str(n), *report(network, route, n, config))
-    console.print(table)
+            print(f"{network.name} at density {density:g} ...", file=sys.stderr)
+            table.add_row(*report(network, density, config))
+    Console(width=140).print(table)
 
 
 if __name__ == "__main__":

@@ -164,6 +164,8 @@ class Traffic:
     """traffic lights run and stop signs bind the ego"""
     jaywalkers: float = 0.1
     """share of the walkers that cross without regard for traffic"""
+    slippery: bool = False
+    """a wet road holds tyres less, by the weather of the (first) ego's route; else nothing slips"""
     cars_only: bool = False
     """no vans, trucks, buses, motorcycles and bicycles"""
     spawns: tuple[Spawn, ...] = ()

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from drive_il.actors import ActorKind, LightState, Mover, Spawn, Traffic
+from drive_il.actors import ActorKind, LightState, Mover, Spawn, Struck, Traffic
 from drive_il.datatypes import CONTROL, EpisodeSpec, Records, Start
 from drive_il.maps import library
-from drive_il.maps.network import RoadNetwork, SignalKind
+from drive_il.maps.network import MarkType, RoadNetwork, SignalKind
 from drive_il.maps.planning import RoutePlanner
 from drive_il.maps.suites import make_suite
 from drive_il.sim import World
@@ -53,6 +53,30 @@ def test_a_vehicle_driven_from_outside_moves_as_an_ego_with_the_same_control() -
     # A car's model has another wheelbase than the ego's, which does not matter straight ahead.
     assert other["speed"] == pytest.approx(ego["speed"], abs=1e-12)
     assert other["x"] - 200.0 == pytest.approx(ego["x"] - 100.0, abs=1e-9)
+
+
+def test_a_driven_vehicle_meets_kerbs_and_others_as_an_ego_does() -> None:
+    world = street()
+    climber, rammer = world.spawn(0, car(200.0, speed=8.0)), world.spawn(0, car(300.0, speed=8.0))
+    wall = world.spawn(0, car(320.0, Mover.NOBODY))
+    world.set_control(0, climber, control(0.3, steer=-0.1)[0])
+    world.set_control(0, rammer, control(0.3)[0])
+    climbs, marks, rams = 0, set(), []
+    for _ in range(80):
+        world.step(control(brake=1.0))
+        found = world.contact(0, climber)
+        climbs += bool(found["struck"] == Struck.STATIC and found["struck_id"] == 0)
+        marks.add(int(found["right_mark"]))
+        rams.append(world.contact(0, rammer))
+    assert 1 <= climbs <= 4  # a wheel at a time
+    assert {int(MarkType.SOLID), int(MarkType.CURB)} <= marks
+    [first, *_] = [ram for ram in rams if ram["struck"]]
+    assert (first["struck"], first["struck_id"]) == (Struck.VEHICLE, wall)
+    assert first["struck_speed"] > 7.0
+    assert vehicle(world, rammer)["x"] < 320.0 - 4.0
+    assert world.scene.events["struck"][0] == 0
+    with pytest.raises(ValueError, match="is moved by NOBODY"):
+        world.contact(0, wall)
 
 
 def test_one_that_is_not_told_anything_stays_on_the_brake() -> None:

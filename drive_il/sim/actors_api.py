@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from drive_il.actors import ActorKind, Gait, LightState, Mover, Spawn
+from drive_il.actors import EVENTS, ActorKind, Gait, LightState, Mover, Spawn
 from drive_il.datatypes import CONTROL, Array, Ints, Records
 from drive_il.maps import lane_queries
 from drive_il.maps.ground import ground
@@ -106,13 +106,7 @@ class LiveActors:
             RuntimeError: the world has not been reset.
         """
         self._check_world(world, "set_control")
-        slot = self._slot(world, id)
-        mover = Mover(int(self._worlds["vehicles"]["mover"][world, slot]))
-        if mover != Mover.CONTROL:
-            raise ValueError(
-                f"vehicle {id} of world {world} is moved by {mover.name}; call set_mover(world, "
-                "id, Mover.CONTROL) first"
-            )
+        slot = self._driven(world, id)
         control = np.asarray(control)
         if control.dtype != CONTROL or control.size != 1:
             raise ValueError(
@@ -125,6 +119,29 @@ class LiveActors:
                     f"{name} of vehicle {id} must be in [{low:g}, 1], got {one[name]!r}"
                 )
         self._worlds["controls"][world, slot] = one
+
+    def contact(self, world: int, id: int) -> Records:
+        """Returns what a vehicle that is driven from outside met in the last step.
+
+        Contacts with vehicles, walkers and what stands beside the road, kerbs and markings
+        crossed, as an ego's; the signs and lights of a route it has none of stay -1.
+
+        Args:
+            world: its world.
+            id: of a vehicle whose mover is CONTROL; an ego's are in `Scene.events`.
+
+        Returns:
+            A copy, () EVENTS.
+
+        Raises:
+            ValueError: no such world or vehicle, an ego, or another mover.
+            RuntimeError: the world has not been reset.
+        """
+        self._check_world(world, "contact")
+        slot = self._driven(world, id)
+        found: Records = self._worlds["contacts"][world, slot].copy()
+        found["red_light"] = found["stop_sign"] = -1
+        return found
 
     def set_mover(self, world: int, id: int, mover: Mover) -> None:
         """Hands a vehicle to somebody else: to traffic, to a control, or to nobody.
@@ -150,6 +167,7 @@ class LiveActors:
                 )
             return
         vehicles["mover"][slot] = int(mover)
+        self._worlds["contacts"][world, slot] = np.zeros((), EVENTS)
         if mover != Mover.CONTROL:
             for name in ("speed", "acceleration", "yaw_rate"):
                 vehicles[name][slot] = 0.0
@@ -276,6 +294,17 @@ class LiveActors:
                 "reset and place"
             )
         return int(found[0])
+
+    def _driven(self, world: int, id: int) -> int:
+        """Returns the slot of a vehicle that a Control moves and that is no ego."""
+        slot = self._slot(world, id)
+        mover = Mover(int(self._worlds["vehicles"]["mover"][world, slot]))
+        if mover != Mover.CONTROL:
+            raise ValueError(
+                f"vehicle {id} of world {world} is moved by {mover.name}; call set_mover(world, "
+                "id, Mover.CONTROL) first"
+            )
+        return slot
 
     def _walker(self, world: int, id: int) -> int:
         ids = self._worlds["walkers"]["id"][world]

@@ -74,6 +74,8 @@ class Street(NamedTuple):
         want_link: next node, (2 V,).
         foreign: vehicles that do not follow traffic's rules but may be in the way, (V,).
         n_foreign: how many, (1,).
+        grip: largest acceleration that tyres give [m/s^2].
+        care: by how much of their usual distance drivers fall back for it, >= 1.
     """
 
     vehicles: Records
@@ -84,6 +86,8 @@ class Street(NamedTuple):
     want_link: Ints
     foreign: Ints
     n_foreign: Ints
+    grip: float
+    care: float
 
 
 @kernels.inner

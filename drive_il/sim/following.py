@@ -87,19 +87,20 @@ def leave_room(
 
 
 @kernels.lean
-def wanted_speed(driver: Any, roads: Any) -> float:
-    """Returns the speed that limit, temper and the bends ahead permit [m/s]."""
+def wanted_speed(street: Any, roads: Any, driver: Any) -> float:
+    """Returns the speed that limit, temper, the bends ahead and the grip in them permit [m/s]."""
+    slower = 1.0 if street.care == 1.0 else math.sqrt(1.0 / street.care)
     lanes, points = roads.lanes, roads.points
     lane = lanes[driver.lane]
     at = points[lane.first + min(int(driver.s * lane.per_metre), lane.count - 1)]
-    best = min(min(at.limit * driver.temper, float(at.safe)), driver.top_speed)
+    best = min(min(at.limit * driver.temper, slower * at.safe), driver.top_speed)
     left = lane.length - driver.s
     for k in range(1, N_PATH + 1):
         number = path_lane(driver, k)
         if number < 0 or best * best <= 2.0 * BRAKING * left:
             break
         entry = points[lanes[number].first]
-        bound = min(entry.safe, entry.limit * driver.temper)
+        bound = min(slower * entry.safe, entry.limit * driver.temper)
         best = min(best, math.sqrt(bound * bound + 2.0 * BRAKING * left))
         left += lanes[number].length
     return best
@@ -148,16 +149,18 @@ def _beside(
 ) -> tuple[float, float, int]:
     """Also minds those on other ways from the same lane, until the ways have parted."""
     vehicles, drivers, lane = street.vehicles, street.drivers, roads.lanes[number]
+    own_half = 0.5 * vehicles[v].length
     for r in range(lane.rival_first, lane.rival_first + lane.rival_count):
         rival = roads.rivals[r]
-        if not rival.sibling:
+        if not rival.sibling or -base - own_half > rival.end:
             continue
         node = street.head[rival.lane]
         while node >= 0:
             w = slot_of(street, node)
-            at, half = drivers[w].s, 0.5 * vehicles[w].length
-            if w != v and base + at > 0.0 and at - half < rival.end:
-                gap = base + at - half - 0.5 * vehicles[v].length
+            half = 0.5 * vehicles[w].length
+            at = base + drivers[w].s + rival.begin - rival.other_begin
+            if w != v and at > 0.0 and drivers[w].s - half < rival.other_end:
+                gap = at - half - own_half
                 if gap < best:
                     best, speed, who = gap, vehicles[w].speed, w
             node = street.link[node]

@@ -32,7 +32,6 @@ _GREEN, _YELLOW, _RED = int(LightState.GREEN), int(LightState.YELLOW), int(Light
 _AFTER = 0.6  # [s] that must pass between two who cross each other's way
 _PATIENCE = 4.0  # [s] after which a driver insists against others who stand too
 _COURTESY = 8.0  # [s] after which others let a driver in who can do so gently
-_SHORT = 15.0  # [m] a lane before a junction that is no place to wait
 _GENTLE = 2.0  # [m/s^2]
 _ROOM = 2.0  # [m] kept free behind the junction
 _FIRM = 4.0  # [m/s^2] who would have to brake harder for a yellow light goes on
@@ -80,37 +79,55 @@ def _light_of(driver: Any, roads: Any, lights: Ints) -> int:
 def _has_room(street: Any, roads: Any, v: int, lights: Ints) -> bool:
     """Whether a driver would get out of the junction behind those before it.
 
-    What lies behind may be short and end at the next junction, as in a roundabout: the way is
-    followed until somebody is found.
+    A lane behind it that is shorter than the vehicle is no place to wait: then the next
+    junction must be open too, and there must be room behind that, as far as the way is known.
     """
     vehicles, drivers, lanes = street.vehicles, street.drivers, roads.lanes
     me = drivers[v]
     need = vehicles[v].length + _ROOM
-    base, free, inside, storage = 0.0, FAR, False, FAR
+    claimed = _claimed(street, roads, v)
+    room, inside = 0.0, False
     for k in range(1, N_PATH + 1):
         number = path_lane(me, k)
-        if number < 0 or base > need:
+        if number < 0 or room > need:
             break
         if inside:
+            lane = lanes[number]
+            # Who drives briskly will have made room by then, unless a line is before it.
+            brisk = 2.0 if lane.length > need else 0.0
             node = street.head[number]
             while node >= 0:
                 w = slot_of(street, node)
-                # Who drives briskly will have made room by then.
                 end = place_on(street, roads, number, node) - 0.5 * vehicles[w].length
-                if w != v:
-                    free = min(free, base + end + 2.0 * vehicles[w].speed)
-                node = street.link[node]
-            if lanes[number].junction >= 0 and storage == FAR:
-                storage = base  # who has to wait for the next junction waits before it
-                signal = lanes[path_lane(me, k - 1)].light
-                if signal >= 0 and lights[signal] == _RED and base < need:
+                if w != v and room + end + brisk * vehicles[w].speed - claimed <= need:
                     return False
-            base += lanes[number].length
+                node = street.link[node]
+            room += lane.length
+            if lane.junction >= 0:
+                signal = lanes[path_lane(me, k - 1)].light
+                red = signal >= 0 and lights[signal] == _RED
+                if red or claimed > 0.0 or _is_stopped_up(street, roads, v, number):
+                    return False
+                room = 0.0
         inside = inside or number == me.want
-    claimed = _claimed(street, roads, v)
-    if claimed > 0.0:
-        free = min(free, storage)
-    return free - claimed > need
+    return True
+
+
+@kernels.inner
+def _is_stopped_up(street: Any, roads: Any, v: int, number: int) -> bool:
+    """Whether somebody stands where another way crosses this one."""
+    lane = roads.lanes[number]
+    for r in range(lane.rival_first, lane.rival_first + lane.rival_count):
+        rival = roads.rivals[r]
+        node = street.head[rival.lane]
+        while node >= 0 and not rival.sibling:
+            w = slot_of(street, node)
+            at, reach = street.drivers[w].s, 0.5 * street.vehicles[w].length
+            stands = w != v and street.vehicles[w].speed < _CRAWL
+            if stands and at + reach > rival.other_begin and at - reach < rival.other_end:
+                return True
+            node = street.link[node]
+    return False
 
 
 @kernels.inner
@@ -221,8 +238,8 @@ def ask(street: Any, roads: Any, v: int, first_in_line: bool, lights: Ints) -> i
                 return YIELDING
             node = street.want_link[node]
     before = roads.lanes[_last_before(me, roads)]
-    if before.length < _SHORT:
-        return CLEAR  # in a roundabout, or between two halves of a junction: out of the way
+    if before.length < street.vehicles[v].length + _ROOM:
+        return CLEAR  # between two halves of a junction, where it cannot wait: out of the way
     return CLEAR if _has_room(street, roads, v, lights) else NO_ROOM
 
 

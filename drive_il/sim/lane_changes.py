@@ -21,6 +21,7 @@ _THRESHOLD = 0.25  # [m/s^2]
 _MIN_SPEED = 3.0  # [m/s]
 _KEEP_OFF = 35.0  # [m] before a junction
 _LOOK_BACK = 60.0  # [m]
+_BEND = 7.0  # [m/s] where bends permit no more, long vehicles need all of their own lane
 
 
 @kernels.inner
@@ -83,19 +84,30 @@ def _gain(street: Any, roads: Any, v: int, number: int, now: float) -> float:
     point = roads.points[lanes[number].first + int(s * lanes[number].per_metre)]
     if _near_strangers(street, v, point.x, point.y):
         return -1.0
-    wanted = wanted_speed(me, roads)
+    wanted = wanted_speed(street, roads, me)
     then = idm(vehicle.speed, wanted, ahead, ahead_speed, me.eager, me.headway)
     loss = 0.0
     if who >= 0:
         other = street.drivers[who]
         before = other.acceleration
         after = idm(
-            behind_speed, wanted_speed(other, roads), behind, vehicle.speed, 2.0, other.headway
+            behind_speed,
+            wanted_speed(street, roads, other),
+            behind,
+            vehicle.speed,
+            2.0,
+            other.headway,
         )
         if after < -SAFE_BRAKING:
             return -1.0
         loss = before - after
     return then - now - me.polite * max(loss, 0.0)
+
+
+@kernels.inner
+def _safe_at(roads: Any, lane: Any, s: float) -> float:
+    """Returns the speed that the bends from a place of a lane on permit [m/s]."""
+    return roads.points[lane.first + min(int(s * lane.per_metre), lane.count - 1)].safe
 
 
 @kernels.lean
@@ -115,6 +127,8 @@ def consider(street: Any, roads: Any, v: int) -> int:
     into_junction = me.path0 >= 0 and roads.lanes[me.path0].junction >= 0
     need = vehicle.speed * DURATION + (_KEEP_OFF if into_junction else 0.0)
     if room < need or (me.granted and me.want >= 0 and -me.want_s < need):
+        return -1
+    if _safe_at(roads, lane, me.s) < _BEND or _safe_at(roads, lane, me.s + need) < _BEND:
         return -1
     best, found = _THRESHOLD, -1
     if lane.left >= 0 and lane.left_from <= me.s and me.s + need <= lane.left_to + 1e-6:

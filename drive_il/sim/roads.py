@@ -30,6 +30,8 @@ BRAKING = 2.0
 STOP_BEFORE = 1.0
 """a junction without a stop line is waited for this far before it [m]"""
 _CLEAR = 2.6  # [m] two ways from one lane are apart once their centres are
+_SAME_PLACE = 0.7  # [m] ways nearer than this at their beginning come from one lane
+_SPLIT = 10.0  # [m] further along another way than this none begins with it
 _CLEARANCE = 0.6  # [m] beside their lanes that vehicles may need, the long ones above all
 _OVERHANG = 0.5  # [m] by which lanes side by side may overlap
 _ASLANT = np.radians(15.0)  # ways that differ less in direction run side by side
@@ -88,7 +90,7 @@ WAYPOINT = np.dtype(
 RIVAL = np.dtype(
     [
         ("lane", "i4"),  # the other junction lane
-        ("sibling", "?"),  # it begins where this one does; `end` is where they part
+        ("sibling", "?"),  # both begin at one place: from `begin` to where they part, `end`
         ("yields", "?"),  # this one gives way to the other
         ("begin", "f8"),  # [m] on this lane, where the surfaces meet
         ("end", "f8"),
@@ -274,12 +276,15 @@ def _rivals(network: RoadNetwork, lanes: Records, graph: LaneGraph) -> Records:
     lit = _lit_junctions(lanes, graph)
     lists: list[list[tuple[int, bool, bool, float, float, float, float]]] = [[] for _ in lanes]
     for (lane, other), (begin, end) in zones.items():
-        gives_way = _gives_way(network, lanes, lane, other, lit)
-        lists[lane].append((other, False, gives_way, begin, end, *zones[other, lane]))
+        begins = _begin_together(_way(network, lane), _way(network, other))
+        if begins is None:
+            gives_way = _gives_way(network, lanes, lane, other, lit)
+            lists[lane].append((other, False, gives_way, begin, end, *zones[other, lane]))
+        else:
+            lists[lane].append(_sibling(network, lane, other, begins))
     for lane in np.flatnonzero((lanes["junction"] >= 0) & lanes["driving"]).tolist():
         for other in {o for b in before[lane] for o in graph.successors[b]} - {lane}:
-            apart = _parting(network, lane, other)
-            lists[lane].append((other, True, False, 0.0, apart, 0.0, apart))
+            lists[lane].append(_sibling(network, lane, other, (0.0, 0.0)))
     counts = np.array([len(one) for one in lists], np.int32)
     lanes["rival_count"] = counts
     lanes["rival_first"] = np.cumsum(counts) - counts
@@ -365,13 +370,36 @@ def _gives_way(network: RoadNetwork, lanes: Records, lane: int, other: int, lit:
     return angle > 0.0  # the other comes from the right, so that it heads to the left
 
 
-def _parting(network: RoadNetwork, lane: int, other: int) -> float:
-    """How far from their common beginning two lanes stay within reach of each other [m]."""
+def _begin_together(a: Records, b: Records) -> tuple[float, float] | None:
+    """Where two ways that were one before begin to be two, on both; None for any others.
+
+    A map may split the lane before a junction into pieces within it, so that ways from one
+    lane do not begin at quite the same place.
+    """
+    for way, other, swap in ((a, b, False), (b, a, True)):
+        away = np.hypot(other["x"] - way["x"][0], other["y"] - way["y"][0])
+        near = int(np.argmin(away))
+        turn = abs(float(wrap_angle(other["heading"][near] - way["heading"][0])))
+        level = abs(float(other["z"][near] - way["z"][0])) < _SAME_LEVEL
+        if away[near] < _SAME_PLACE and turn < _ASLANT and level and other["s"][near] < _SPLIT:
+            s = float(other["s"][near])
+            return (s, 0.0) if swap else (0.0, s)
+    return None
+
+
+def _sibling(
+    network: RoadNetwork, lane: int, other: int, begins: tuple[float, float]
+) -> tuple[int, bool, bool, float, float, float, float]:
+    """The entry of a way from the same lane: from where both begin to where they part [m]."""
     a, b = _way(network, lane), _way(network, other)
-    n = min(len(a), len(b))
-    apart = np.hypot(a["x"][:n] - b["x"][:n], a["y"][:n] - b["y"][:n])
-    near = np.flatnonzero(apart < _CLEAR)
-    return float(a["s"][near[-1]]) if len(near) else 0.0
+    return other, True, False, begins[0], _parting(a, b), begins[1], _parting(b, a)
+
+
+def _parting(way: Records, other: Records) -> float:
+    """How far from its beginning a way stays within reach of another [m]."""
+    apart = np.hypot(way["x"][:, None] - other["x"], way["y"][:, None] - other["y"]).min(axis=1)
+    clear = np.flatnonzero(apart >= _CLEAR)
+    return float(way["s"][clear[0] if len(clear) else -1])
 
 
 def _crossings(network: RoadNetwork, lanes: Records) -> Records:

@@ -10,14 +10,15 @@ from numba import typed
 from numba import types as nt
 
 from drive_il import kernels
-from drive_il.actors import EVENTS, WALKER, Mover
+from drive_il.actors import EVENTS, WALKER
 from drive_il.datatypes import CONTROL, PROGRESS, VEHICLE, WEATHER, Bools, Ints, Records
 from drive_il.maps import lane_queries, progress
 from drive_il.maps.ground import GROUND, Ground
 from drive_il.sim import vehicle
-from drive_il.sim.collisions import clear_contact, meet_obstacles, meet_vehicles, meet_walkers
 from drive_il.sim.drivers import DRIVER, Street, note_ego
-from drive_il.sim.edges import EDGES, Edges, cross_edges
+from drive_il.sim.driving import drive_and_meet, drive_others
+from drive_il.sim.edges import EDGES, Edges
+from drive_il.sim.grip import UNLIMITED, care, grip_in
 from drive_il.sim.lights import CYCLE, PHASES, Phases, start_lights, step_lights
 from drive_il.sim.models import MODEL
 from drive_il.sim.obstacles import OBSTACLES, Obstacles
@@ -30,7 +31,6 @@ from drive_il.sim.traffic import step_traffic
 from drive_il.sim.walker_gaps import PASSAGE_STATE, WALK
 from drive_il.sim.walkers import step_walkers
 
-_BY_CONTROL = int(Mover.CONTROL)
 _EGO = kernels.record(VEHICLE)[::1]
 _PROGRESS = kernels.record(PROGRESS)[::1]
 _WEATHER = kernels.record(WEATHER)[::1]
@@ -69,6 +69,7 @@ class Surroundings(NamedTuple):
         vehicles: (W, V) VEHICLE, the egos first.
         drivers: (W, V) DRIVER.
         controls: (W, V) CONTROL of vehicles that are driven from outside, the egos' unused.
+        contacts: (W, V) EVENTS of the same, what they met in the last step.
         walkers: (W, P) WALKER.
         walks: (W, P) WALK.
         lights: (W, S) LightState.
@@ -76,6 +77,7 @@ class Surroundings(NamedTuple):
         busy: whether people claim each crosswalk, (W, C) uint8.
         waits: (W, C) PASSAGE_STATE.
         signals: whether lights run and signs bind the egos, (W,).
+        slippery: whether the weather changes the grip, (W,).
         scripts: (W, K) SCRIPT_STATE.
         roles: (W, R) ROLE_STATE.
         seats: slots of the scenarios' vehicles, first and one past the last, and of their
@@ -86,6 +88,7 @@ class Surroundings(NamedTuple):
     vehicles: Records
     drivers: Records
     controls: Records
+    contacts: Records
     walkers: Records
     walks: Records
     lights: Ints
@@ -93,6 +96,7 @@ class Surroundings(NamedTuple):
     busy: Ints
     waits: Records
     signals: Bools
+    slippery: Bools
     scripts: Records
     roles: Records
     seats: Ints
@@ -104,12 +108,14 @@ SURROUNDINGS = nt.NamedTuple(
         kernels.record(VEHICLE)[:, ::1],
         kernels.record(DRIVER)[:, ::1],
         kernels.record(CONTROL)[:, ::1],
+        kernels.record(EVENTS)[:, ::1],
         kernels.record(WALKER)[:, ::1],
         kernels.record(WALK)[:, ::1],
         nt.uint8[:, ::1],
         kernels.record(CYCLE)[:, ::1],
         nt.uint8[:, ::1],
         kernels.record(PASSAGE_STATE)[:, ::1],
+        nt.boolean[::1],
         nt.boolean[::1],
         kernels.record(SCRIPT_STATE)[:, ::1],
         kernels.record(ROLE_STATE)[:, ::1],
@@ -231,22 +237,25 @@ def step_worlds(first_world: int, last_world: int, control: Records, held: Any, 
         pedals, steer = 0.0, 0.0
         if map_.programs.routes[egos.progress[row].route].script_count > 0:
             pedals, steer = play(egos, row, around, world, map_, dt)
+        grip = grip_in(egos.weather[row]) if around.slippery[world] else UNLIMITED
         if crowded:
             vehicles, drivers = around.vehicles[world], around.drivers[world]
-            street = Street(vehicles, drivers, head, link, want_head, want_link, foreign, n_foreign)
+            lists = (head, link, want_head, want_link, foreign, n_foreign)
+            street = Street(vehicles, drivers, *lists, grip, care(grip))
             for slot in range(n_egos):
                 _note(drivers[slot], egos, row + slot, map_)
             walkers, lights = around.walkers[world], around.lights[world]
             busy, seed, step = around.busy[world], egos.seed[row], egos.step[row]
             step_traffic(street, map_.roads, walkers, lights, busy, seed, step, dt)
-            _drive_others(vehicles, n_egos, around.controls[world], map_.ground, dt)
+            controls, contacts = around.controls[world], around.contacts[world]
+            drive_others(vehicles, walkers, n_egos, controls, contacts, map_, grip, dt)
         if around.signals[world]:
             step_lights(map_.phases, around.cycles[world], around.lights[world], dt)
         if around.walkers.shape[1] > 0:
             _walk(world, egos.seed[row], egos.step[row], around, map_, dt)
         for slot in range(n_egos):
             shaken = (pedals, steer) if slot == 0 else (0.0, 0.0)
-            _step_ego(row + slot, slot, world, control, shaken, egos, around, map_, dt)
+            _step_ego(row + slot, slot, world, control, shaken, egos, around, map_, grip, dt)
 
 
 @kernels.device
@@ -254,19 +263,6 @@ def _note(driver: Any, egos: Any, row: int, map_: Any) -> None:
     at, routes = egos.progress[row], map_.routes
     first, count = routes[1][at.route], routes[2][at.route]
     note_ego(driver, egos.ego[row], at, routes[0], first, count, map_.roads.lanes)
-
-
-@kernels.device
-def _drive_others(
-    vehicles: Records, n_egos: int, controls: Records, ground: Ground, dt: float
-) -> None:
-    """Drives those vehicles that a Control from outside moves."""
-    for v in range(n_egos, len(vehicles)):
-        other = vehicles[v]
-        if other.id != 0 and other.mover == _BY_CONTROL:
-            c = controls[v]
-            vehicle.drive(other, c.throttle, c.brake, c.steer, dt)
-            lane_queries.settle(ground, other)
 
 
 @kernels.lean
@@ -297,6 +293,7 @@ def _step_ego(
     egos: Any,
     around: Any,
     map_: Any,
+    grip: float,
     dt: float,
 ) -> None:
     """Drives one ego: motion, contacts, lane, progress, weather, counter."""
@@ -306,16 +303,10 @@ def _step_ego(
     if shaken[0] != 0.0 or shaken[1] != 0.0:  # a scenario shakes its controls
         throttle = min(max(throttle + shaken[0], 0.0), 1.0)
         steer = min(max(steer + shaken[1], -1.0), 1.0)
-    vehicle.drive(ego, throttle, c.brake, steer, dt)
-    clear_contact(events)
-    if around.vehicles.shape[1] > 1:
-        meet_vehicles(ego, slot, around.vehicles[world], map_.models, events)
-    if around.walkers.shape[1] > 0:
-        meet_walkers(ego, around.walkers[world], events)
-    meet_obstacles(ego, map_.obstacles, map_.models, events)
-    segment = lane_queries.settle(map_.ground, ego)
     before = around.vehicles[world, slot]  # not yet told of this step
-    cross_edges(ego, before, segment, map_.edges, map_.ground, events)
+    pedals = (throttle, c.brake, steer)
+    vehicles, walkers = around.vehicles[world], around.walkers[world]
+    drive_and_meet(ego, slot, before, pedals, events, vehicles, walkers, map_, grip, dt)
     around.vehicles[world, slot] = ego
     route = at.route
     progress.advance(ego, at, routes[0], routes[1][route], routes[2][route], dt)
@@ -445,7 +436,7 @@ def place_rows(
         ego.steer = 0.0
         ego.steering_angle = 0.0
         ego.lane = points[progress.segment_at(points, low, n, s)].lane
-        vehicle.settle(ego)
+        vehicle.settle(ego, ego.steering_angle)
         lane_queries.settle(ground, ego)
         at = progresses[placement.row]
         progress.begin(ego, at, points, placement.route, low, n, s)

@@ -146,18 +146,18 @@ def _decide(street: Any, roads: Any, v: int, walkers: Records, lights: Ints, bus
     driver, vehicle = street.drivers[v], street.vehicles[v]
     speed, half = vehicle.speed, 0.5 * vehicle.length
     reach = 12.0 + 4.0 * speed + speed * speed / 5.0
-    wanted = wanted_speed(driver, roads)
+    wanted, headway = wanted_speed(street, roads, driver), driver.headway * street.care
     gap, ahead, driver.leader = leader(street, roads, v, reach)
     reason = BEHIND
     other_gap, other_ahead, faced, comes = stranger(
         street, roads, v, min(max(reach, _NOTICE), 90.0)
     )
-    acceleration = idm(speed, wanted, gap, ahead, driver.eager, driver.headway)
+    acceleration = idm(speed, wanted, gap, ahead, driver.eager, headway)
     if other_gap < FAR:
-        slower = idm(speed, wanted, other_gap, other_ahead, driver.eager, driver.headway)
+        slower = idm(speed, wanted, other_gap, other_ahead, driver.eager, headway)
         acceleration = min(acceleration, slower)
         gap = min(gap, other_gap)
-        slower = leave_room(speed, wanted, faced, comes, driver.eager, driver.headway)
+        slower = leave_room(speed, wanted, faced, comes, driver.eager, headway)
         acceleration = min(acceleration, slower)
     for people_gap in (
         walker_ahead(vehicle, driver, roads, walkers, min(reach, 50.0)) - 1.0,
@@ -175,7 +175,7 @@ def _decide(street: Any, roads: Any, v: int, walkers: Records, lights: Ints, bus
         slower, why = _junction(street, roads, v, gap, wanted, lights)
         if slower < acceleration:
             acceleration, reason = slower, why
-    driver.acceleration = acceleration
+    driver.acceleration = max(acceleration, -street.grip)
     driver.reason = reason
 
 

@@ -29,6 +29,7 @@ from numba import types as nt
 from drive_il import kernels
 from drive_il.actors import Mover
 from drive_il.datatypes import CONTROL, VEHICLE, Floats, Records
+from drive_il.sim.grip import UNLIMITED, largest_angle, share
 from drive_il.steering import REAR_WHEELBASE, SLIP_RATIO, STEER_GAIN
 
 LENGTH = 4.9
@@ -171,32 +172,61 @@ def _move(
 
 
 @kernels.device
-def _substep(ego: np.record, throttle: float, brake: float, angle: float, h: float) -> None:
-    """One substep of h seconds towards a commanded throttle, brake and wheel angle."""
+def _substep(
+    ego: np.record, throttle: float, brake: float, angle: float, h: float, grip: float
+) -> float:
+    """One substep of h seconds towards a commanded throttle, brake and wheel angle.
+
+    Returns:
+        The wheel angle along which it goes in the end: that of its wheels unless they slide.
+    """
     half = math.exp(-0.5 * h / TIME_CONSTANT)
     full = half * half
     throttle0, brake0, angle0 = ego.throttle, ego.brake, ego.steering_angle
     throttle1 = throttle + (throttle0 - throttle) * full
     brake1 = brake + (brake0 - brake) * full
+    angle1 = angle + (angle0 - angle) * full
     p = ego.power
     middle_throttle = throttle + (throttle0 - throttle) * half
     drive = (p * push(throttle0), p * push(middle_throttle), p * push(throttle1))
     brakes = (p * brake0, p * (brake + (brake0 - brake) * half), p * brake1)
     v0 = ego.speed
+    across = UNLIMITED
+    if grip < UNLIMITED:
+        sine = slip_of_angle(max(abs(angle0), abs(angle1)))[0]
+        wish = abs(drive[1] * math.exp(-v0 / DRIVE_SPEED) - RESISTANCE - BRAKE_GAIN * brakes[1])
+        held, across = share(wish, v0 * v0 * sine / ego.rear_wheelbase, grip)
+        drive = (held * drive[0], held * drive[1], held * drive[2])
+        # The resistance of the engine and the wheels reaches the road through the tyres too.
+        less = (held - 1.0) * RESISTANCE / BRAKE_GAIN
+        brakes = (held * brakes[0] + less, held * brakes[1] + less, held * brakes[2] + less)
     moving, vm, v1 = _speeds(v0, drive, brakes, h)
+    end = angle1
     if v0 > 0.0 or v1 > 0.0:
         middle = half if moving == h else math.exp(-0.5 * moving / TIME_CONSTANT)
         away = angle0 - angle
         angles = (angle0, angle + away * middle, angle + away * middle * middle)
+        if grip < UNLIMITED:
+            most = largest_angle(max(v0, v1), ego.rear_wheelbase, across)
+            angles = (_within(angles[0], most), _within(angles[1], most), _within(angles[2], most))
+            end = _within(end, most)
         _move(ego, moving, v0, vm, v1, angles)
     ego.speed = v1
     ego.throttle = throttle1
     ego.brake = brake1
-    ego.steering_angle = angle + (angle0 - angle) * full
+    ego.steering_angle = angle1
+    return end
 
 
 @kernels.device
-def drive(ego: np.record, throttle: float, brake: float, steer: float, dt: float) -> None:
+def _within(value: float, most: float) -> float:
+    return min(max(value, -most), most)
+
+
+@kernels.device
+def drive(
+    ego: np.record, throttle: float, brake: float, steer: float, dt: float, grip: float
+) -> None:
     """Drives one vehicle for dt seconds under a constant control.
 
     Sets position, heading, speed, slip, acceleration (the mean over dt), yaw rate and
@@ -208,26 +238,28 @@ def drive(ego: np.record, throttle: float, brake: float, steer: float, dt: float
         brake: in [0, 1].
         steer: in [-1, 1], left positive.
         dt: in (0, 0.5] [s].
+        grip: largest acceleration that its tyres give, see `drive_il.sim.grip` [m/s^2].
     """
     before = ego.speed
     angle = STEER_GAIN * steer
     n_substeps = max(int(math.ceil(dt / _MAX_SUBSTEP - 1e-9)), 1)
     h = dt / n_substeps
+    end = ego.steering_angle
     for _ in range(n_substeps):
-        _substep(ego, throttle, brake, angle, h)
+        end = _substep(ego, throttle, brake, angle, h, grip)
     if not -math.pi <= ego.heading < math.pi:
         heading = float(ego.heading - _TWO_PI * math.floor((ego.heading + math.pi) / _TWO_PI))
         # A hair outside the range rounds to its other side.
         ego.heading = heading if -math.pi <= heading < math.pi else -math.pi
     ego.steer = steer
-    settle(ego)
+    settle(ego, end)
     ego.acceleration = (ego.speed - before) / dt
 
 
 @kernels.device
-def settle(ego: np.record) -> None:
-    """Sets slip and yaw rate from the wheel angle and the speed."""
-    sine, cosine = slip_of_angle(ego.steering_angle)
+def settle(ego: np.record, angle: float) -> None:
+    """Sets slip and yaw rate from the wheel angle along which it goes [rad] and the speed."""
+    sine, cosine = slip_of_angle(angle)
     ego.slip = math.atan2(sine, cosine)
     ego.yaw_rate = ego.speed * sine / ego.rear_wheelbase
 
@@ -239,12 +271,15 @@ def settle(ego: np.record) -> None:
         kernels.record(VEHICLE)[::1],
         kernels.record(CONTROL)[::1],
         nt.float64,
+        nt.float64,
     )
 )
-def _drive_rows(first_row: int, last_row: int, ego: Records, control: Records, dt: float) -> None:
+def _drive_rows(
+    first_row: int, last_row: int, ego: Records, control: Records, dt: float, grip: float
+) -> None:
     for row in range(first_row, last_row):
         command = control[row]
-        drive(ego[row], command.throttle, command.brake, command.steer, dt)
+        drive(ego[row], command.throttle, command.brake, command.steer, dt, grip)
 
 
 @kernels.kernel(
@@ -269,15 +304,16 @@ def _acceleration_rows(
         result[row] = acceleration(speed[row], throttle[row], brake[row])
 
 
-def drive_rows(ego: Records, control: Records, dt: float) -> None:
+def drive_rows(ego: Records, control: Records, dt: float, grip: float = UNLIMITED) -> None:
     """Drives every vehicle for dt seconds, in place and without a road below.
 
     Args:
         ego: (B,) VEHICLE.
         control: (B,) CONTROL.
         dt: in (0, 0.5] [s].
+        grip: largest acceleration that their tyres give [m/s^2].
     """
-    kernels.run(_drive_rows, len(ego), ego, control, dt, min_rows=1024)
+    kernels.run(_drive_rows, len(ego), ego, control, dt, grip, min_rows=1024)
 
 
 def acceleration_rows(speed: Floats, throttle: Floats, brake: Floats) -> Floats:

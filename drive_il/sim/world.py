@@ -246,6 +246,7 @@ class World(LiveActors):
         signals = np.array([one.signals for one in traffic])
         index = np.asarray(worlds, np.int64)
         stepping.start_worlds(0, len(index), index, self._held, seeds, signals)
+        self._worlds["slippery"][worlds] = [one.slippery for one in traffic]
         for world, one, seed in zip(worlds.tolist(), traffic, seeds.tolist(), strict=True):
             if not one.is_empty:
                 self._population.fill(self._worlds, world, one, seed, self._egos)

@@ -1,0 +1,104 @@
+"""Does the cost of a step grow as it should, with worlds and with actors?
+
+Times whole steps with reactive vehicles, lights and people on one thread, in CPU time, best of
+several. A world should cost the same whether 16 or 4096 are stepped together, and a step in
+proportion to the actors in it: from 10 vehicles and 4 people to 200 and 80 the exponent of a
+power law through the times says how close that is (1 is linear, 2 is all pairs). The longer the
+queues, the more each driver sees of others: alder holds 91 vehicles at normal density.
+"""
+
+from functools import cache
+from time import process_time
+
+import numpy as np
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from drive_il.actors import Traffic
+from drive_il.datatypes import CONTROL, EpisodeSpec, Records, Route
+from drive_il.maps import library
+from drive_il.maps.planning import RoutePlanner
+from drive_il.maps.suites import make_suite
+from drive_il.sim import World
+from drive_il.sim.world import Snapshot
+
+_TOWN = "alder"
+_DISTINCT = 128  # worlds that differ; larger batches hold copies of them
+_BATCHES = (16, 64, 256, 1024, 4096)
+_VEHICLES = (10, 25, 50, 100, 200)
+
+
+@cache
+def _route() -> Route:
+    network = library.load(_TOWN)
+    record = make_suite(network, n_short=0, n_long=1, seed=1)[0]
+    return RoutePlanner(network).plan(record.keypoints)
+
+
+def _held(n_rows: int) -> Records:
+    control = np.zeros(n_rows, CONTROL)
+    control["brake"] = 1.0
+    return control
+
+
+@cache
+def _started(vehicles: int, walkers: int, n_worlds: int) -> Snapshot:
+    """Worlds half a minute after their start."""
+    world = World(library.load(_TOWN), n_worlds, [_route()])
+    traffic = Traffic(vehicles, walkers, signals=True)
+    specs = [EpisodeSpec(_route(), seed=row, traffic=traffic) for row in range(n_worlds)]
+    world.reset(np.arange(n_worlds), specs)
+    for _ in range(600):
+        world.step(_held(n_worlds))
+    return world.snapshot(np.arange(n_worlds))
+
+
+def _seconds_per_step(vehicles: int, walkers: int, n_rows: int, n_worlds: int) -> float:
+    """CPU time of one step of one world, best of several [s]."""
+    start = _started(vehicles, walkers, n_worlds)
+    world, control = World(library.load(_TOWN), n_rows, [_route()]), _held(n_rows)
+    best, n_steps = np.inf, max(8000 // n_rows, 4)
+    for _ in range(5):
+        for first in range(0, n_rows, n_worlds):
+            here = np.arange(first, min(first + n_worlds, n_rows))
+            world.restore(_part(start, len(here)), here)
+        world.step(control)
+        begin = process_time()
+        for _ in range(n_steps):
+            world.step(control)
+        best = min(best, (process_time() - begin) / (n_steps * n_rows))
+    return best
+
+
+def _part(snapshot: Snapshot, n: int) -> Snapshot:
+    return Snapshot(
+        snapshot.map_hash,
+        snapshot.dt,
+        {name: array[:n] for name, array in snapshot.rows.items()},
+        {name: array[:n] for name, array in snapshot.worlds.items()},
+        snapshot.routes[:n],
+    )
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIVE_IL_THREADS", "1")
+
+
+def test_a_world_costs_the_same_in_any_batch(benchmark: BenchmarkFixture) -> None:
+    costs = [_seconds_per_step(10, 4, n_rows, _DISTINCT) for n_rows in _BATCHES]
+    for n_rows, cost in zip(_BATCHES, costs, strict=True):
+        benchmark.extra_info[f"us_per_world_of_{n_rows}"] = round(1e6 * cost, 2)
+    benchmark.extra_info["dearest_to_cheapest"] = round(max(costs) / min(costs), 2)
+    benchmark.pedantic(_seconds_per_step, (10, 4, 64, _DISTINCT), rounds=1)
+    assert max(costs) < 1.35 * min(costs)
+
+
+def test_a_step_costs_in_proportion_to_its_actors(benchmark: BenchmarkFixture) -> None:
+    costs = [_seconds_per_step(n, 2 * n // 5, 64, 64) for n in _VEHICLES]
+    for n, cost in zip(_VEHICLES, costs, strict=True):
+        benchmark.extra_info[f"us_with_{n}"] = round(1e6 * cost, 2)
+    exponent = np.polyfit(np.log(_VEHICLES), np.log(costs), 1)[0]
+    benchmark.extra_info["exponent"] = round(float(exponent), 2)
+    benchmark.pedantic(_seconds_per_step, (10, 4, 64, 64), rounds=1)
+    assert exponent < 1.3
