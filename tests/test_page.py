@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 from leaderboard_runs import as_entry
 
-from drive_il import submission
+from drive_il import learners, submission
+from drive_il.cli import main
+from drive_il.cli.baselines import _MODELS
 from drive_il.entry import Entry
 from drive_il.evaluation import page, page_tables
-from drive_il.evaluation.entry_file import EntryFile
+from drive_il.evaluation.entry_file import EntryFile, load_all, write
 from drive_il.evaluation.protocol import LB1, LB20, Protocol, protocol_of
 from drive_il.evaluation.results_file import Plan, ResultsFile, route_results
 from drive_il.maps import library
 
+LEADERBOARD = Path(__file__).parents[1] / "leaderboard"
 Run = tuple[Entry, dict[str, Any]]
 
 
@@ -137,6 +140,32 @@ def test_readme_gets_the_table_between_its_comments(entry: EntryFile, tmp_path: 
     page.update_readme(readme, [entry])
     assert readme.read_text() == once
     assert not page.update_readme(tmp_path / "none.md", [entry])
+
+
+def test_the_shipped_table_is_that_of_the_shipped_entries(tmp_path: Path) -> None:
+    copy = tmp_path / "README.md"
+    copy.write_text((LEADERBOARD / "README.md").read_text())
+    assert page.update_readme(copy, load_all(LEADERBOARD / "entries"))
+    assert copy.read_text() == (LEADERBOARD / "README.md").read_text(), "drive-il leaderboard page"
+
+
+def test_the_baselines_models_are_there_and_small() -> None:
+    for name in _MODELS.values():
+        folder = LEADERBOARD / "models" / name
+        assert learners.load(folder).card["labels"] > 0
+        assert sum(path.stat().st_size for path in folder.iterdir()) < 2_000_000
+
+
+def test_the_command_writes_site_and_table(
+    entry: EntryFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(entry, tmp_path / "entries")
+    (tmp_path / "README.md").write_text("<!-- table: x -->\n<!-- end of table -->\n")
+    words = ["leaderboard", "page", "--entries", str(tmp_path / "entries")]
+    main([*words, "--out", str(tmp_path / "out")])
+    assert (tmp_path / "out" / "index.html").is_file()
+    assert "1 entries" in capsys.readouterr().out
+    assert "Rough & ready" in (tmp_path / "README.md").read_text()
 
 
 def test_no_entries_make_a_page_that_says_so(tmp_path: Path) -> None:

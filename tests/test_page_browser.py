@@ -168,6 +168,16 @@ def test_a_click_on_an_infraction_plays_it_from_a_moment_before(opened: Any) -> 
     assert len(ticks) == len(opened.find_elements(By.CSS_SELECTOR, "#events button"))
 
 
+def test_whoever_is_there_in_the_last_frame_is_there_at_the_end(opened: Any) -> None:
+    there, kept = opened.execute_script(
+        """show(state.log.duration);
+        const others = [...state.log.vehicles, ...state.log.walkers, state.log.ego];
+        const last = others.filter(one => one.first + one.n === state.log.n_frames);
+        return [others.filter(one => at(one, state.time)).length, last.length];"""
+    )
+    assert there == kept > 1
+
+
 def test_an_infraction_on_the_map_plays_it(opened: Any) -> None:
     spots = opened.find_elements(By.CSS_SELECTOR, ".map a[data-time]")
     last = spots[-1]

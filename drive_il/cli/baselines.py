@@ -33,7 +33,8 @@ def baselines(
         drive-il leaderboard baselines --date 2026-11-24
         drive-il leaderboard page
 
-    An interrupted run goes on; what is finished is not driven again.
+    An interrupted run goes on; what is finished is not driven again. An entry that is refused
+    does not keep the others from being made; exit code 1 says that there was one.
 
     Args:
         date: of the entries, YYYY-MM-DD.
@@ -53,6 +54,7 @@ def baselines(
     n_workers = workers or (os.cpu_count() or 1)
     who = {"Expert": ("expert", "")}
     who |= {name: (POLICY, str(folder / "models" / model)) for name, model in _MODELS.items()}
+    refused = []
     for suite in suites:
         for name, (agent, config) in who.items():
             label = f"{Path(config or agent).name}-{suite}"
@@ -69,13 +71,14 @@ def baselines(
             document = results_file.load(out)
             facts = {"name": name, "date": date, "links": {}}
             with tempfile.TemporaryDirectory(prefix="drive-il-") as scratch, bar() as progress:
-                made = submission.submit(
-                    document,
-                    entry,
-                    facts,
-                    Path(scratch),
-                    check_routes,
-                    n_workers,
-                    Bar(progress, f"{name}: driving {check_routes} routes again"),
-                )
+                watcher = Bar(progress, f"{name}: driving {check_routes} routes again")
+                try:
+                    made = submission.submit(
+                        document, entry, facts, Path(scratch), check_routes, n_workers, watcher
+                    )
+                except ValueError as error:
+                    refused.append(f"{name} on {suite}: {error}")
+                    continue
             print(f"wrote {entry_file.write(made, folder / 'entries')}")
+    if refused:
+        raise RuntimeError("refused: " + "; ".join(refused))

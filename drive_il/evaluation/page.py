@@ -23,6 +23,7 @@ from drive_il.maps.network import RoadNetwork
 
 Maps = Callable[[str], RoadNetwork]
 _TEMPLATES = Path(__file__).parent / "templates"
+NONE = "There are no entries yet.\n"
 _TABLE = re.compile(r"(<!-- table: .*? -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
@@ -58,7 +59,7 @@ def update_readme(path: Path, entries: Sequence[EntryFile]) -> bool:
         return False
     text = path.read_text(encoding="utf-8")
     table = page_tables.markdown(page_tables.rankings(entries))
-    changed, n = _TABLE.subn(lambda found: f"{found[1]}\n{table}\n{found[2]}", text)
+    changed, n = _TABLE.subn(lambda found: f"{found[1]}\n{table or NONE}\n{found[2]}", text)
     if n:
         write_whole(path, changed.encode())
     return bool(n)

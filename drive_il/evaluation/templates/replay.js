@@ -38,8 +38,9 @@ async function decode(packed) {
 }
 
 // Where a trail is at a time; null while it is not there. Headings are unwrapped: all is linear.
+// A drive ends between two frames: its last moment shows the last frame.
 function at(trail, time) {
-  const frame = time / state.log.frame - trail.first;
+  const frame = Math.min(time / state.log.frame, state.log.n_frames - 1) - trail.first;
   if (frame < 0 || frame > trail.n - 1) return null;
   const k = Math.min(Math.floor(frame), Math.max(trail.n - 2, 0)), share = trail.n > 1 ? frame - k : 0;
   const mix = values => trail.n > 1 ? values[k] + share * (values[k + 1] - values[k]) : values[0];
@@ -67,7 +68,7 @@ function draw() {
   canvas.width = Math.round(box.width * ratio);
   canvas.height = Math.round(box.height * ratio);
   if (!log) return;
-  const ego = at(log.ego, Math.min(time, (log.n_frames - 1) * log.frame));
+  const ego = at(log.ego, time);
   const scale = zoom * ratio;
   pen.setTransform(scale, 0, 0, -scale, canvas.width / 2 - scale * ego.x, canvas.height / 2 + scale * ego.y);
   pen.lineCap = "butt";
