@@ -12,7 +12,7 @@ from typing import Any
 
 STEP = 0.05
 TIMEOUT = 20.0  # [s] of each call
-_READY = 240.0  # [s] kernels may have to be compiled first
+_READY = 580.0  # [s] kernels may have to be compiled first
 
 
 def free_port() -> int:

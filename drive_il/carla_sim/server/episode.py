@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from drive_il.actors import ActorKind, Mover, Traffic
-from drive_il.carla_sim.server import catalogue, sensing
+from drive_il.carla_sim.server import blueprints, catalogue, sensing
 from drive_il.carla_sim.server.actors import (
     Actor,
     number,
@@ -75,6 +75,26 @@ class Episode:
         self.frame = -(-self.frame // FRAMES) * FRAMES
         self.elapsed = 0.0
         self._begin()
+
+    def rehearse(self) -> None:
+        """Lets a sensor of every kind sense once, so that nobody waits for it later.
+
+        Compiled and built in passing: kernels, what the map's ground looks like, what stands
+        beside its roads.
+        """
+        weather = self._weather()
+        high = self.spawn_points[0][:2] + (5.0, 0.0, 0.0, 0.0)
+        slanted = (*high[:3], -30.0, 0.0, 0.0)
+        for blueprint in blueprints.library().values():
+            if blueprint.id.startswith("sensor."):
+                values = {one.id: one.value for one in blueprint.attributes}
+                if "image_size_x" in values:
+                    values |= {"image_size_x": "8", "image_size_y": "8"}
+                find, port = self.find, self._port
+                sensor = sensing.sensor_of(self.network, "", blueprint.id, values, find, port)
+                for at in (high, slanted) if sensor else ():
+                    actor = Actor(0, blueprint.id, values, at)
+                    sensor.sense(self._moment(actor, weather))
 
     def _begin(self) -> None:
         self.world = LiveWorld(self.network, self._seed, self._traffic)

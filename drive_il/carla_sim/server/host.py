@@ -157,7 +157,7 @@ class Host:
             network, text = self._extra[name]
         else:
             network, text = library.load(name), library.opendrive_text(name)
-        return Episode(
+        episode = Episode(
             network,
             text,
             number,
@@ -166,6 +166,8 @@ class Host:
             port=self.options.port + 1,
             streams=self._streams,
         )
+        episode.rehearse()
+        return episode
 
 
 def _text(path: str) -> str:
