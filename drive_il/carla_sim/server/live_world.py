@@ -242,12 +242,13 @@ class LiveWorld(LiveActors):
         n_sidewalks = len(pavements.reach)
         if n_sidewalks == 0:
             raise ValueError(f"{self.network.name} has no sidewalks that a walker could follow")
-        walker, walk = self.walkers[slot], self._worlds["walks"][0, slot]
+        walks: Records = self._worlds["walks"][0]
+        walks[slot] = np.zeros((), walks.dtype)
+        walker, walk = self.walkers[slot], walks[slot]
         paths = pavements.paths[:n_sidewalks]
         points = pavements.points[: int(paths["first"][-1] + paths["count"][-1])]
         nearest = int(np.hypot(points["x"] - walker["x"], points["y"] - walker["y"]).argmin())
         path = int(np.searchsorted(paths["first"], nearest, side="right")) - 1
-        walk[...] = np.zeros((), walk.dtype)
         walk["path"], walk["forward"] = path, True
         walk["follows"] = walk["turns"] = True
         walk["s"] = min(nearest - int(paths["first"][path]), float(paths["length"][path]))
