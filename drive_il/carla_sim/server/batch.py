@@ -7,11 +7,9 @@ from typing import Any
 
 from drive_il.carla_sim.server.actor_calls import ActorCalls
 from drive_il.carla_sim.server.frames import pose_of, transform_from_wire
-from drive_il.carla_sim.server.host import Host
+from drive_il.carla_sim.server.host import BAD, Host
 from drive_il.carla_sim.server.vehicle_calls import VehicleCalls
 from drive_il.carla_sim.server.wire import COMMANDS, failure, from_optional, value
-
-_BAD = (ValueError, TypeError, IndexError, KeyError, RuntimeError, OverflowError)
 
 
 class Batches:
@@ -57,7 +55,7 @@ class Batches:
     def _answer(self, command: Any) -> list[Any]:
         try:
             return value(self._do(command[0]))
-        except _BAD as error:
+        except BAD as error:
             return failure(str(error))
 
     def _do(self, command: Any, spawned: int | None = None) -> int:

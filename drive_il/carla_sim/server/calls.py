@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from drive_il.carla_sim.server.actor_calls import ActorCalls
 from drive_il.carla_sim.server.batch import Batches
-from drive_il.carla_sim.server.host import Host, log
+from drive_il.carla_sim.server.host import BAD, Host, log
 from drive_il.carla_sim.server.session_calls import SessionCalls
 from drive_il.carla_sim.server.vehicle_calls import VehicleCalls
 from drive_il.carla_sim.server.wire import done, failure, undone, value
@@ -91,7 +91,6 @@ _VOID_REFUSALS = {
     ),
     **dict.fromkeys(("open_vehicle_door", "close_vehicle_door"), f"no doors open here: {_SEE}"),
 }
-_BAD = (ValueError, TypeError, IndexError, KeyError, RuntimeError, OverflowError, ImportError)
 _LOUD = 3  # failures of one call that are logged one by one
 
 
@@ -142,7 +141,7 @@ class Calls:
             if not call.least <= len(arguments) <= call.most:
                 raise ValueError(f"{name} takes {call.most} arguments, got {len(arguments)}")
             result = call.do(*arguments)
-        except _BAD as error:
+        except BAD as error:
             reason = str(error) if isinstance(error, ValueError) else f"{name}: {error!r}"
             self._log(name, reason)
             return None, failure(reason) if call.returns else undone(reason)

@@ -15,6 +15,11 @@ from drive_il.maps import library
 from drive_il.maps.network import RoadNetwork
 
 log = logging.getLogger("drive_il.server")
+BAD = (
+    *(ValueError, TypeError, IndexError, KeyError, AttributeError),
+    *(RuntimeError, OverflowError, ImportError),
+)
+"""what arguments that a client made up can lead to: told to that client, who may be wrong"""
 STEP = 0.05
 """of a world whose clients leave it open [s]"""
 _LONGEST_STEP = 0.5  # [s]

@@ -1,7 +1,8 @@
 """Connections: calls on one port, streams on the next.
 
-A client is never trusted: what is no message ends its connection with a line in the log, and
-so does a client that sends without reading. Nobody else notices.
+A client is never trusted: what is no call ends its connection with a line in the log, and so
+does sending without reading the answers. Who reads a stream too slowly misses messages, as
+with CARLA. Nobody else notices.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 
 _REQUEST, _ANSWER, _NOTE = 0, 1, 2
 _LARGEST = 1 << 26  # [bytes] of a call: an OpenDRIVE file has a few million
-_BACKLOG = 1 << 28  # [bytes] a client may leave unread
+_BACKLOG = 1 << 26  # [bytes] a client may leave unread on each connection
 _SWAP_PAUSE = 0.05  # [s] between load_world and its answer, for what is on its way already
 _UNPARK_PAUSE = 0.005  # [s]
+_TURN = 0.005  # [s] that one client's calls are answered without a look at the others
 _BROKEN = (msgpack.UnpackException, ValueError, RecursionError, OverflowError)
 
 
@@ -34,15 +36,9 @@ def tune(transport: asyncio.BaseTransport) -> asyncio.Transport:
     return transport
 
 
-def write(transport: asyncio.Transport, message: bytes, who: str) -> None:
-    """Sends; a client that does not read what it is sent is cut off."""
-    if transport.is_closing():
-        return
-    if transport.get_write_buffer_size() > _BACKLOG:
-        log.warning("%s left %d MB unread and is cut off", who, _BACKLOG >> 20)
-        transport.abort()
-        return
-    transport.write(message)
+def is_behind(transport: asyncio.Transport) -> bool:
+    """Whether a client has left so much unread that it gets no more."""
+    return transport.get_write_buffer_size() > _BACKLOG
 
 
 class CallLink(asyncio.Protocol):
@@ -83,12 +79,28 @@ class CallLink(asyncio.Protocol):
         """Takes in what has come, answers what is whole."""
         try:
             self._unpacker.feed(data)
+        except _BROKEN as error:
+            self._cut(f"what it sent is too large ({error})")
+            return
+        self._drain()
+
+    def _drain(self) -> None:
+        """Answers calls, but no longer than the others can wait; the rest has its turn later."""
+        until = time.perf_counter() + _TURN
+        try:
             for message in self._unpacker:
                 if self._transport.is_closing():
                     return
                 self._take(message)
+                if time.perf_counter() > until:
+                    self._transport.pause_reading()
+                    asyncio.get_running_loop().call_soon(self._drain)
+                    return
         except _BROKEN as error:
             self._cut(f"what it sent is no call ({type(error).__name__}: {error})")
+            return
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _take(self, message: Any) -> None:
         if not isinstance(message, list) or not message or message[0] not in (_REQUEST, _NOTE):
@@ -152,7 +164,10 @@ class CallLink(asyncio.Protocol):
             self._send([_ANSWER, number, *self._server.call("get_episode_settings", [])])
 
     def _send(self, answer: list[Any]) -> None:
-        write(self._transport, msgpack.packb(answer), self._who)
+        if is_behind(self._transport):
+            self._cut(f"it left {_BACKLOG >> 20} MB of answers unread")
+        elif not self._transport.is_closing():
+            self._transport.write(msgpack.packb(answer))
 
 
 def _ticks(message: list[Any]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from drive_il.carla_sim.server.calls import Calls
 from drive_il.carla_sim.server.host import STEP, Host, Options, log
-from drive_il.carla_sim.server.link import CallLink, StreamLink, write
+from drive_il.carla_sim.server.link import CallLink, StreamLink, is_behind
 from drive_il.carla_sim.server.ordering import Order
 from drive_il.carla_sim.server.wire import WORLD_STREAM, done, failure, framed, value
 
@@ -31,6 +31,7 @@ class Server:
         self._order = Order()
         self._links: set[CallLink] = set()
         self._readers: dict[int, set[asyncio.Transport]] = defaultdict(set)
+        self._slow: set[asyncio.Transport] = set()
         self._next_tick = 0.0
 
     def enter(self, link: CallLink) -> None:
@@ -53,6 +54,7 @@ class Server:
         """Ends that."""
         readers = self._readers[stream]
         readers.discard(transport)
+        self._slow.discard(transport)
         if not readers:
             del self._readers[stream]
 
@@ -116,9 +118,18 @@ class Server:
             readers = self._readers.get(stream)
             if readers:
                 whole = framed(message)
-                for transport in tuple(readers):
-                    write(transport, whole, f"the reader of stream {stream}")
+                for transport in readers:
+                    if is_behind(transport):
+                        self._tell_of_drop(stream, transport)
+                    elif not transport.is_closing():
+                        transport.write(whole)
         return episode.frame
+
+    def _tell_of_drop(self, stream: int, transport: asyncio.Transport) -> None:
+        """Says once per subscription that its reader misses messages."""
+        if transport not in self._slow:
+            self._slow.add(transport)
+            log.warning("a reader of stream %d is too slow and misses messages", stream)
 
     def _end_streams(self) -> None:
         for stream in self.host.ended_streams:
