@@ -73,10 +73,10 @@ class LidarSensor:
         points[:, 1] = handedness.y_to_carla(points[:, 1])
         if not self._is_semantic:
             body = points.astype("<f4", copy=False).tobytes()
-            return [moment.head(Payload.LIDAR) + head + body]
+            return [moment.message(Payload.LIDAR, head, body)]
         both = np.empty(n, _SEMANTIC_POINT)
         both["place"], both["object"] = points, scan.objects[0, :n]
-        return [moment.head(Payload.SEMANTIC_LIDAR) + head + both.tobytes()]
+        return [moment.message(Payload.SEMANTIC_LIDAR, head, both.tobytes())]
 
     def _made(self) -> Lidar:
         spec = LidarSpec(
@@ -112,7 +112,7 @@ class RadarSensor:
         points = sweep.points[0, : int(sweep.n_points[0])]
         points[:, 1] = handedness.y_to_carla(points[:, 1])  # azimuth: right positive
         body = np.ascontiguousarray(points[:, [3, 1, 2, 0]], "<f4").tobytes()
-        return [moment.head(Payload.RADAR) + body]
+        return [moment.message(Payload.RADAR, body)]
 
     def _made(self) -> Radar:
         spec = RadarSpec(

@@ -24,6 +24,7 @@ KINDS = {
     "sensor.camera.instance_segmentation": ("instance", Payload.INSTANCE),
 }
 """blueprint -> kind of CameraSpec and of message"""
+_PIXELS_AT = 4 + 48 + 12  # [bytes] into the message
 _FAR = 1000.0  # [m] that depth 1 stands for
 _STEPS = 256.0**3 - 1.0
 _WORK = 200  # rows of pixels that are worth a thread
@@ -51,10 +52,14 @@ class CameraSensor:
         self._fov = number(given, "fov")
         self._mount = Pose(0.0, 0.0, 1.0, 0.0)
         self._camera = self._made()
-        self._pixels = np.empty((self._height, self._width, 4), np.uint8)
+        # A message in place: its length, header, size of the picture, then the pixels.
+        pixels = 4 * self._width * self._height
+        self._message = np.zeros(_PIXELS_AT + pixels, np.uint8)
+        self._message[:4] = np.frombuffer((_PIXELS_AT - 4 + pixels).to_bytes(4, "little"), np.uint8)
+        self._pixels = self._message[_PIXELS_AT:].reshape(self._height, self._width, 4)
 
-    def sense(self, moment: Moment) -> list[bytes]:
-        """Returns the picture of a moment."""
+    def sense(self, moment: Moment) -> list[memoryview]:
+        """Returns the picture of a moment, in a buffer that the next one overwrites."""
         mount = moment.mount()
         if mount != self._mount:
             self._mount = mount
@@ -62,8 +67,9 @@ class CameraSensor:
         scene = moment.scene()
         picture = self._camera.render(scene.ego, scene.weather, scene.actors)[0]
         self._write(picture)
-        head = image_header(self._width, self._height, self._fov)
-        return [moment.head(self._payload) + head + self._pixels.tobytes()]
+        head = moment.head(self._payload) + image_header(self._width, self._height, self._fov)
+        self._message[4:_PIXELS_AT] = np.frombuffer(head, np.uint8)
+        return [memoryview(self._message)]
 
     def _made(self) -> Camera:
         mount = self._mount

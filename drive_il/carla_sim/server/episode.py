@@ -22,7 +22,14 @@ from drive_il.carla_sim.server.live_world import LiveWorld
 from drive_il.carla_sim.server.moments import Moment, Sensor
 from drive_il.carla_sim.server.signals import signal_actors
 from drive_il.carla_sim.server.snapshots import Snapshots
-from drive_il.carla_sim.server.wire import WORLD_STREAM, Payload, episode_header, header
+from drive_il.carla_sim.server.wire import (
+    WORLD_STREAM,
+    Message,
+    Payload,
+    episode_header,
+    framed,
+    header,
+)
 from drive_il.datatypes import WEATHER, Records
 from drive_il.maps import lane_queries
 from drive_il.maps.network import LaneType, RoadNetwork
@@ -317,7 +324,7 @@ class Episode:
         place = lane_queries.locate(self.network, np.array([[at.x, at.y]]))[0]
         return float(place["z"])
 
-    def tick(self, dt: float, listened: set[int]) -> list[tuple[int, bytes]]:
+    def tick(self, dt: float, listened: set[int]) -> list[tuple[int, Message]]:
         """Lets the world go on by one step.
 
         Args:
@@ -331,7 +338,7 @@ class Episode:
         self.frame += 1
         self.elapsed += dt
         self.dt = dt
-        messages = [(WORLD_STREAM, self.snapshot())]
+        messages: list[tuple[int, Message]] = [(WORLD_STREAM, self.snapshot())]
         weather = self._weather()
         for id, (sensor, tick, last) in self._sensors.items():
             actor = self.actors[id]
@@ -350,12 +357,10 @@ class Episode:
             Actor(one.id, one.type_id, transform=self.transform_of(one)) if one.parent else one
             for one in self._others
         ]
-        return b"".join(
-            (
-                header(Payload.SNAPSHOT, self.frame, self.elapsed, (0.0,) * 6),
-                episode_header(self.number, time.time(), self.dt),
-                self._snapshots.bodies(others),
-            )
+        return framed(
+            header(Payload.SNAPSHOT, self.frame, self.elapsed, (0.0,) * 6),
+            episode_header(self.number, time.time(), self.dt),
+            self._snapshots.bodies(others),
         )
 
     def _moment(self, actor: Actor, weather: Records) -> Moment:

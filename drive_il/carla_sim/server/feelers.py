@@ -38,7 +38,7 @@ class GnssSensor:
         mount = moment.mount()
         spec = GnssSpec(**self._noise, x=mount.x, y=mount.y, z=mount.z)
         place = Gnss(self._network, spec).locate(moment.scene(), ROWS)[0]
-        return [moment.head(Payload.GNSS) + msgpack.packb(place.tolist())]
+        return [moment.message(Payload.GNSS, msgpack.packb(place.tolist()))]
 
 
 _NOISES = ("bias", "stddev")
@@ -67,7 +67,7 @@ class ImuSensor:
         rates = [float(felt[3]), float(felt[4]), turn]
         compass = (float(felt[6]) - mount.heading) % _TURN
         body = msgpack.packb([force, rates, compass])
-        return [moment.head(Payload.IMU) + body]
+        return [moment.message(Payload.IMU, body)]
 
 
 _IMU_NOISES = ("accel_stddev", "gyro_bias", "gyro_stddev")
@@ -105,7 +105,7 @@ class CollisionSensor:
         impulse = [x, handedness.y_to_carla(y), 0.0]
         parts = [self._find(me).on_wire(self._port), self._find(other).on_wire(self._port), impulse]
         body: bytes = msgpack.packb(parts)
-        return moment.head(Payload.COLLISION) + body
+        return moment.message(Payload.COLLISION, body)
 
 
 class ObstacleSensor:
@@ -162,7 +162,7 @@ class ObstacleSensor:
         me = moment.sensor.parent or moment.sensor.id
         parts: list[Any] = [self._find(one).on_wire(self._port) for one in (me, who)]
         body: bytes = msgpack.packb([*parts, float(distance)])
-        return moment.head(Payload.OBSTACLE) + body
+        return moment.message(Payload.OBSTACLE, body)
 
 
 def _near(boxes: Any, x: float, y: float, distance: float) -> Any:

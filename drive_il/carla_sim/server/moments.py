@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,7 +12,7 @@ from drive_il.actors import ROUTE_STOP
 from drive_il.carla_sim.server.actors import Actor
 from drive_il.carla_sim.server.frames import Pose, Transform, pose_of
 from drive_il.carla_sim.server.live_world import LiveWorld
-from drive_il.carla_sim.server.wire import Payload, header
+from drive_il.carla_sim.server.wire import Message, Payload, framed, header
 from drive_il.datatypes import (
     PROGRESS,
     ROUTE_POINT,
@@ -58,8 +59,12 @@ class Moment:
     slot: int
 
     def head(self, payload: Payload) -> bytes:
-        """What the sensor's message begins with."""
+        """What the sensor's message begins with, after its length."""
         return header(payload, self.frame, self.elapsed, self.transform)
+
+    def message(self, payload: Payload, *parts: bytes) -> bytes:
+        """The sensor's whole message."""
+        return framed(self.head(payload), *parts)
 
     def mount(self) -> Pose:
         """Where the sensor is relative to the scene's only ego, z above the road."""
@@ -108,8 +113,8 @@ class Moment:
 class Sensor(Protocol):
     """Makes a sensor's messages."""
 
-    def sense(self, moment: Moment) -> list[bytes]:
-        """Returns the messages of one tick, mostly one."""
+    def sense(self, moment: Moment) -> Sequence[Message]:
+        """Returns the messages of one tick, mostly one, to be sent before the next."""
         ...
 
 

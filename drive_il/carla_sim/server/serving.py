@@ -13,7 +13,7 @@ from drive_il.carla_sim.server.calls import Calls
 from drive_il.carla_sim.server.host import STEP, Host, Options, log
 from drive_il.carla_sim.server.link import CallLink, StreamLink, is_behind
 from drive_il.carla_sim.server.ordering import Order
-from drive_il.carla_sim.server.wire import WORLD_STREAM, done, failure, framed, value
+from drive_il.carla_sim.server.wire import WORLD_STREAM, done, failure, value
 
 _IDLE = 0.01  # [s] between two looks whether the world should run by itself
 
@@ -115,14 +115,11 @@ class Server:
         dt = self.host.settings.dt
         self._next_tick = time.perf_counter() + dt
         for stream, message in episode.tick(dt, set(self._readers)):
-            readers = self._readers.get(stream)
-            if readers:
-                whole = framed(message)
-                for transport in readers:
-                    if is_behind(transport):
-                        self._tell_of_drop(stream, transport)
-                    elif not transport.is_closing():
-                        transport.write(whole)
+            for transport in self._readers.get(stream, ()):
+                if is_behind(transport):
+                    self._tell_of_drop(stream, transport)
+                elif not transport.is_closing():
+                    transport.write(message)
         return episode.frame
 
     def _tell_of_drop(self, stream: int, transport: asyncio.Transport) -> None:

@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+Message = bytes | memoryview
+"""One message of a stream, its length before it"""
 VERSION = "0.9.16"
 """of the client that these layouts are for"""
 WORLD_STREAM = 1
