@@ -69,7 +69,7 @@ class CameraSensor:
         self._write(picture)
         head = moment.head(self._payload) + image_header(self._width, self._height, self._fov)
         self._message[4:_PIXELS_AT] = np.frombuffer(head, np.uint8)
-        return [memoryview(self._message)]
+        return [self._message.data]
 
     def _made(self) -> Camera:
         mount = self._mount

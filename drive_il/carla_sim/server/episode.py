@@ -99,9 +99,9 @@ class Episode:
                     values |= {"image_size_x": "8", "image_size_y": "8"}
                 find, port = self.find, self._port
                 sensor = sensing.sensor_of(self.network, "", blueprint.id, values, find, port)
-                for at in (high, slanted) if sensor else ():
-                    actor = Actor(0, blueprint.id, values, at)
-                    sensor.sense(self._moment(actor, weather))
+                for at in (high, slanted):
+                    if sensor is not None:
+                        sensor.sense(self._moment(Actor(0, blueprint.id, values, at), weather))
 
     def _begin(self) -> None:
         self.world = LiveWorld(self.network, self._seed, self._traffic)
