@@ -242,3 +242,13 @@ def test_a_world_that_others_can_reach_says_so() -> None:
     with serving("--town", "alder", "--host", "0.0.0.0") as server:
         assert any("anybody who can reach this address" in line for line in server.log)
         assert server.client().get_server_version() == "0.9.16"
+
+
+def test_a_world_in_real_time_is_no_faster_than_the_clock() -> None:
+    with serving("--town", "alder", "--speed", "realtime") as server:
+        world = synchronous(server.client())
+        world.tick()
+        began = time.perf_counter()
+        for _ in range(20):
+            world.tick()
+        assert time.perf_counter() - began == pytest.approx(1.0, abs=0.2)

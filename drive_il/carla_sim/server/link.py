@@ -25,6 +25,7 @@ _LARGEST = 1 << 26  # [bytes] of a call: an OpenDRIVE file has a few million
 _BACKLOG = 1 << 26  # [bytes] a client may leave unread on each connection
 _SWAP_PAUSE = 0.05  # [s] between load_world and its answer, for what is on its way already
 _UNPARK_PAUSE = 0.005  # [s]
+_TIMER = 0.001  # [s] no shorter time can be set
 _TURN = 0.005  # [s] that one client's calls are answered without a look at the others
 _BROKEN = (msgpack.UnpackException, ValueError, RecursionError, OverflowError)
 
@@ -55,6 +56,7 @@ class CallLink(asyncio.Protocol):
         self._held: deque[list[Any]] = deque()
         self._is_waiting = False
         self._spoke = 0.0
+        self._sent_batch = False
         self._parked: list[Any] = []
         self._managers: list[int] = []
         self._who = "a client"
@@ -123,30 +125,33 @@ class CallLink(asyncio.Protocol):
         self._transport.abort()
 
     def _go_on(self) -> None:
-        """Ticks as soon as nothing must be waited for.
-
-        The waits are shorter than the millisecond that a timer can be set to, so that they
-        are spent looking for what has come meanwhile.
-        """
+        """Ticks as soon as nothing must be waited for."""
         self._is_waiting = False
         while self._held:
-            if self._server.must_wait(self._spoke):
-                self._wait()
+            seconds = self._server.wait(self._spoke)
+            if seconds > 0.0:
+                self._wait(seconds)
                 return
             self._answer(self._held.popleft())
 
-    def _wait(self) -> None:
-        if not self._is_waiting:
-            self._is_waiting = True
-            asyncio.get_running_loop().call_soon(self._go_on)
+    def _wait(self, seconds: float) -> None:
+        if self._is_waiting:
+            return
+        self._is_waiting = True
+        loop = asyncio.get_running_loop()
+        if seconds < _TIMER:  # spent looking for what has come meanwhile
+            loop.call_soon(self._go_on)
+        else:
+            loop.call_later(seconds, self._go_on)
 
     def _answer(self, message: list[Any]) -> None:
         _, number, method, arguments = message
         if method == "get_episode_settings" and self._server.is_silent():
             self._parked.append(number)
             return
+        is_async = isinstance(arguments[0], list) and arguments[0][:1] == [True]
+        self._mind_batch(method, is_async)
         error, result = self._server.call(method, arguments[1:])
-        is_async = bool(arguments[0][0]) if isinstance(arguments[0], list) else False
         if method == "load_new_episode":
             asyncio.get_running_loop().call_later(
                 _SWAP_PAUSE, self._send, [_ANSWER, number, error, result]
@@ -157,6 +162,18 @@ class CallLink(asyncio.Protocol):
         if method == "add_traffic_manager_running" and error is None and result[0][1] is True:
             self._managers.append(arguments[1][1])
         self._send([_ANSWER, number, error, None if is_async else result])
+
+    def _mind_batch(self, method: Any, is_async: bool) -> None:
+        """Has sensors held back from a batch that is waited for until after the next tick.
+
+        A Traffic Manager sends such batches all the time, from a thread that holds no lock.
+        """
+        if method == "apply_batch" and not is_async and not self._server.host.managers:
+            self._sent_batch = True
+            self._server.hold()
+        elif method == "tick_cue" and self._sent_batch:
+            self._sent_batch = False
+            self._server.hold()
 
     def _unpark(self) -> None:
         parked, self._parked = self._parked, []

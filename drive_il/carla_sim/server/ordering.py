@@ -1,6 +1,6 @@
 """When a tick must wait: what 0.9.16's client cannot bear, met by the order of answers.
 
-Three races in the client are cured here, each by waiting:
+Four races in the client are cured here, each by waiting:
 
 - listen() connects in the background; who ticks at once and then waits for the first frame
   waits for ever. A tick waits for streams whose place has been asked for (at most 1 s).
@@ -10,6 +10,10 @@ Three races in the client are cured here, each by waiting:
 - load_world takes the episode away while a manager's thread uses it. That thread's poll of the
   settings stays unanswered, and all streams silent, until the client asks for the new world's
   stream (at most 2 s).
+- apply_batch_sync(commands, True) waits for the tick's snapshot with Python's lock in its hand;
+  sensor messages that come first wait for that lock in all of the client's threads, and
+  nobody is left to take in the snapshot. What sensors say after such a tick is held back for
+  10 ms, longer while the next such batch is under way.
 """
 
 from __future__ import annotations
@@ -20,6 +24,8 @@ PATIENCE = 1.0
 """a stream that has been promised is waited for so long [s]"""
 SETTLE = 0.0004
 """quiet that a Traffic Manager needs to fall asleep [s]"""
+HOLD = 0.01
+"""what sensors say after a batch that ticks is held back for so long [s]"""
 SWAP = 2.0
 """the longest silence after load_world [s]"""
 

@@ -12,9 +12,10 @@ from typing import Any
 from drive_il.carla_sim.server.calls import Calls
 from drive_il.carla_sim.server.host import STEP, Host, Options, log
 from drive_il.carla_sim.server.link import CallLink, StreamLink, is_behind
-from drive_il.carla_sim.server.ordering import Order
-from drive_il.carla_sim.server.wire import WORLD_STREAM, done, failure, value
+from drive_il.carla_sim.server.ordering import HOLD, SETTLE, Order
+from drive_il.carla_sim.server.wire import WORLD_STREAM, Message, done, failure, value
 
+_MOST_HELD = 1 << 27  # [bytes]
 _IDLE = 0.01  # [s] between two looks whether the world should run by itself
 
 
@@ -32,6 +33,9 @@ class Server:
         self._links: set[CallLink] = set()
         self._readers: dict[int, set[asyncio.Transport]] = defaultdict(set)
         self._slow: set[asyncio.Transport] = set()
+        self._held: list[tuple[int, bytes]] = []
+        self._is_holding = False
+        self._release: asyncio.TimerHandle | None = None
         self._next_tick = 0.0
 
     def enter(self, link: CallLink) -> None:
@@ -62,12 +66,16 @@ class Server:
         """Whether a client is exchanging its episode."""
         return self._order.is_silent(time.perf_counter())
 
-    def must_wait(self, spoke: float) -> bool:
-        """Whether a tick must wait; `spoke` is when its client last asked something else."""
+    def wait(self, spoke: float) -> float:
+        """For how long a tick must wait at least [s], 0 when it need not.
+
+        Args:
+            spoke: when its client last asked something else.
+        """
         now = time.perf_counter()
         if self.host.options.realtime and now < self._next_tick:
-            return True
-        return self._order.must_wait(bool(self.host.managers), spoke, now)
+            return self._next_tick - now
+        return SETTLE if self._order.must_wait(bool(self.host.managers), spoke, now) else 0.0
 
     def call(self, method: Any, arguments: list[Any]) -> tuple[Any, Any]:
         """Returns error and result of a call."""
@@ -115,12 +123,33 @@ class Server:
         dt = self.host.settings.dt
         self._next_tick = time.perf_counter() + dt
         for stream, message in episode.tick(dt, set(self._readers)):
-            for transport in self._readers.get(stream, ()):
-                if is_behind(transport):
-                    self._tell_of_drop(stream, transport)
-                elif not transport.is_closing():
-                    transport.write(message)
+            if self._is_holding and stream != WORLD_STREAM:
+                self._held.append((stream, bytes(message)))
+            else:
+                self._send(stream, message)
+        if sum(len(message) for _, message in self._held) > _MOST_HELD:
+            self._let_go()
         return episode.frame
+
+    def hold(self) -> None:
+        """Holds back what sensors say, because a client will tick with its lock in its hand."""
+        self._is_holding = True
+        if self._release is not None:
+            self._release.cancel()
+        self._release = asyncio.get_running_loop().call_later(HOLD, self._let_go)
+
+    def _let_go(self) -> None:
+        self._is_holding = False
+        held, self._held = self._held, []
+        for stream, message in held:
+            self._send(stream, message)
+
+    def _send(self, stream: int, message: Message) -> None:
+        for transport in self._readers.get(stream, ()):
+            if is_behind(transport):
+                self._tell_of_drop(stream, transport)
+            elif not transport.is_closing():
+                transport.write(message)
 
     def _tell_of_drop(self, stream: int, transport: asyncio.Transport) -> None:
         """Says once per subscription that its reader misses messages."""
