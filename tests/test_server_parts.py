@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_lane_queries import flyover
 
 from drive_il.actors import ActorKind, Mover, Traffic
 from drive_il.carla_sim.server import blueprints, wire
@@ -161,3 +162,24 @@ def test_a_world_nobody_touched_leaves_no_trace_of_the_time_before() -> None:
         clock = slice(4 + 48 + 8, 4 + 48 + 16)  # the wall clock
         assert bytes(ours)[: clock.start] == bytes(theirs)[: clock.start]
         assert bytes(ours)[clock.stop :] == bytes(theirs)[clock.stop :]
+
+
+def test_who_is_far_below_the_road_is_out_of_the_world() -> None:
+    world = LiveWorld(NETWORK, 0, Traffic(signals=True))
+    number = car(world)
+    hidden = pose_of((2000.0, 2000.0, -500.0, 0.0, 0.0, 0.0))
+    world.place(number, hidden, Mover.CONTROL)
+    assert car(world) != number  # its place is free
+    world.step(DT)
+    assert float(world.vehicles["z"][world.slot_of(number)]) == -500.0
+    assert world.vehicles["mover"][world.slot_of(number)] == Mover.NOBODY
+
+
+def test_a_car_under_a_bridge_is_on_the_road_below() -> None:
+    world = LiveWorld(flyover(), 0, Traffic(signals=True))
+    for height in (0.0, 6.0):
+        pose = pose_of((0.0, 0.0, height + 0.3, 0.0, 0.0, 0.0))
+        number = world.spawn_vehicle(ActorKind.CAR, (4.9, 2.0, 1.5), pose, Mover.CONTROL)
+        vehicle = world.vehicles[world.slot_of(number)]
+        assert float(vehicle["z"]) == pytest.approx(height, abs=0.01)
+        assert vehicle["mover"] == Mover.CONTROL

@@ -31,7 +31,6 @@ from drive_il.carla_sim.server.wire import (
     header,
 )
 from drive_il.datatypes import WEATHER, Records
-from drive_il.maps import lane_queries
 from drive_il.maps.network import LaneType, RoadNetwork
 from drive_il.sensors.tags import OF_ACTOR, Tag
 
@@ -236,6 +235,7 @@ class Episode:
         walker = world.walkers[world.walker_slot_of(id) : world.walker_slot_of(id) + 1]
         walker["height"], walker["radius"] = size[2], 0.5 * size[0]
         walker["child"] = values["age"] == "child"
+        world.place_walker(id, pose)
         box, tags = standing_box(size, centred=True), bytes([Tag.PEDESTRIAN])
         return self._add(Actor(id, type_id, values, at, box=box, tags=tags))
 
@@ -317,12 +317,6 @@ class Episode:
         if any(one.parent == actor.id and one.kind == "controller" for one in self._others):
             told = number(actor.attributes, "speed")
             self.world.let_walk(actor.id, min(told, 10.0) if told > 0.0 else _STROLL)
-
-    def ground_height(self, x: float, y: float) -> float:
-        """Returns the height of the road nearest to a place in CARLA's frame [m]."""
-        at = pose_of((x, y, 0.0, 0.0, 0.0, 0.0))
-        place = lane_queries.locate(self.network, np.array([[at.x, at.y]]))[0]
-        return float(place["z"])
 
     def tick(self, dt: float, listened: set[int]) -> list[tuple[int, Message]]:
         """Lets the world go on by one step.

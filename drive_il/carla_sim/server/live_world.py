@@ -110,6 +110,11 @@ class LiveWorld(LiveActors):
         """Of the episode."""
         return int(self._rows["seed"][0])
 
+    def ground_height(self, x: float, y: float, z: float) -> float:
+        """Returns the height of the road nearest to a place, on its own level [m]."""
+        place = lane_queries.locate(self.network, np.array([[x, y]]), np.array([z]))[0]
+        return float(place["z"])
+
     def take_id(self) -> int:
         """Returns an id that nobody has had in this episode."""
         return self._next_id(0)
@@ -194,8 +199,8 @@ class LiveWorld(LiveActors):
     def place_walker(self, id: int, pose: Pose) -> None:
         """Puts a walker somewhere else, onto the ground."""
         walker = self.walkers[self.walker_slot_of(id)]
-        place = lane_queries.locate(self.network, np.array([[pose.x, pose.y]]))[0]
-        walker["x"], walker["y"], walker["z"] = pose.x, pose.y, float(place["z"])
+        walker["x"], walker["y"] = pose.x, pose.y
+        walker["z"] = self.ground_height(pose.x, pose.y, pose.z)
         walker["heading"] = pose.heading
 
     def set_velocity(self, id: int, x: float, y: float) -> None:
@@ -278,8 +283,7 @@ class LiveWorld(LiveActors):
         return number
 
     def _is_buried(self, pose: Pose) -> bool:
-        place = lane_queries.locate(self.network, np.array([[pose.x, pose.y]]))[0]
-        return bool(pose.z < float(place["z"]) - _BURIED)
+        return pose.z < self.ground_height(pose.x, pose.y, pose.z) - _BURIED
 
     def _bind(self) -> None:
         """Points the kernel's arguments at the present arrays."""

@@ -22,7 +22,6 @@ from drive_il.datatypes import (
     Scene,
     no_events,
 )
-from drive_il.maps import lane_queries
 from drive_il.sim import vehicle
 
 _NOBODY = np.zeros(0, np.int32)
@@ -71,7 +70,7 @@ class Moment:
         if self.slot >= 0:
             return pose_of(self.sensor.transform)
         pose = pose_of(self.transform)
-        height = pose.z - _ground_height(self.world, pose)
+        height = pose.z - self.world.ground_height(pose.x, pose.y, pose.z)
         return Pose(0.0, 0.0, max(height, _LOWEST), 0.0, pose.pitch, pose.roll)
 
     def scene(self) -> Scene:
@@ -89,7 +88,7 @@ class Moment:
             for name in ("length", "width", "height"):
                 ego[name] = 0.0
             ego["x"], ego["y"], ego["heading"] = pose.x, pose.y, pose.heading
-            ego["z"] = _ground_height(world, pose)
+            ego["z"] = world.ground_height(pose.x, pose.y, pose.z)
             events = no_events(1)
         return Scene(
             ego,
@@ -116,8 +115,3 @@ class Sensor(Protocol):
     def sense(self, moment: Moment) -> Sequence[Message]:
         """Returns the messages of one tick, mostly one, to be sent before the next."""
         ...
-
-
-def _ground_height(world: LiveWorld, pose: Pose) -> float:
-    place = lane_queries.locate(world.network, np.array([[pose.x, pose.y]]))[0]
-    return float(place["z"])

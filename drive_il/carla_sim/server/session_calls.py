@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from drive_il.carla_sim.server import blueprints
-from drive_il.carla_sim.server.frames import numbers, transform_to_wire
+from drive_il.carla_sim.server.frames import numbers, pose_of, transform_to_wire
 from drive_il.carla_sim.server.host import Host
 from drive_il.carla_sim.server.wire import VERSION, WORLD_STREAM, token
 
@@ -117,7 +117,8 @@ class SessionCalls:
         """
         x, y, z = numbers(location, 3, "a location")
         dx, dy, dz = numbers(direction, 3, "a direction")
-        ground = self._host.episode.ground_height(x, y)
+        below = pose_of((x, y, z, 0.0, 0.0, 0.0))
+        ground = self._host.episode.world.ground_height(below.x, below.y, below.z)
         length = (ground - z) / dz if dz else -1.0
         if not 0.0 <= length <= distance:
             return [False, [[0.0, 0.0, 0.0], _LABEL_NONE]]
