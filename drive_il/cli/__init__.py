@@ -106,6 +106,7 @@ _COMMANDS: _Tree = {
             "import": _Command("drive_il.cli.maps:import_map", "Take in an OpenDRIVE file."),
         },
     ),
+    "serve": _Command("drive_il.cli.serve:serve", "Be a CARLA server: no GPU, no Unreal."),
     "speed": _Command("drive_il.cli.machine:speed", "How fast this machine runs it."),
     "warmup": _Command("drive_il.cli.machine:warmup", "Compile all kernels ahead of time."),
 }

@@ -1,0 +1,1 @@
+"""CARLA, both ways; `server` speaks its wire protocol for the embedded world."""

@@ -1,0 +1,89 @@
+"""A server in a process of its own, for tests with the real client."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+STEP = 0.05
+TIMEOUT = 20.0  # [s] of each call
+_READY = 580.0  # [s] kernels may have to be compiled first
+
+
+def free_port() -> int:
+    """A port that is free, and so is the next."""
+    while True:
+        with socket.socket() as one, socket.socket() as two:
+            one.bind(("127.0.0.1", 0))
+            port = int(one.getsockname()[1])
+            try:
+                two.bind(("127.0.0.1", port + 1))
+            except (OSError, OverflowError):
+                continue
+            return port
+
+
+@dataclass
+class Served:
+    """A running server; `log` is what it has written."""
+
+    port: int
+    process: subprocess.Popen[str]
+    log: list[str] = field(default_factory=list)
+
+    def client(self) -> Any:
+        """A new client."""
+        import carla
+
+        client = carla.Client("127.0.0.1", self.port)
+        client.set_timeout(TIMEOUT)
+        return client
+
+    def memory(self) -> float:
+        """Resident memory [MB]."""
+        with open(f"/proc/{self.process.pid}/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+@contextmanager
+def serving(*words: str) -> Iterator[Served]:
+    """Runs `drive-il serve` with these words on a free port until the block ends."""
+    port = free_port()
+    command = [sys.executable, "-m", "drive_il", "serve", "--port", str(port), *words]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    served, ready = Served(port, process), threading.Event()
+
+    def read() -> None:
+        assert process.stderr is not None
+        for line in process.stderr:
+            served.log.append(line.rstrip())
+            if " serving " in line:
+                ready.set()
+        ready.set()
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        assert ready.wait(_READY), "the server did not start in time"
+        assert process.poll() is None, "\n".join(served.log)
+        yield served
+    finally:
+        process.terminate()
+        process.wait(20)
+        reader.join(5)
+
+
+def synchronous(client: Any, town: str | None = None) -> Any:
+    """A fresh world that this client ticks."""
+    world = client.load_world(town) if town else client.reload_world()
+    settings = world.get_settings()
+    settings.synchronous_mode, settings.fixed_delta_seconds = True, STEP
+    world.apply_settings(settings)
+    return world

@@ -1,0 +1,237 @@
+"""The real CARLA client: what it loses when answers come in the wrong order, and that it does not.
+
+Clients that may hang or die run in processes of their own.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from carla_server import Served, serving
+
+from drive_il.carla_sim.server.ordering import PATIENCE, SETTLE, SWAP, Order
+
+carla = pytest.importorskip("carla")
+pytestmark = pytest.mark.carla_wheel
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    with serving("--town", "alder") as server:
+        yield server
+
+
+def run(served: Served, code: str, timeout: float = 100.0) -> list[str]:
+    """Runs a client's program; returns the lines that it prints."""
+    start = f"""
+import sys
+sys.path.insert(0, {str(__file__).rsplit("/", 1)[0]!r})
+import carla
+from carla_server import synchronous
+client = carla.Client("127.0.0.1", {served.port})
+client.set_timeout(20.0)
+"""
+    # The client's own threads may abort a process that ends as usual.
+    end = "\nimport os\nsys.stdout.flush()\nos._exit(0)\n"
+    command = [sys.executable, "-c", start + code + end]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    assert result.returncode == 0, result.stderr[-2000:]
+    return result.stdout.splitlines()
+
+
+def test_ticks_wait_for_what_was_promised() -> None:
+    order = Order()
+    assert not order.must_wait(False, 0.0, 10.0)
+    order.promise(7, 10.0)
+    assert order.must_wait(False, 0.0, 10.1)
+    order.keep(7)
+    assert not order.must_wait(False, 0.0, 10.2)
+    order.promise(8, 10.0)  # a client that never comes
+    assert order.must_wait(False, 0.0, 10.0 + 0.9 * PATIENCE)
+    assert not order.must_wait(False, 0.0, 10.0 + 1.1 * PATIENCE)
+
+
+def test_ticks_wait_until_a_traffic_manager_sleeps() -> None:
+    order = Order()
+    assert order.must_wait(True, 10.0, 10.0 + 0.5 * SETTLE)
+    assert not order.must_wait(True, 10.0, 10.0 + 1.5 * SETTLE)
+    assert not order.must_wait(False, 10.0, 10.0 + 0.5 * SETTLE)
+
+
+def test_all_is_silent_while_an_episode_is_exchanged() -> None:
+    order = Order()
+    order.swap(10.0)
+    assert order.is_silent(10.1)
+    assert order.must_wait(False, 0.0, 10.1)
+    order.swapped()
+    assert not order.is_silent(10.1)
+    order.swap(10.0)
+    assert not order.is_silent(10.0 + 1.1 * SWAP)
+
+
+_FIRST_FRAMES = """
+import queue
+world = synchronous(client)
+place = world.get_map().get_spawn_points()[0]
+library = world.get_blueprint_library()
+car = world.spawn_actor(library.find("vehicle.audi.tt"), place)
+for k in range(60):
+    sensor = world.spawn_actor(library.find("sensor.other.imu"), carla.Transform(), attach_to=car)
+    heard = queue.Queue()
+    sensor.listen(heard.put)
+    frame = world.tick()
+    assert heard.get(timeout=5.0).frame == frame
+    sensor.stop()
+    sensor.destroy()
+print("all heard")
+"""
+
+
+def test_the_first_frame_after_listen_arrives(served: Served) -> None:
+    assert run(served, _FIRST_FRAMES) == ["all heard"]
+
+
+_DRIVE = """
+import hashlib, queue
+world = synchronous(client)
+places = world.get_map().get_spawn_points()
+library = world.get_blueprint_library()
+cars = [world.spawn_actor(library.find("vehicle.audi.tt"), place) for place in places[:5]]
+heard = queue.Queue()
+sensors = []
+for name, at in (("camera.rgb", 1.7), ("lidar.ray_cast", 2.2), ("other.imu", 0.0)):
+    blueprint = library.find("sensor." + name)
+    if name == "camera.rgb":
+        blueprint.set_attribute("image_size_x", "120")
+        blueprint.set_attribute("image_size_y", "80")
+    if name == "other.imu":
+        blueprint.set_attribute("noise_accel_stddev_x", "0.1")
+    where = carla.Transform(carla.Location(z=at))
+    sensors.append(world.spawn_actor(blueprint, where, attach_to=cars[0]))
+    sensors[-1].listen(heard.put)
+digest = hashlib.sha256()
+for k in range(60):
+    for n, car in enumerate(cars):
+        steer = 0.05 * ((k + n) % 7 - 3)
+        car.apply_control(carla.VehicleControl(throttle=0.6, steer=steer))
+    frame = world.tick()
+    bits = {}
+    while len(bits) < 3:
+        data = heard.get(timeout=10.0)
+        assert data.frame == frame
+        if hasattr(data, "raw_data"):
+            bits[type(data).__name__] = bytes(data.raw_data)
+        else:
+            bits["imu"] = repr((data.accelerometer.x, data.gyroscope.z, data.compass)).encode()
+    for name in sorted(bits):
+        digest.update(bits[name])
+    snapshot = world.get_snapshot()
+    digest.update(repr((frame, snapshot.timestamp.elapsed_seconds)).encode())
+    for one in sorted(snapshot, key=lambda one: one.id):
+        place, velocity = one.get_transform(), one.get_velocity()
+        digest.update(repr((one.id, place.location.x, place.location.y, velocity.x)).encode())
+    for light in world.get_actors().filter("traffic.traffic_light"):
+        pass
+for sensor in sensors:
+    sensor.stop()
+    sensor.destroy()
+print(digest.hexdigest())
+"""
+
+
+def test_the_same_client_gets_the_same_bits() -> None:
+    with serving("--town", "alder", "--vehicles", "20", "--walkers", "10") as one:
+        digests = {run(one, _DRIVE)[0], run(one, "import time; time.sleep(1)\n" + _DRIVE)[0]}
+    with serving("--town", "alder", "--vehicles", "20", "--walkers", "10") as two:
+        digests.add(run(two, _DRIVE)[0])
+    assert len(digests) == 1
+
+
+_MANAGED = """
+world = synchronous(client)
+manager = client.get_trafficmanager({port})
+manager.set_synchronous_mode(True)
+manager.set_random_device_seed(1)
+library = world.get_blueprint_library()
+cars = []
+for place in world.get_map().get_spawn_points()[::30][:10]:
+    cars.append(world.spawn_actor(library.find("vehicle.audi.tt"), place))
+for car in cars:
+    car.set_autopilot(True, {port})
+start = [car.get_location() for car in cars]
+for k in range({ticks}):
+    world.tick()
+moved = [car.get_location().distance(at) for car, at in zip(cars, start)]
+off = []
+for car in cars:
+    lane = world.get_map().get_waypoint(car.get_location())
+    off.append(lane.transform.location.distance(car.get_location()))
+print(sum(one > 20.0 for one in moved), round(sum(off) / len(off), 3))
+settings = world.get_settings()
+settings.synchronous_mode = False
+manager.set_synchronous_mode(False)
+world.apply_settings(settings)
+"""
+
+
+def manager_port(served: Served) -> int:
+    return 10_000 + served.port % 20_000
+
+
+def test_a_traffic_manager_drives_its_cars_and_never_hangs(served: Served) -> None:
+    [line] = run(served, _MANAGED.format(port=manager_port(served), ticks=1200))
+    n_moved, mean_off = line.split()
+    assert int(n_moved) >= 7
+    assert float(mean_off) < 0.6  # [m] from the middle of their lanes
+
+
+_LOADS = """
+world = synchronous(client)
+manager = client.get_trafficmanager({port})
+manager.set_synchronous_mode({mode})
+for k in range(10):
+    library = world.get_blueprint_library()
+    places = world.get_map().get_spawn_points()[:40:8]
+    cars = [world.spawn_actor(library.find("vehicle.audi.tt"), place) for place in places]
+    for car in cars:
+        car.set_autopilot(True, {port})
+    for _ in range(20):
+        world.tick()
+    world = synchronous(client, ("alder", "dell")[k % 2])
+print("loaded")
+"""
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_worlds_are_loaded_under_a_living_traffic_manager(served: Served, mode: bool) -> None:
+    code = _LOADS.format(port=manager_port(served) + 1 + mode, mode=mode)
+    assert run(served, code) == ["loaded"]
+
+
+_BATCHES = """
+import queue
+world = synchronous(client)
+places = world.get_map().get_spawn_points()
+library = world.get_blueprint_library()
+car = world.spawn_actor(library.find("vehicle.audi.tt"), places[0])
+heard, sensors = queue.Queue(), []
+for name in ("camera.rgb", "camera.depth", "lidar.ray_cast", "other.imu", "other.gnss"):
+    at = carla.Transform(carla.Location(z=2.0))
+    sensors.append(world.spawn_actor(library.find("sensor." + name), at, attach_to=car))
+    sensors[-1].listen(lambda data: heard.put(len(getattr(data, "raw_data", b""))))
+control = carla.command.ApplyVehicleControl(car, carla.VehicleControl(throttle=0.5))
+for k in range(100):
+    client.apply_batch_sync([control], True)
+    for _ in sensors:
+        heard.get(timeout=10.0)
+print("done")
+for sensor in sensors:
+    sensor.stop()
+    sensor.destroy()
+"""
+
+
+def test_batches_that_tick_come_back_while_sensors_speak(served: Served) -> None:
+    for _ in range(3):
+        assert run(served, _BATCHES) == ["done"]
