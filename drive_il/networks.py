@@ -22,7 +22,8 @@ from drive_il.datatypes import Observation as ObservationArrays
 from drive_il.sensor_specs import CameraSpec, ObservationSpec
 
 INFERENCE_BATCH = 16
-"""rows that every policy network is padded to"""
+"""rows that every policy network takes at once"""
+_SPARE = 1  # a matrix product may round its last row otherwise than the rest, seen with 16 rows
 N_BRANCHES = 6
 """one output head per Command from LEFT to CHANGELANERIGHT"""
 SPEED_SCALE = 10.0
@@ -47,9 +48,10 @@ def in_fixed_batches(
     """Runs a network over any number of rows at one fixed batch shape.
 
     Args:
-        network: takes one tensor per input, returns (batch, ...).
+        network: takes one tensor per input, returns (batch + 1, ...).
         inputs: arrays with the same number of leading rows, B.
-        batch: the fixed number of rows; the last batch is padded with zeros.
+        batch: rows at a time; the network always gets as many, padded with zeros, and one
+            more that nobody looks at.
 
     Returns:
         (B, ...) as the network's outputs.
@@ -61,7 +63,7 @@ def in_fixed_batches(
             n_here = min(batch, n_rows - first)
             padded = []
             for value in inputs:
-                whole = np.zeros((batch, *value.shape[1:]), value.dtype)
+                whole = np.zeros((batch + _SPARE, *value.shape[1:]), value.dtype)
                 whole[:n_here] = value[first : first + n_here]
                 padded.append(torch.from_numpy(whole))
             outputs.append(network(*padded)[:n_here].numpy())
