@@ -94,6 +94,9 @@ _COMMANDS: _Tree = {
             ),
         },
     ),
+    "replay": _Command(
+        "drive_il.cli.replay:replay", "Drive a recorded drive again, bit for bit, and film it."
+    ),
     "show": _Command(
         "drive_il.cli.show:show", "A clip of the expert in traffic: camera, from above, classes."
     ),

@@ -12,11 +12,10 @@ import numpy as np
 from drive_il import weathers
 
 if TYPE_CHECKING:
-    from drive_il.datatypes import Array, EpisodeSpec, Scene
+    from drive_il.datatypes import EpisodeSpec
     from drive_il.maps.network import RoadNetwork
 
 _RATE = 20.0  # [1/s] steps and pictures
-_LIGHT_WITHIN = 80.0  # [m] a traffic light is told of
 
 
 def show(
@@ -66,7 +65,7 @@ def _film(network: RoadNetwork, spec: EpisodeSpec, out: Path, width: int) -> Non
     from drive_il.experts.planner import Planner
     from drive_il.gates import ExpertDrives
     from drive_il.rollout import Step, drive
-    from drive_il.sensors.views import SideBySide
+    from drive_il.sensors.views import SideBySide, caption, captioned
     from drive_il.sim.world import World
     from drive_il.video import ClipWriter
 
@@ -79,7 +78,7 @@ def _film(network: RoadNetwork, spec: EpisodeSpec, out: Path, width: int) -> Non
         def listener(step: Step) -> None:
             nonlocal n_contacts
             n_contacts += int(step.scene.events["struck"][0] != 0)
-            clip.write(_captioned(view.draw(step.scene), _caption(step.scene)))
+            clip.write(captioned(view.draw(step.scene), caption(step.scene)))
             progress.advance(task)
 
         drive(
@@ -122,41 +121,3 @@ def _spec(
     route = plan_record(RoutePlanner(network), record)
     route = replace(route, weathers=weathers.preset(weather), weather_at=np.zeros(1))
     return EpisodeSpec(route, seed=derive_seed(seed, "show"), traffic=traffic)
-
-
-def _caption(scene: Scene) -> str:
-    from drive_il.actors import LightState, Struck
-    from drive_il.datatypes import Command
-    from drive_il.maps.network import SignalKind
-
-    ego, progress, events = scene.ego[0], scene.progress[0], scene.events[0]
-    parts = [
-        f"{int(scene.step[0]) * scene.dt:5.1f} s",
-        f"{3.6 * ego['speed']:.0f} km/h (limit {3.6 * progress['speed_limit']:.0f})",
-        Command(int(progress["command"])).name.lower(),
-    ]
-    if progress["stop_kind"] == SignalKind.LIGHT and progress["stop_distance"] < _LIGHT_WITHIN:
-        light = LightState(int(progress["stop_light"])).name.lower()
-        parts.append(f"{light} light in {progress['stop_distance']:.0f} m")
-    if events["struck"]:
-        parts.append(f"CONTACT with {Struck(int(events['struck'])).name.lower()}")
-    return "   ".join(parts)
-
-
-def _captioned(picture: Array, text: str) -> Array:
-    """Returns the picture with a line of text in its lower left corner."""
-    from PIL import Image, ImageDraw, ImageFont
-
-    image = Image.fromarray(picture)
-    pen = ImageDraw.Draw(image)
-    size = max(9, picture.shape[0] // 20)
-    place = (size // 2, picture.shape[0] - 3 * size // 2)
-    pen.text(
-        place,
-        text,
-        fill=(255, 255, 255),
-        font=ImageFont.load_default(size),
-        stroke_width=2,
-        stroke_fill=(0, 0, 0),
-    )
-    return np.asarray(image)

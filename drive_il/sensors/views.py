@@ -10,9 +10,10 @@ import math
 
 import numpy as np
 
-from drive_il.datatypes import Array, Floats, Scene
+from drive_il.actors import LightState, Struck
+from drive_il.datatypes import Array, Command, Floats, Scene
 from drive_il.geometry import to_ego
-from drive_il.maps.network import RoadNetwork
+from drive_il.maps.network import RoadNetwork, SignalKind
 from drive_il.sensor_specs import CameraSpec, ObservationSpec
 from drive_il.sensors.observer import SceneObserver
 
@@ -60,6 +61,7 @@ _AHEAD = 14.0  # [m] by which the ego is below the middle of the picture
 _EGO_COLOR = (235, 90, 40)
 _ROUTE_COLOR = (60, 170, 230)
 _GAP = 4  # pixels between panels
+_LIGHT_WITHIN = 80.0  # [m] a traffic light is told of
 
 
 class SideBySide:
@@ -164,3 +166,38 @@ def _draw_ego(image: Array, scene: Scene, row: int) -> None:
         corners = np.array([[front, half_width], [back, -half_width]])
         rows, columns = _pixels(corners, size)
         _fill(image, rows[0], rows[1], columns[0], columns[1], np.array(color))
+
+
+def caption(scene: Scene) -> str:
+    """Returns what happens in the first row of a scene, one line for people."""
+    ego, progress, events = scene.ego[0], scene.progress[0], scene.events[0]
+    parts = [
+        f"{int(scene.step[0]) * scene.dt:5.1f} s",
+        f"{3.6 * ego['speed']:.0f} km/h (limit {3.6 * progress['speed_limit']:.0f})",
+        Command(int(progress["command"])).name.lower(),
+    ]
+    if progress["stop_kind"] == SignalKind.LIGHT and progress["stop_distance"] < _LIGHT_WITHIN:
+        light = LightState(int(progress["stop_light"])).name.lower()
+        parts.append(f"{light} light in {progress['stop_distance']:.0f} m")
+    if events["struck"]:
+        parts.append(f"CONTACT with {Struck(int(events['struck'])).name.lower()}")
+    return "   ".join(parts)
+
+
+def captioned(picture: Array, text: str) -> Array:
+    """Returns the picture with a line of text in its lower left corner."""
+    from PIL import Image, ImageDraw, ImageFont  # 0.1 s that only clips need
+
+    image = Image.fromarray(picture)
+    pen = ImageDraw.Draw(image)
+    size = max(9, picture.shape[0] // 20)
+    place = (size // 2, picture.shape[0] - 3 * size // 2)
+    pen.text(
+        place,
+        text,
+        fill=(255, 255, 255),
+        font=ImageFont.load_default(size),
+        stroke_width=2,
+        stroke_fill=(0, 0, 0),
+    )
+    return np.asarray(image)
