@@ -167,8 +167,8 @@ def specs(config: Config) -> list[EpisodeSpec]:
         near = np.argmin(np.hypot(points["x"] - trigger.x, points["y"] - trigger.y))
         start = Start(s=max(float(points["s"][near]) - _BEFORE, 0.0), speed=6.0)
         n = min(vehicle_count(library.load(town), 1.0), _MOST)
-        people = 0 if town == "cedar" else 30  # nobody walks beside its motorway
-        traffic = Traffic(vehicles=n, walkers=people, parked=4 * (people > 0), signals=True)
+        slippery = number % 2 == 1
+        traffic = Traffic(n, walkers=30, parked=4, signals=True, slippery=slippery)
         seed = config.seed * 1_000_003 + k
         found.append(EpisodeSpec(route, seed, round(20 * config.seconds), start, traffic))
     return found
