@@ -173,8 +173,14 @@ class Traffic:
 
     def __post_init__(self) -> None:
         for name in ("vehicles", "walkers", "parked"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"traffic.{name} must be >= 0, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if not value >= 0:
+                raise ValueError(f"traffic.{name} must be >= 0, got {value}")
+            if value % 1:  # also true for infinity
+                raise ValueError(
+                    f"traffic.{name} is a number of actors, got {value}; "
+                    "drive_il.maps.density turns a density into one"
+                )
         if not 0.0 <= self.jaywalkers <= 1.0:
             raise ValueError(f"traffic.jaywalkers must be in [0, 1], got {self.jaywalkers}")
 

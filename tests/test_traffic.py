@@ -1,12 +1,13 @@
 """Traffic: nobody collides, nobody is stuck, everybody obeys, and all of it repeats itself."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from drive_il.actors import ActorKind, LightState, Mover, Spawn, Traffic
-from drive_il.datatypes import CONTROL, EpisodeSpec, Records, Route, Start
+from drive_il.datatypes import CONTROL, EpisodeSpec, Records, Route, Start, default_weather
 from drive_il.maps import library
 from drive_il.maps.density import vehicle_count
 from drive_il.maps.network import SignalKind
@@ -281,6 +282,41 @@ def test_impossible_traffic_is_refused(traffic: Traffic, message: str) -> None:
     world = World(library.load("dell"), 1)
     with pytest.raises(ValueError, match=message):
         world.reset(np.array([0]), [EpisodeSpec(ROUTES["dell"][0], traffic=traffic)])
+
+
+@pytest.mark.parametrize(
+    ("traffic", "message"),
+    [
+        (Traffic(walkers=500_000), "sidewalks hold at most"),
+        (Traffic(walkers=12_000), "do not fit on alder"),
+        (Traffic(parked=50_000), "parking places; ask for at most"),
+    ],
+)
+def test_too_many_actors_are_refused_at_once(traffic: Traffic, message: str) -> None:
+    world = World(library.load("alder"), 1)
+    with pytest.raises(ValueError, match=message):
+        world.reset(np.array([0]), [EpisodeSpec(ROUTES["alder"][0], traffic=traffic)])
+
+
+def test_actors_are_counted_in_whole_numbers() -> None:
+    with pytest.raises(ValueError, match="traffic.vehicles is a number of actors, got 2.5"):
+        Traffic(vehicles=2.5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("wetness", np.nan, r"wetness .* must be in \[0, 100\], got nan"),
+        ("precipitation", 300.0, r"precipitation .* must be in \[0, 100\], got 300"),
+        ("sun_altitude_angle", np.inf, "sun_altitude_angle .* must be finite, got inf"),
+    ],
+)
+def test_impossible_weather_is_refused(name: str, value: float, message: str) -> None:
+    weather = default_weather(1)
+    weather[name] = value
+    route = replace(ROUTES["alder"][0], weathers=weather, weather_at=np.zeros(1))
+    with pytest.raises(ValueError, match=message):
+        World(library.load("alder"), 1, [route])
 
 
 def test_a_parked_vehicle_stays_where_it_is() -> None:

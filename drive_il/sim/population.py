@@ -20,6 +20,7 @@ from drive_il.sim.walkers import spawn_walkers
 
 Worlds: TypeAlias = dict[str, Array]
 """The arrays of all worlds by name, see `World`."""
+_PER_METRE = 2.0  # people per metre of sidewalk, more than ever find a place
 _PARKED_APART = 7.0  # [m]
 
 
@@ -77,7 +78,13 @@ class Population:
         """Puts people on the sidewalks; `number` is the first one's id."""
         pavements, n = pavements_of(self._network), 0
         walkers, walks = worlds["walkers"][world], worlds["walks"][world]
-        if len(pavements.reach):
+        room = int(_PER_METRE * pavements.reach[-1]) if len(pavements.reach) else 0
+        if 0 < room < traffic.walkers:  # no use to look for a place for each
+            raise ValueError(
+                f"traffic.walkers={traffic.walkers} do not fit on {self._network.name}: its "
+                f"sidewalks hold at most {room}; ask for fewer"
+            )
+        if room:
             n = spawn_walkers(
                 walkers,
                 walks,
@@ -142,6 +149,11 @@ class Population:
             return 0
         rng = np.random.default_rng([seed & 0xFFFFFFFF, seed >> 32, 77])
         places = _parking_places(self._network)
+        if 0 < len(places) < count:
+            raise ValueError(
+                f"traffic.parked={count} do not fit on {self._network.name}: it has "
+                f"{len(places)} parking places; ask for at most {len(places)}"
+            )
         order = rng.permutation(len(places))[:count]
         models = MODELS[rng.choice([ActorKind.CAR, ActorKind.CAR, ActorKind.VAN], len(order))]
         for k, (place, model) in enumerate(zip(places[order], models, strict=True)):

@@ -46,6 +46,14 @@ ROUTES = nt.Tuple(
 """Numba type of `RouteArrays`, for a kernel's signature."""
 
 
+_PERCENT = (
+    "cloudiness",
+    "precipitation",
+    "precipitation_deposits",
+    "wind_intensity",
+    "fog_density",
+    "wetness",
+)
 _STARTS = ("first", "count", "key_first", "key_count", "stop_first", "stop_count")
 
 
@@ -145,6 +153,7 @@ class Routes:
                 f"route {route.id!r} has {len(route.weathers)} weather keyframes "
                 f"but {len(route.weather_at)} places for them"
             )
+        _check_weathers(route)
         lanes = route.points["lane"]
         if lanes.max() >= self._n_lanes:
             raise ValueError(
@@ -167,6 +176,24 @@ class Routes:
             starts["key_count"],
             *stops,
         )
+
+
+def _check_weathers(route: Route) -> None:
+    if not np.isfinite(route.weather_at).all():
+        raise ValueError(
+            f"route {route.id!r} has a weather keyframe at {route.weather_at.tolist()} %; "
+            "each needs a place in [0, 100]"
+        )
+    for name in WEATHER.names or ():
+        values = route.weathers[name]
+        in_percent = name in _PERCENT
+        fine = (values >= 0.0) & (values <= 100.0) if in_percent else np.isfinite(values)
+        if not fine.all():
+            wanted = "in [0, 100]" if in_percent else "finite"
+            raise ValueError(
+                f"{name} of a weather of route {route.id!r} must be {wanted}, got "
+                f"{values[~fine][0]}; drive_il.weathers.preset has CARLA's"
+            )
 
 
 @kernels.device
