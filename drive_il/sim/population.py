@@ -79,7 +79,7 @@ class Population:
         pavements, n = pavements_of(self._network), 0
         walkers, walks = worlds["walkers"][world], worlds["walks"][world]
         room = int(_PER_METRE * pavements.reach[-1]) if len(pavements.reach) else 0
-        if traffic.walkers > room:  # no use to look for a place for each
+        if 0 < room < traffic.walkers:  # no use to look for a place for each
             raise ValueError(
                 f"traffic.walkers={traffic.walkers} do not fit on {self._network.name}: its "
                 f"sidewalks hold at most {room}; ask for fewer"
