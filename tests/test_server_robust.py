@@ -209,6 +209,31 @@ def test_who_reads_too_slowly_misses_messages(world: Any, served: Served) -> Non
     assert sensor.destroy()
 
 
+def test_a_sensor_that_cannot_measure_is_silent_alone(world: Any, served: Served) -> None:
+    library = world.get_blueprint_library()
+    thin = library.find("sensor.lidar.ray_cast")
+    thin.set_attribute("channels", "64")
+    thin.set_attribute("points_per_second", "100")
+    place = world.get_map().get_spawn_points()[0]
+    place.location.z += 2.0
+    sensors = [world.spawn_actor(one, place) for one in (thin, library.find("sensor.other.gnss"))]
+    heard: list[list[Any]] = [[], []]
+    for sensor, list_ in zip(sensors, heard, strict=True):
+        sensor.listen(list_.append)
+    for _ in range(5):
+        world.tick()
+    deadline = time.perf_counter() + TIMEOUT
+    while len(heard[1]) < 5 and time.perf_counter() < deadline:
+        time.sleep(0.01)
+    assert (len(heard[0]), len(heard[1])) == (0, 5)
+    reasons = [line for line in served.log if "is silent: lidar" in line]
+    assert len(reasons) == 1
+    assert "no point in a frame of 0.05 s" in reasons[0]
+    for sensor in sensors:
+        sensor.stop()
+        sensor.destroy()
+
+
 def test_ten_thousand_actors_come_and_go(world: Any, served: Served) -> None:
     connection = connect(served)
     place = world.get_map().get_spawn_points()[0]
