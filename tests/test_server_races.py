@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from carla_server import Served, serving
 
-from drive_il.carla_sim.server.ordering import PATIENCE, SETTLE, SWAP, Order
+from drive_il.carla_sim.server.ordering import PATIENCE, SETTLE, SWAP, Order, settle_time
 
 carla = pytest.importorskip("carla")
 pytestmark = pytest.mark.carla_wheel
@@ -42,28 +42,34 @@ client.set_timeout(20.0)
 
 def test_ticks_wait_for_what_was_promised() -> None:
     order = Order()
-    assert not order.must_wait(False, 0.0, 10.0)
+    assert not order.must_wait(0.0, 0.0, 10.0)
     order.promise(7, 10.0)
-    assert order.must_wait(False, 0.0, 10.1)
+    assert order.must_wait(0.0, 0.0, 10.1)
     order.keep(7)
-    assert not order.must_wait(False, 0.0, 10.2)
+    assert not order.must_wait(0.0, 0.0, 10.2)
     order.promise(8, 10.0)  # a client that never comes
-    assert order.must_wait(False, 0.0, 10.0 + 0.9 * PATIENCE)
-    assert not order.must_wait(False, 0.0, 10.0 + 1.1 * PATIENCE)
+    assert order.must_wait(0.0, 0.0, 10.0 + 0.9 * PATIENCE)
+    assert not order.must_wait(0.0, 0.0, 10.0 + 1.1 * PATIENCE)
 
 
 def test_ticks_wait_until_a_traffic_manager_sleeps() -> None:
     order = Order()
-    assert order.must_wait(True, 10.0, 10.0 + 0.5 * SETTLE)
-    assert not order.must_wait(True, 10.0, 10.0 + 1.5 * SETTLE)
-    assert not order.must_wait(False, 10.0, 10.0 + 0.5 * SETTLE)
+    assert order.must_wait(SETTLE, 10.0, 10.0 + 0.5 * SETTLE)
+    assert not order.must_wait(SETTLE, 10.0, 10.0 + 1.5 * SETTLE)
+    assert not order.must_wait(0.0, 10.0, 10.0 + 0.5 * SETTLE)
+
+
+def test_on_a_crowded_machine_a_traffic_manager_gets_more_time() -> None:
+    assert settle_time(0.1) == settle_time(1.0) == SETTLE
+    assert settle_time(2.0) == pytest.approx(4 * SETTLE)
+    assert settle_time(100.0) == pytest.approx(16 * SETTLE)
 
 
 def test_all_is_silent_while_an_episode_is_exchanged() -> None:
     order = Order()
     order.swap(10.0)
     assert order.is_silent(10.1)
-    assert order.must_wait(False, 0.0, 10.1)
+    assert order.must_wait(0.0, 0.0, 10.1)
     order.swapped()
     assert not order.is_silent(10.1)
     order.swap(10.0)

@@ -67,6 +67,9 @@ def test_a_walker_with_an_ai_follows_the_sidewalk(world: Any) -> None:
     assert walker.get_velocity().length() == pytest.approx(1.4, abs=0.3)
     controller.stop()
     assert controller.destroy()
+    world.tick()
+    world.tick()
+    assert walker.get_velocity().length() == 0.0
     assert walker.destroy()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -34,6 +35,7 @@ from drive_il.datatypes import WEATHER, Records
 from drive_il.maps.network import LaneType, RoadNetwork
 from drive_il.sensors.tags import OF_ACTOR, Tag
 
+_log = logging.getLogger("drive_il.server")
 CLEAR_NOON = [5.0, 0.0, 0.0, 10.0, -1.0, 45.0, 2.0, 0.75, 0.1, 0.0, 1.0, 0.03, 0.0331, 0.0]
 """CARLA's ClearNoon, in the order of carla.WeatherParameters"""
 FRAMES = 1000
@@ -107,6 +109,7 @@ class Episode:
         self.actors: dict[int, Actor] = {}
         self._sensors: dict[int, tuple[Sensor, float, float]] = {}  # its tick, last time [s]
         self._n_sensors = 0
+        self._silent: set[int] = set()
         self._others: list[Actor] = []
         self._adopt_traffic()
         self.spectator = self._add(Actor(self.world.take_id(), "spectator"))
@@ -269,6 +272,8 @@ class Episode:
             self.world.remove(0, id)
         elif actor.kind == "walker":
             self.world.remove_walker(0, id)
+        elif actor.kind == "controller" and actor.parent in self.actors:
+            self.world.stand_still(actor.parent)
         if actor in self._others:
             self._others.remove(actor)
         self._sensors.pop(id, None)
@@ -341,9 +346,19 @@ class Episode:
             if not self.renders and actor.type_id.startswith("sensor.camera"):
                 continue
             self._sensors[id] = (sensor, tick, self.elapsed)
-            moment = self._moment(actor, weather)
-            messages += [(actor.stream, message) for message in sensor.sense(moment)]
+            try:
+                found = sensor.sense(self._moment(actor, weather))
+            except ValueError as error:  # nobody else's tick fails because of it
+                self._tell_of_silence(actor, str(error))
+                continue
+            messages += [(actor.stream, message) for message in found]
         return messages
+
+    def _tell_of_silence(self, actor: Actor, reason: str) -> None:
+        """Says once why a sensor has nothing to say."""
+        if actor.id not in self._silent:
+            self._silent.add(actor.id)
+            _log.warning("sensor %d, %s, is silent: %s", actor.id, actor.type_id, reason)
 
     def snapshot(self) -> bytes:
         """Returns the state of everybody as a message."""

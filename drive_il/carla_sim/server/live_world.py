@@ -220,6 +220,11 @@ class LiveWorld(LiveActors):
         vy = float(vehicle["speed"]) * math.sin(course) + y / mass
         self.set_velocity(id, vx, vy)
 
+    def stand_still(self, id: int) -> None:
+        """Stops a walker where it is."""
+        heading = float(self.walkers["heading"][self.walker_slot_of(id)])
+        self.set_walker(0, id, heading, 0.0)
+
     def begin_cycles(self, junctions: list[int]) -> None:
         """Begins the cycles of some junctions afresh, with their first phase."""
         for junction in junctions:

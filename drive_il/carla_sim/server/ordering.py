@@ -6,7 +6,9 @@ Four races in the client are cured here, each by waiting:
   waits for ever. A tick waits for streams whose place has been asked for (at most 1 s).
 - Traffic Manager polls the settings and then falls asleep until the next tick; a tick that
   comes back between the two is lost, and both threads wait for ever. With a manager
-  registered, a tick waits until its connection has said nothing else for a moment.
+  registered, a tick waits until its connection has said nothing else for a moment, longer
+  where more programs want to run than there are cores (`settle_time`). That makes the loss
+  rare, not impossible: the thread may be kept from running for longer still.
 - load_world takes the episode away while a manager's thread uses it. That thread's poll of the
   settings stays unanswered, and all streams silent, until the client asks for the new world's
   stream (at most 2 s).
@@ -23,7 +25,8 @@ from collections import Counter
 PATIENCE = 1.0
 """a stream that has been promised is waited for so long [s]"""
 SETTLE = 0.0004
-"""quiet that a Traffic Manager needs to fall asleep [s]"""
+"""quiet that a Traffic Manager needs to fall asleep where it has a core to itself [s]"""
+_MOST_CROWDED = 4.0  # programs per core
 HOLD = 0.01
 """what sensors say after a batch that ticks is held back for so long [s]"""
 SWAP = 2.0
@@ -61,15 +64,27 @@ class Order:
         """Whether streams must be silent."""
         return now < self._silent_until
 
-    def must_wait(self, managed: bool, spoke: float, now: float) -> bool:
+    def must_wait(self, settle: float, spoke: float, now: float) -> bool:
         """Whether a tick must wait.
 
         Args:
-            managed: a Traffic Manager is registered.
+            settle: quiet that a Traffic Manager needs, 0 where none is registered.
             spoke: when the connection last asked for something else.
             now: the time.
         """
         if self._promised and now >= self._until:
             self._promised.clear()
         quiet_for = now - spoke
-        return bool(self._promised) or self.is_silent(now) or (managed and quiet_for < SETTLE)
+        return bool(self._promised) or self.is_silent(now) or quiet_for < settle
+
+
+def settle_time(programs_per_core: float) -> float:
+    """Returns the quiet that a Traffic Manager needs on a machine [s].
+
+    A thread whose core is wanted by others starts later; with four programs per core 16 times
+    as much is waited, which is enough for most of its turns, not for all.
+
+    Args:
+        programs_per_core: that want to run.
+    """
+    return SETTLE * min(max(programs_per_core, 1.0), _MOST_CROWDED) ** 2

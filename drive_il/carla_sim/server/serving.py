@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import math
+import os
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+from drive_il import kernels
 from drive_il.carla_sim.server.calls import Calls
 from drive_il.carla_sim.server.host import STEP, Host, Options, log
 from drive_il.carla_sim.server.link import CallLink, StreamLink, is_behind
-from drive_il.carla_sim.server.ordering import HOLD, SETTLE, Order
+from drive_il.carla_sim.server.ordering import HOLD, SETTLE, Order, settle_time
 from drive_il.carla_sim.server.wire import WORLD_STREAM, Message, done, failure, value
 
 _MOST_HELD = 1 << 27  # [bytes]
+_LOOK_EVERY = 1.0  # [s]
 _IDLE = 0.01  # [s] between two looks whether the world should run by itself
 
 
@@ -37,6 +41,7 @@ class Server:
         self._is_holding = False
         self._release: asyncio.TimerHandle | None = None
         self._next_tick = 0.0
+        self._looked, self._settle = -math.inf, SETTLE
 
     def enter(self, link: CallLink) -> None:
         """Takes in a client; for the first the world begins, if nobody has touched it."""
@@ -75,7 +80,16 @@ class Server:
         now = time.perf_counter()
         if self.host.options.realtime and now < self._next_tick:
             return self._next_tick - now
-        return SETTLE if self._order.must_wait(bool(self.host.managers), spoke, now) else 0.0
+        settle = self._settle_time(now) if self.host.managers else 0.0
+        if not self._order.must_wait(settle, spoke, now):
+            return 0.0
+        return max(settle - (now - spoke), SETTLE)
+
+    def _settle_time(self, now: float) -> float:
+        if now > self._looked + _LOOK_EVERY:
+            self._looked = now
+            self._settle = settle_time(os.getloadavg()[0] / kernels.n_threads())
+        return self._settle
 
     def call(self, method: Any, arguments: list[Any]) -> tuple[Any, Any]:
         """Returns error and result of a call."""
