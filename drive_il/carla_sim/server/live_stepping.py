@@ -13,14 +13,14 @@ import numpy as np
 from numba import types as nt
 
 from drive_il import kernels
-from drive_il.actors import EVENTS, Mover
+from drive_il.actors import Mover
 from drive_il.datatypes import VEHICLE, Records
 from drive_il.maps import lane_queries
 from drive_il.maps.ground import GROUND, Ground
 from drive_il.sim import vehicle
 from drive_il.sim.collisions import clear_contact, meet_obstacles, meet_vehicles, meet_walkers
 from drive_il.sim.drivers import Street
-from drive_il.sim.grip import UNLIMITED
+from drive_il.sim.grip import UNLIMITED, care
 from drive_il.sim.models import MODEL
 from drive_il.sim.obstacles import OBSTACLES, Obstacles
 from drive_il.sim.pavements import PAVEMENTS, Pavements
@@ -61,7 +61,6 @@ LIVE_MAP = nt.NamedTuple((GROUND, ROADS, kernels.record(MODEL)[::1], PAVEMENTS, 
         SURROUNDINGS,
         LIVE_MAP,
         kernels.record(ORDER)[::1],
-        kernels.record(EVENTS)[::1],
         nt.uint64,
         nt.int64,
         nt.float64,
@@ -71,24 +70,23 @@ def step_live(
     around: Surroundings,
     map_: LiveMap,
     orders: Records,
-    events: Records,
     seed: Any,
     step: int,
     dt: float,
 ) -> None:
     """Lets a world go on by one step, in place: traffic, people, then who is driven.
 
+    As in CARLA the weather leaves the grip of the road alone.
+
     Args:
-        around: of one world.
+        around: of one world; `contacts` are of the vehicles that are driven from outside.
         map_: see LiveMap.
         orders: (V,) ORDER.
-        events: what happened to each vehicle that is driven from outside, overwritten,
-            (V,) EVENTS.
         seed: of the episode.
         step: of the episode.
         dt: in (0, 0.5] [s].
     """
-    vehicles, drivers = around.vehicles[0], around.drivers[0]
+    vehicles, drivers, events = around.vehicles[0], around.drivers[0], around.contacts[0]
     walkers, lights, busy = around.walkers[0], around.lights[0], around.busy[0]
     if _any_by_rules(vehicles):
         n_lanes, n_slots = len(map_.roads.lanes), len(vehicles)
@@ -96,7 +94,7 @@ def step_live(
         link, want_link = np.empty(2 * n_slots, np.int32), np.empty(2 * n_slots, np.int32)
         foreign, n_foreign = np.empty(n_slots, np.int32), np.zeros(1, np.int32)
         lists = (head, link, want_head, want_link, foreign, n_foreign)
-        street = Street(vehicles, drivers, *lists, UNLIMITED, 1.0)
+        street = Street(vehicles, drivers, *lists, UNLIMITED, care(UNLIMITED))
         step_traffic(street, map_.roads, walkers, lights, busy, seed, step, dt)
     if len(walkers) > 0:
         step_walkers(

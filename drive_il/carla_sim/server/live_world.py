@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from drive_il.actors import EVENTS, ActorKind, Gait, LightState, Mover, Spawn, Traffic
+from drive_il.actors import ActorKind, Gait, LightState, Mover, Spawn, Traffic
 from drive_il.carla_sim.server.frames import Pose
 from drive_il.carla_sim.server.light_cycle import (
     begin_lights,
@@ -60,7 +60,6 @@ class LiveWorld(LiveActors):
             ground(network), self._roads, MODELS, pavements_of(network), obstacles_of(network)
         )
         self.orders = np.zeros(0, ORDER)
-        self.events = np.zeros(0, EVENTS)
         self.light_times = default_times(len(network.signals))
         self.light_elapsed = np.zeros(len(network.signals))
         self._make_room(
@@ -106,6 +105,12 @@ class LiveWorld(LiveActors):
         return controls
 
     @property
+    def events(self) -> Records:
+        """(V,) EVENTS: whom and what the vehicles driven from outside met in the last step."""
+        events: Records = self._worlds["contacts"][0]
+        return events
+
+    @property
     def seed(self) -> int:
         """Of the episode."""
         return int(self._rows["seed"][0])
@@ -127,7 +132,7 @@ class LiveWorld(LiveActors):
         """Lets everyone go on by dt, in (0, 0.5] [s]."""
         pass_time(self._phases, self.cycles, self.light_times, self.light_elapsed, self.lights, dt)
         seed = self._rows["seed"][0]
-        step_live(self._around, self._map, self.orders, self.events, seed, self.step_number, dt)
+        step_live(self._around, self._map, self.orders, seed, self.step_number, dt)
         self.step_number += 1
 
     def spawn_vehicle(
@@ -302,12 +307,9 @@ class LiveWorld(LiveActors):
                 put(wider, np.zeros(1, np.int64), old)
                 self._worlds[name] = wider
         n_slots = self._worlds["vehicles"].shape[1]
-        for name in ("orders", "events"):
-            old = getattr(self, name)
-            if len(old) < n_slots:
-                wider = np.zeros(n_slots, old.dtype)
-                wider[: len(old)] = old
-                setattr(self, name, wider)
+        orders = np.zeros(n_slots, ORDER)
+        orders[: len(self.orders)] = self.orders
+        self.orders = orders
         self._bind()
 
     def _check_begun(self, rows: Ints, action: str) -> None:
