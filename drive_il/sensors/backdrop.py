@@ -206,7 +206,7 @@ def draw_sky(
             first += 1
         while first < last and depth[last - 1] < FAR:
             last -= 1
-        places, colors, _ = work
+        places, colors = work
         for start in range(first, last, BLOCK):
             end = min(start + BLOCK, last)
             paint_sky(
@@ -225,7 +225,6 @@ def draw_sky(
             )
         return
     for j in range(first, last):
-        if depth[j] > FAR:
-            depth[j] = FAR
-            if kind != DEPTH:
-                tags[j] = _SKY
+        if kind != DEPTH and depth[j] > FAR:
+            tags[j] = _SKY
+        depth[j] = min(depth[j], np.float32(FAR))

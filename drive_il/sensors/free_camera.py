@@ -392,7 +392,7 @@ def render_free(
     shares, look = np.empty((2, width), np.int64), np.empty((2, width), np.float32)
     work = paint_scratch()
     bounds, box, colors = np.empty(4), np.empty(4, np.int64), np.empty(N_FACES, np.int64)
-    found, out = np.empty((4, MAX_VISIBLE), np.int64), np.empty((2, width))
+    found, out = np.empty((4, MAX_VISIBLE), np.int32), np.empty((2, width))
     scratch = np.empty((height, width), np.float32)
     has_inks = kind == RGB or kind == INSTANCE
     sheet = np.empty((height if has_inks else 1) * width, np.uint32)

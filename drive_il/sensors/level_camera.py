@@ -425,7 +425,7 @@ def render_level(
     shares, look = np.empty((2, width), np.int64), np.empty((2, width), np.float32)
     work = paint_scratch()
     colors, bounds, skyline = np.empty(N_FACES, np.int64), np.empty(4), np.empty((2, width))
-    found = np.empty((4, MAX_VISIBLE), np.int64)
+    found = np.empty((4, MAX_VISIBLE), np.int32)
     scratch = np.empty((height, width), np.float32)
     has_inks = kind == RGB or kind == INSTANCE
     sheet = np.empty((height if has_inks else 1) * width, np.uint32)

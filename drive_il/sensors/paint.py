@@ -31,24 +31,20 @@ from drive_il.sensors.light import MASK, NOISE_SIZE, PALETTE, TEXELS, ink, mix, 
 _COLUMN, _ROW = 0, BLOCK
 _MIXED, _PROGRAM = 2 * BLOCK, 3 * BLOCK
 _PLACE, _TILE = 4 * BLOCK, 12 * BLOCK  # eight rows each, one for every sample
-_PLANES, _HEAD, _GROUP = 20 * BLOCK, 26 * BLOCK, 27 * BLOCK  # two half-planes: six rows
-_N_PLACES = 28 * BLOCK
+_N_PLACES = 20 * BLOCK
 _SUM, _LAST, _MIX = 0, BLOCK, 2 * BLOCK
 _N_COLORS = 3 * BLOCK
-_X, _Y, _ALONG_X, _ALONG_Y, _NEAR, _PART, _COVERED = (row * BLOCK for row in range(7))
-_N_SPOTS = 7 * BLOCK
 _ONES = (1 << 40) | (1 << 20) | 1
 # Positions of the grain count from far outside the map, so that it is even across its border.
 _FAR_OUT = 1024.0
 
 
 @kernels.device
-def paint_scratch() -> tuple[Ints, Ints, Floats]:
+def paint_scratch() -> tuple[Ints, Ints]:
     """Returns the scratch of `paint_ground` and `light.paint_sky`, unset."""
     return (
         np.empty(_N_PLACES, np.uint32),
         np.empty(_N_COLORS, np.int64),
-        np.empty(_N_SPOTS),
     )
 
 
@@ -162,9 +158,12 @@ def _add_plain(
         How many are listed. What hides behind something nearer is left out.
     """
     n_mixed = 0
+    # A loop that only looks up waits for many cells at once.
     for j in range(len(t)):
         tile = np.uint64(tiles[places[at(_TILE, j)]])
-        code = int(cells[(tile << np.uint64(12)) + places[at(_PLACE, j)]])
+        places[at(_PROGRAM, j)] = cells[(tile << np.uint64(12)) + places[at(_PLACE, j)]]
+    for j in range(len(t)):
+        code = int(np.int32(places[at(_PROGRAM, j)]))
         color = book[PALETTE, np.uint64(max(-1 - code, 0))]
         colors[at(_SUM, j)] += color & MASK
         colors[at(_LAST, j)] = color
@@ -174,7 +173,76 @@ def _add_plain(
 
 
 @kernels.inner
-def _open_programs(
+def _cover(
+    programs: Ints,
+    first: Any,
+    n: int,
+    x: float,
+    y: float,
+    across_x: float,
+    across_y: float,
+    along_x: float,
+    along_y: float,
+) -> float:
+    """How much of a pixel one half-plane of n covers: more, the further it is from the edge."""
+    nx, ny = float(programs[first]), float(programs[first + np.uint64(n)])
+    gap = nx * x + ny * y + programs[first + np.uint64(2 * n)] * (NORMAL / OFFSET)
+    width = abs(nx * across_x + ny * across_y) + abs(nx * along_x + ny * along_y)
+    return min(max(gap / width + 0.5, 0.0), 1.0)
+
+
+@kernels.inner
+def _cell_color(
+    programs: Ints,
+    code: int,
+    book: Ints,
+    x: float,
+    y: float,
+    across_x: float,
+    across_y: float,
+    along_x: float,
+    along_y: float,
+) -> int:
+    """Mixes the classes of a mixed cell by how much of the pixel each covers.
+
+    Quads of one class add up, so that the joints between them do not show.
+
+    Args:
+        programs: see GroundMap.
+        code: of the cell, likewise.
+        book: see light.PALETTE.
+        x: of the pixel's middle, from the middle of the cell [m].
+        y: likewise [m].
+        across_x: to the next pixel on the right, on the ground [m].
+        across_y: likewise [m].
+        along_x: to the next sample further away [m].
+        along_y: likewise [m].
+    """
+    pixel = (x, y, across_x, across_y, along_x, along_y)
+    color, at = book[PALETTE, np.uint64(code & 15)], np.uint64(code >> 4)
+    group, covered, is_last = int(programs[at]) & 15, 0.0, False
+    while not is_last:
+        head, first = int(programs[at]), at + np.uint64(1)
+        # No end as soon as nothing is covered: wrong guesses would cost more.
+        if head & WIDE:
+            part = _cover(programs, first, 4, *pixel)
+            for k in range(1, 4):
+                part *= _cover(programs, first + np.uint64(k), 4, *pixel)
+            at += np.uint64(13)
+        else:
+            part = _cover(programs, first, 2, *pixel)
+            part *= _cover(programs, first + np.uint64(1), 2, *pixel)
+            at += np.uint64(7)
+        shown, is_last = head & 15, head & LAST > 0
+        if shown != group:
+            color = mix(color, book[PALETTE, group], int(256.0 * min(covered, 1.0) + 0.5))
+            group, covered = shown, 0.0
+        covered += part
+    return mix(color, book[PALETTE, group], int(256.0 * min(covered, 1.0) + 0.5))
+
+
+@kernels.inner
+def _mix_cells(
     is_level: bool,
     n_mixed: int,
     programs: Ints,
@@ -184,131 +252,33 @@ def _open_programs(
     slope: float,
     sample: float,
     share: float,
+    across_x: float,
+    across_y: float,
     t: Floats,
     look_x: Floats,
     look_y: Floats,
-    work: Any,
+    places: Ints,
+    colors: Ints,
 ) -> None:
-    """Prepares the pixels in mixed cells: where they lie in their cell, what is lowest there."""
-    places, colors, spots = work
+    """Puts in the colours of the listed pixels, which lie in mixed cells."""
     for m in range(n_mixed):
-        j, code = places[at(_MIXED, m)], np.uint64(places[at(_PROGRAM, m)])
+        j = places[at(_MIXED, m)]
         near = t[0] if is_level else t[j]
-        along, u = near * near * slope, _sampled(near, slope, sample)
         cx, cy = int(places[at(_COLUMN, j)]), int(places[at(_ROW, j)])
-        spots[at(_X, m)] = x0 + u * look_x[j] - (cx + 0.5) * CELL
-        spots[at(_Y, m)] = y0 + u * look_y[j] - (cy + 0.5) * CELL
-        spots[at(_ALONG_X, m)] = along * share * look_x[j]
-        spots[at(_ALONG_Y, m)] = along * share * look_y[j]
-        spots[at(_NEAR, m)], spots[at(_COVERED, m)] = near, 0.0
-        begin = code >> np.uint64(4)
-        colors[at(_MIX, m)] = book[PALETTE, code & np.uint64(15)]
-        places[at(_PROGRAM, m)], places[at(_GROUP, m)] = begin, int(programs[begin]) & 15
-
-
-@kernels.inner
-def _fetch_pieces(n: int, programs: Ints, places: Ints) -> None:
-    """Reads the next piece of each program: its head and its first two half-planes."""
-    for m in range(n):
-        begin = np.uint64(places[at(_PROGRAM, m)])
-        head = int(programs[begin])
-        step = np.uint64(2 + ((head & WIDE) >> 4))
-        first = begin + np.uint64(1)
-        places[at(_HEAD, m)] = head
-        for k in range(3):
-            places[at(_PLANES + 2 * k * BLOCK, m)] = np.int32(programs[first])
-            places[at(_PLANES + (2 * k + 1) * BLOCK, m)] = np.int32(programs[first + np.uint64(1)])
-            first += step
-
-
-@kernels.inner
-def _cover_part(nx: float, ny: float, gap: float, pixel: tuple[float, ...]) -> float:
-    """How much of a pixel a half-plane covers: more, the further it is from the edge."""
-    x, y, across_x, across_y, along_x, along_y = pixel
-    inside = nx * x + ny * y + gap * (NORMAL / OFFSET)
-    width = abs(nx * across_x + ny * across_y) + abs(nx * along_x + ny * along_y)
-    return min(max(inside / width + 0.5, 0.0), 1.0)
-
-
-@kernels.inner
-def _spot(
-    m: int, across_x: float, across_y: float, spots: Floats
-) -> tuple[float, float, float, float, float, float]:
-    """Where a pixel lies in its cell, and how far it is to the next ones [m]."""
-    near = spots[at(_NEAR, m)]
-    return (
-        spots[at(_X, m)],
-        spots[at(_Y, m)],
-        near * across_x,
-        near * across_y,
-        spots[at(_ALONG_X, m)],
-        spots[at(_ALONG_Y, m)],
-    )
-
-
-@kernels.inner
-def _measure_pieces(n: int, across_x: float, across_y: float, places: Ints, spots: Floats) -> None:
-    """How much of each pixel the first two half-planes of its piece cover."""
-    for m in range(n):
-        pixel = _spot(m, across_x, across_y, spots)
-        part = _cover_part(
-            float(np.int32(places[at(_PLANES, m)])),
-            float(np.int32(places[at(_PLANES + 2 * BLOCK, m)])),
-            float(np.int32(places[at(_PLANES + 4 * BLOCK, m)])),
-            pixel,
+        along, u = near * near * slope, _sampled(near, slope, sample)
+        color = _cell_color(
+            programs,
+            int(places[at(_PROGRAM, m)]),
+            book,
+            x0 + u * look_x[j] - (cx + 0.5) * CELL,
+            y0 + u * look_y[j] - (cy + 0.5) * CELL,
+            near * across_x,
+            near * across_y,
+            along * share * look_x[j],
+            along * share * look_y[j],
         )
-        other = _cover_part(
-            float(np.int32(places[at(_PLANES + BLOCK, m)])),
-            float(np.int32(places[at(_PLANES + 3 * BLOCK, m)])),
-            float(np.int32(places[at(_PLANES + 5 * BLOCK, m)])),
-            pixel,
-        )
-        spots[at(_PART, m)] = part * other
-
-
-@kernels.inner
-def _mix_pieces(
-    n: int, programs: Ints, book: Ints, across_x: float, across_y: float, work: Any
-) -> int:
-    """Mixes in what each piece covers; moves the pixels with further pieces to the front.
-
-    Quads of one class add up, so that the joints between them do not show.
-
-    Returns:
-        How many pixels have further pieces.
-    """
-    places, colors, spots = work
-    left = 0
-    for m in range(n):
-        head, begin = int(places[at(_HEAD, m)]), np.uint64(places[at(_PROGRAM, m)])
-        part, size = spots[at(_PART, m)], np.uint64(7)
-        if head & WIDE:
-            pixel = _spot(m, across_x, across_y, spots)
-            for k in range(3, 5):
-                side = begin + np.uint64(k)
-                nx, ny = float(programs[side]), float(programs[side + np.uint64(4)])
-                part *= _cover_part(nx, ny, float(programs[side + np.uint64(8)]), pixel)
-            size = np.uint64(13)
-        shown, group = head & 15, np.uint64(places[at(_GROUP, m)])
-        color, covered = colors[at(_MIX, m)], spots[at(_COVERED, m)]
-        below = mix(color, book[PALETTE, group], int(256.0 * min(covered, 1.0) + 0.5))
-        is_new = shown != int(group)
-        color = below if is_new else color
-        covered = (0.0 if is_new else covered) + part
-        top = mix(color, book[PALETTE, np.uint64(shown)], int(256.0 * min(covered, 1.0) + 0.5))
-        j, is_last = places[at(_MIXED, m)], head & LAST > 0
-        # No branch on whether this was the last piece: wrong guesses would cost more.
-        before = colors[at(_LAST, j)]
-        top = top if is_last else before
-        colors[at(_SUM, j)] += (top & MASK) - (before & MASK)
-        colors[at(_LAST, j)] = top
-        places[at(_MIXED, left)], places[at(_PROGRAM, left)] = j, begin + size
-        places[at(_GROUP, left)], colors[at(_MIX, left)] = shown, color
-        spots[at(_COVERED, left)] = covered
-        for row in range(_X, _PART, BLOCK):
-            spots[at(row, left)] = spots[at(row, m)]
-        left += int(not is_last)
-    return left
+        colors[at(_SUM, j)] += (color & MASK) - (colors[at(_LAST, j)] & MASK)
+        colors[at(_LAST, j)] = color
 
 
 @kernels.inner
@@ -442,7 +412,7 @@ def paint_ground(
         work: scratch, see `paint_scratch`.
         inks: painted, (P,), see `light.develop`.
     """
-    places, colors, _ = work
+    places, colors = work
     n_pixels = len(look_x)  # at most BLOCK
     x0, y0 = camera_x - origin[0], camera_y - origin[1]
     columns = size[0]
@@ -462,12 +432,8 @@ def paint_ground(
             sample = (k + 0.5) / n - 0.5
             _place(is_level, True, 0, *spot, sample, *rays, places)
             left = _add_plain(is_level, tiles, cells, book, t, depth, places, colors)
-            where = (x0, y0, slope, sample, 1.0 / n)
-            _open_programs(is_level, left, programs, book, *where, *rays, work)
-            while left > 0:
-                _fetch_pieces(left, programs, places)
-                _measure_pieces(left, right_x, right_y, places, work[2])
-                left = _mix_pieces(left, programs, book, right_x, right_y, work)
+            where = (x0, y0, slope, sample, 1.0 / n, right_x, right_y)
+            _mix_cells(is_level, left, programs, book, *where, *rays, places, colors)
     bits = (n >> 1) - (n >> 3)  # 1, 2, 4, 8 samples: 0, 1, 2, 3 bits
     _shade(
         is_level,
