@@ -397,7 +397,8 @@ def _draw_prisms(
         nt.uint8[:, ::1],
         nt.float32[:, :, ::1],
         nt.uint8[:, :, ::1],
-    )
+    ),
+    is_packed=True,
 )
 def render_level(
     first_row: int,
