@@ -425,7 +425,8 @@ def render_level(
     rays, drop, inverse_drop = np.empty((N_RAYS, width)), np.empty(height), np.empty(height)
     shares, look = np.empty((2, width), np.int64), np.empty((2, width), np.float32)
     work = paint_scratch()
-    colors, bounds, skyline = np.empty(N_FACES, np.int64), np.empty(4), np.empty((2, width))
+    colors, bounds = np.empty(N_FACES, np.int64), np.empty(4)
+    skyline = np.empty((2, width))
     found = np.empty((4, MAX_VISIBLE), np.int32)
     scratch = np.empty((height, width), np.float32)
     has_inks = kind == RGB or kind == INSTANCE
@@ -446,8 +447,8 @@ def render_level(
         if kind == INSTANCE:
             inks[:] = 0
         columns = (rays, drop, inverse_drop)
-        prisms = (found, bounds, skyline, colors)
-        count = _draw_prisms(kind, solids, *view, fixed[1], *columns, *prisms, *targets)
+        prisms = (found, bounds, skyline)
+        count = _draw_prisms(kind, solids, *view, fixed[1], *columns, *prisms, colors, *targets)
         around = (actors, row, ego[row], *view, solids.items, found, count)
         n = draw_actors(kind, models, *around, figures, targets)
         paint = (frame, light, book, haze, fixed, rays, look, shares)
