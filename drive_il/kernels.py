@@ -113,8 +113,11 @@ def lean(function: F) -> F:
 class Kernel(Generic[P, R]):
     """A compiled entry point: one explicit signature, compiled at its first call."""
 
-    def __init__(self, function: Callable[P, R], signature: NumbaType) -> None:
+    def __init__(
+        self, function: Callable[P, R], signature: NumbaType, is_packed: bool = False
+    ) -> None:
         self._function = function
+        self._is_packed = is_packed
         self._signature = signature
         self._compiled: Callable[P, R] | None = None
         self._entry: Callable[P, R] | None = None
@@ -131,9 +134,14 @@ class Kernel(Generic[P, R]):
         with _lock:
             if self._compiled is None:
                 is_cached = _open_cache(Path(self._function.__code__.co_filename))
-                self._compiled = numba.njit(
-                    self._signature, nogil=True, cache=is_cached, error_model="numpy"
-                )(self._function)
+                usual = numba.config.SLP_VECTORIZE  # type: ignore[attr-defined]
+                numba.config.SLP_VECTORIZE = int(self._is_packed)  # type: ignore[attr-defined]
+                try:
+                    self._compiled = numba.njit(
+                        self._signature, nogil=True, cache=is_cached, error_model="numpy"
+                    )(self._function)
+                finally:
+                    numba.config.SLP_VECTORIZE = usual  # type: ignore[attr-defined]
             return self._compiled
 
     def unchecked(self) -> Callable[P, R]:
@@ -182,9 +190,17 @@ def _remove_old(parent: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def kernel(signature: NumbaType) -> Callable[[Callable[P, R]], Kernel[P, R]]:
-    """Makes a `Kernel` of a function; `signature` is numba's, e.g. void(record(X)[::1], int64)."""
-    return lambda function: Kernel(function, signature)
+def kernel(
+    signature: NumbaType, is_packed: bool = False
+) -> Callable[[Callable[P, R]], Kernel[P, R]]:
+    """Makes a `Kernel` of a function.
+
+    Args:
+        signature: numba's, e.g. void(record(X)[::1], int64).
+        is_packed: also pack what stands side by side outside of loops into vector
+            instructions: the same bits, faster for some kernels and slower for others.
+    """
+    return lambda function: Kernel(function, signature, is_packed)
 
 
 @cache

@@ -67,7 +67,7 @@ def _draw_lamp(
     """
     if part.mask & figure.lights == 0:
         return
-    rgb, depth, _ = targets
+    inks, depth, _ = targets
     x, y = part.x0 * figure.half_length, part.y0 * figure.half_width
     z = part.z0 * figure.height
     set_corner(scratch, 0, pose, x, y, z)
@@ -96,7 +96,7 @@ def _draw_lamp(
             if (is_round and u * u + v * v > radius * radius) or t >= depth[i, j]:
                 continue
             depth[i, j] = t
-            put(rgb[i], j, color)
+            put(inks[i], j, color)
 
 
 @kernels.inner
@@ -182,7 +182,7 @@ def draw_actors(
         found: those that are seen, in row 0.
         count: how many.
         scratch: see `figure_scratch`.
-        targets: rgb (H, W, 3), or the ids' bytes of an instance picture; depth (H, W) of
+        targets: inks (H, W), or the ids of an instance picture; depth (H, W) of
             what is drawn already [m]; tags (H, W).
 
     Returns:
@@ -216,20 +216,19 @@ def finish_actors(
 ) -> None:
     """Adds what needs the ground below: shadows, and the tags of an instance picture."""
     figures, order, poses, places, _, box = scratch
-    rgb, depth, tags = targets
+    inks, depth, tags = targets
     if kind == RGB:
         view = (frame, lens, light, haze)
-        draw_shadows(figures, order, n, *view, poses[0], places, box, depth, rgb)
+        draw_shadows(figures, order, n, *view, poses[0], places, box, depth, inks)
     elif kind == INSTANCE:
-        _put_tags(tags, rgb)
+        _put_tags(tags, inks)
 
 
 @kernels.inner
-def _put_tags(tags: Ints, rgb: Ints) -> None:
+def _put_tags(tags: Ints, inks: Ints) -> None:
     """Finishes an instance picture: tags in front of the ids, which only actors have."""
     for i in range(tags.shape[0]):
         for j in range(tags.shape[1]):
             tag = tags[i, j]
-            rgb[i, j, 0] = tag
-            if tag < _FIRST_ACTOR or tag > _LAST_ACTOR:
-                rgb[i, j, 1], rgb[i, j, 2] = 0, 0
+            is_actor = _FIRST_ACTOR <= tag <= _LAST_ACTOR
+            inks[i, j] = tag | (inks[i, j] if is_actor else 0)

@@ -9,7 +9,7 @@ import numpy as np
 from drive_il import kernels
 from drive_il.datatypes import Floats, Ints
 from drive_il.sensors.ground import ground_class
-from drive_il.sensors.lens import DEPTH, RGB
+from drive_il.sensors.lens import BLOCK, DEPTH, RGB
 from drive_il.sensors.light import FAR, air, paint_sky
 from drive_il.sensors.paint import looked_up, paint_ground
 from drive_il.sensors.tags import Tag
@@ -66,7 +66,7 @@ def _paint_run(
     last: int,
     depth: Floats,
     work: Any,
-    rgb: Ints,
+    inks: Ints,
 ) -> None:
     paint_ground(
         is_level,
@@ -93,7 +93,7 @@ def _paint_run(
         shares[1, first:last],
         depth[first:last],
         work,
-        rgb[first:last],
+        inks[first:last],
     )
 
 
@@ -114,7 +114,7 @@ def draw_ground(
     last: int,
     depth: Floats,
     work: Any,
-    rgb: Ints,
+    inks: Ints,
     tags: Ints,
 ) -> None:
     """Draws the ground in a run of pixels whose rays all fall.
@@ -134,8 +134,8 @@ def draw_ground(
         first: first pixel.
         last: last pixel + 1.
         depth: of what is drawn already, (W,) [m].
-        work: scratch, see `paint.paint_ground`.
-        rgb: (W, 3).
+        work: scratch, see `paint.paint_scratch`.
+        inks: (W,), see `light.develop`.
         tags: (W,).
     """
     if kind == DEPTH:
@@ -155,13 +155,14 @@ def draw_ground(
     while start < last:
         n, level = looked_up(rays[T, start], slope, frame.inverse_focal)
         end = start
-        while end < last:
+        stop = min(last, start + BLOCK)
+        while end < stop:
             if end > start and looked_up(rays[T, end], slope, frame.inverse_focal) != (n, level):
                 break
             arrives, veil = air(haze, rays[T, end])
             shares[0, end] = int(arrives * 256.0 + 0.5)
             shares[1, end] = int(veil * 256.0 + 0.5)
-            end = last if is_level else end + 1
+            end = stop if is_level else end + 1
         _paint_run(
             is_level,
             ground,
@@ -178,7 +179,7 @@ def draw_ground(
             end,
             depth,
             work,
-            rgb,
+            inks,
         )
         start = end
 
@@ -195,7 +196,7 @@ def draw_sky(
     last: int,
     depth: Floats,
     work: Any,
-    rgb: Ints,
+    inks: Ints,
     tags: Ints,
 ) -> None:
     """Draws the sky in a run of pixels whose rays do not fall; arguments as `draw_ground`."""
@@ -205,26 +206,25 @@ def draw_sky(
             first += 1
         while first < last and depth[last - 1] < FAR:
             last -= 1
-        if first == last:
-            return
         places, colors = work
-        paint_sky(
-            is_level,
-            light,
-            book,
-            clouds,
-            rays[LOOK_X, first:last],
-            rays[LOOK_Y, first:last],
-            rays[LOOK_Z, first:last],
-            rays[INVERSE_FLAT, first:last],
-            depth[first:last],
-            places,
-            colors,
-            rgb[first:last],
-        )
+        for start in range(first, last, BLOCK):
+            end = min(start + BLOCK, last)
+            paint_sky(
+                is_level,
+                light,
+                book,
+                clouds,
+                rays[LOOK_X, start:end],
+                rays[LOOK_Y, start:end],
+                rays[LOOK_Z, start:end],
+                rays[INVERSE_FLAT, start:end],
+                depth[start:end],
+                places,
+                colors,
+                inks[start:end],
+            )
         return
     for j in range(first, last):
-        if depth[j] > FAR:
-            depth[j] = FAR
-            if kind != DEPTH:
-                tags[j] = _SKY
+        if kind != DEPTH and depth[j] > FAR:
+            tags[j] = _SKY
+        depth[j] = min(depth[j], np.float32(FAR))

@@ -68,7 +68,7 @@ class Camera:
         is_level = spec.pitch == 0.0 and spec.roll == 0.0 and not exact
         self._kernel = render_level if is_level else render_free
         self._empty = (
-            np.zeros((1, 1, 1, 3), np.uint8),
+            np.zeros((1, 1), np.uint8),
             np.zeros((1, 1, 1), np.float32),
             np.zeros((1, 1, 1), np.uint8),
         )
@@ -126,8 +126,11 @@ class Camera:
 
     def _draw(self, ego: Records, weather: Records, around: _Around, out: Array) -> None:
         targets: list[Any] = list(self._empty)
-        targets[("rgb", "depth", "semantic", "instance").index(self.spec.kind) % 3] = out
         pixels = self.spec.width * self.spec.height
+        if self.spec.kind in ("rgb", "instance"):
+            targets[0] = out.reshape(len(out), 3 * pixels)
+        else:
+            targets[1 if self.spec.kind == "depth" else 2] = out
         lit = self._lit
         if (
             self.spec.kind == "rgb"

@@ -45,12 +45,13 @@ from drive_il.sensors.light import (
     N_BOOK,
     N_HAZE,
     TEXTURES,
+    develop,
     put,
     same_weather,
     take_light,
 )
 from drive_il.sensors.models import MODELS
-from drive_il.sensors.paint import N_COLORS, N_PLACES
+from drive_il.sensors.paint import paint_scratch
 from drive_il.sensors.prisms import (
     CROWN,
     FIRST_SIGN,
@@ -145,7 +146,7 @@ def _draw_box(
     box: Ints,
     colors: Ints,
     out: Floats,
-    rgb: Ints,
+    inks: Ints,
     depth: Floats,
     tags: Ints,
 ) -> None:
@@ -188,7 +189,7 @@ def _draw_box(
                     windows = t * frame.inverse_focal < WINDOW_PIXEL and not between_windows(along)
                     z = frame.z - t * -(level[2, j] - shift_z)
                     color = wall_color(color, colors[4], colors[5], windows, z, item.high)
-                put(rgb[i], j, seen(color, light, haze, t))
+                put(inks[i], j, seen(color, light, haze, t))
             elif kind != DEPTH:
                 tags[i, j] = item.tag
 
@@ -204,7 +205,7 @@ def _draw_crown(
     noise: Ints,
     level: Floats,
     box: Ints,
-    rgb: Ints,
+    inks: Ints,
     depth: Floats,
     tags: Ints,
 ) -> None:
@@ -229,7 +230,7 @@ def _draw_crown(
             if kind == RGB:
                 nx, ny, nz = (ox + t * dx) * sx, (oy + t * dy) * sy, oz + t * dz
                 color = crown_color(leaves, noise, nx, ny, nz)
-                put(rgb[i], j, seen(color, light, haze, t))
+                put(inks[i], j, seen(color, light, haze, t))
             elif kind != DEPTH:
                 tags[i, j] = item.tag
 
@@ -267,7 +268,7 @@ def _draw_prisms(
     box: Ints,
     colors: Ints,
     out: Floats,
-    rgb: Ints,
+    inks: Ints,
     depth: Floats,
     tags: Ints,
 ) -> int:
@@ -289,10 +290,10 @@ def _draw_prisms(
         if box[0] >= box[1] or box[2] >= box[3]:
             continue
         if item.kind == CROWN:
-            _draw_crown(item, kind, frame, lens, light, haze, noise, level, box, rgb, depth, tags)
+            _draw_crown(item, kind, frame, lens, light, haze, noise, level, box, inks, depth, tags)
         else:
             _draw_box(
-                item, kind, frame, lens, light, haze, level, box, colors, out, rgb, depth, tags
+                item, kind, frame, lens, light, haze, level, box, colors, out, inks, depth, tags
             )
     return count
 
@@ -312,7 +313,7 @@ def _draw_backdrop(
     shares: Ints,
     depth: Floats,
     work: Any,
-    rgb: Ints,
+    inks: Ints,
     tags: Ints,
 ) -> None:
     """Ground and sky of one row: the horizon cuts it into at most two runs."""
@@ -339,11 +340,11 @@ def _draw_backdrop(
                 last,
                 depth,
                 work,
-                rgb,
+                inks,
                 tags,
             )
         else:
-            draw_sky(kind, False, light, book, fixed[0], rays, first, last, depth, work, rgb, tags)
+            draw_sky(kind, False, light, book, fixed[0], rays, first, last, depth, work, inks, tags)
         first = last
 
 
@@ -360,7 +361,7 @@ def _draw_backdrop(
         kernels.record(VEHICLE)[::1],
         kernels.record(WEATHER)[::1],
         ACTORS,
-        nt.uint8[:, :, :, ::1],
+        nt.uint8[:, ::1],
         nt.float32[:, :, ::1],
         nt.uint8[:, :, ::1],
     )
@@ -389,11 +390,13 @@ def render_free(
     book, haze = np.empty((N_BOOK, 256), np.int64), np.empty((2, N_HAZE + 1))
     rays, level = np.empty((N_RAYS, width)), np.empty((3, width))
     shares, look = np.empty((2, width), np.int64), np.empty((2, width), np.float32)
-    places, inks = np.empty((N_PLACES, width), np.uint32), np.empty((N_COLORS, width), np.int64)
-    work = (places, inks)
+    work = paint_scratch()
     bounds, box, colors = np.empty(4), np.empty(4, np.int64), np.empty(N_FACES, np.int64)
-    found, out = np.empty((4, MAX_VISIBLE), np.int64), np.empty((2, width))
+    found, out = np.empty((4, MAX_VISIBLE), np.int32), np.empty((2, width))
     scratch = np.empty((height, width), np.float32)
+    has_inks = kind == RGB or kind == INSTANCE
+    sheet = np.empty((height if has_inks else 1) * width, np.uint32)
+    inks = sheet.reshape((len(sheet) // width, width))
     scratch_tags = np.empty((height if kind == INSTANCE else 1, width), np.uint8)
     figures = figure_scratch()
     for row in range(first_row, last_row):
@@ -402,13 +405,12 @@ def render_free(
             take_light(lit, lights, book, haze, weather[row], fixed)
         set_frame(frame, lens, ego[row])
         _set_columns(frame, lens, level)
-        seen_rgb = rgb[row if kind == RGB or kind == INSTANCE else 0]
         seen_depth = depth[row] if kind == DEPTH else scratch
         seen_tags = tags[row] if kind == SEMANTIC else scratch_tags
-        view, targets = (frame, lens, light, haze), (seen_rgb, seen_depth, seen_tags)
+        view, targets = (frame, lens, light, haze), (inks, seen_depth, seen_tags)
         seen_depth[:] = np.inf
         if kind == INSTANCE:
-            seen_rgb[:] = 0
+            inks[:] = 0
         count = _draw_prisms(
             kind, solids, *view, fixed[1], level, bounds, found, box, colors, out, *targets
         )
@@ -417,6 +419,8 @@ def render_free(
         paint = (frame, lens, light, book, haze, fixed, rays, look, shares)
         for i in range(height):
             _set_row(frame, lens, i, level, rays, look)
-            row_ink = seen_rgb[i if kind == RGB else 0], seen_tags[i if kind >= SEMANTIC else 0]
+            row_ink = inks[i if kind == RGB else 0], seen_tags[i if kind >= SEMANTIC else 0]
             _draw_backdrop(kind, ground, *paint, seen_depth[i], work, *row_ink)
         finish_actors(kind, n, *view, figures, targets)
+        if has_inks:
+            develop(sheet, rgb[row])

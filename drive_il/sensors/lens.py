@@ -14,6 +14,10 @@ from drive_il.sensor_specs import CameraSpec
 RGB, DEPTH, SEMANTIC, INSTANCE = 0, 1, 2, 3
 KINDS = {"rgb": RGB, "depth": DEPTH, "semantic": SEMANTIC, "instance": INSTANCE}
 
+BLOCK = 128
+"""pixels of a row that are coloured at once: their scratch stays in the nearest cache, and as its
+rows have a fixed length the compiler knows that they do not overlap"""
+
 LENS = np.dtype(
     [
         ("kind", "i8"),
@@ -67,6 +71,12 @@ def lens_of(spec: CameraSpec) -> Records:
         spec.roll,
     )
     return lens
+
+
+@kernels.inner
+def at(row: int, j: Any) -> Any:
+    """Where pixel j is in a row of scratch; without a sign, or the compiler would look at it."""
+    return np.uint64(row + j)
 
 
 @kernels.inner

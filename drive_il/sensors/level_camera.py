@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -42,13 +43,14 @@ from drive_il.sensors.light import (
     N_HAZE,
     TEXTURES,
     air,
+    develop,
     put,
     same_weather,
     take_light,
     through_air,
 )
 from drive_il.sensors.models import MODELS
-from drive_il.sensors.paint import N_COLORS, N_PLACES
+from drive_il.sensors.paint import paint_scratch
 from drive_il.sensors.prisms import (
     CROWN,
     FIRST_SIGN,
@@ -109,6 +111,39 @@ def _wall_rows(
 
 
 @kernels.inner
+def _outline(item: Any, frame: Any, lens: Any) -> tuple[float, float, float, float]:
+    """Bounds where a prism can be in the picture, by the circle around it.
+
+    Returns:
+        Least and greatest offset to the right; least depth [m]; its highest row, as a number
+        that no row it covers falls short of. All are infinite where nothing is known.
+    """
+    dx, dy = item.x - frame.x, item.y - frame.y
+    length, width = item.half_length, item.half_width
+    radius = math.sqrt(length * length + width * width)
+    ahead = frame.forward_x * dx + frame.forward_y * dy
+    right = frame.right_x * dx + frame.right_y * dy
+    near, far = ahead - radius, ahead + radius
+    if near < 0.1 or item.low < 0.0:
+        return -np.inf, np.inf, -np.inf, -np.inf
+    inverse_near, inverse_far = 1.0 / near, 1.0 / far
+    first, last, rise = right - radius, right + radius, item.high - frame.z
+    first *= inverse_near if first < 0.0 else inverse_far
+    last *= inverse_near if last > 0.0 else inverse_far
+    rise *= inverse_near if rise > 0.0 else inverse_far
+    return first, last, near, 0.5 * lens.height - 0.5 - rise * lens.focal - 1e-3
+
+
+@kernels.inner
+def _is_behind(near: float, top: float, first: int, last: int, skyline: Floats) -> bool:
+    """Whether all columns of a range hide what is no nearer and no higher than this."""
+    for j in range(first, last):
+        if near <= skyline[0, j] or top < skyline[1, j]:
+            return False
+    return True
+
+
+@kernels.inner
 def _draw_box(
     item: Any,
     kind: int,
@@ -120,8 +155,11 @@ def _draw_box(
     drop: Floats,
     inverse_drop: Floats,
     bounds: tuple[int, int],
+    near: float,
+    rise: float,
+    skyline: Floats,
     colors: Ints,
-    rgb: Ints,
+    inks: Ints,
     depth: Floats,
     tags: Ints,
 ) -> None:
@@ -132,6 +170,8 @@ def _draw_box(
     if kind == RGB:
         face_colors(item, light, ox, oy, colors)
     for j in range(bounds[0], bounds[1]):
+        if near > skyline[0, j] and rise >= skyline[1, j]:
+            continue
         dx = item.cos * rays[LOOK_X, j] + item.sin * rays[LOOK_Y, j]
         dy = -item.sin * rays[LOOK_X, j] + item.cos * rays[LOOK_Y, j]
         enter, leave, front = meet_plan(ox, oy, dx, dy, item.half_length, item.half_width)
@@ -139,6 +179,8 @@ def _draw_box(
             continue
         first, last = _rows_of(item, height, enter, leave, lens.focal, lens.height)
         top, foot = _wall_rows(enter, leave, height, low, high, inverse_drop, first, last)
+        if top < foot and low <= 0.0 and top < skyline[1, j]:
+            skyline[0, j], skyline[1, j] = enter, top
         # Most of what is far stands behind what is near, which has been drawn before.
         while top < foot and enter >= depth[top, j]:
             top += 1
@@ -166,7 +208,7 @@ def _draw_box(
                     if is_house:
                         z = height - enter * drop[i]
                         color = wall_color(wall, window, eave, windows, z, high)
-                    put(rgb[i], j, color)
+                    put(inks[i], j, color)
                 elif kind != DEPTH:
                     tags[i, j] = item.tag
         if low <= height <= high:
@@ -177,7 +219,7 @@ def _draw_box(
                 continue
             depth[i, j] = t
             if kind == RGB:
-                put(rgb[i], j, seen(colors[1 + face], light, haze, t))
+                put(inks[i], j, seen(colors[1 + face], light, haze, t))
             elif kind != DEPTH:
                 tags[i, j] = item.tag
 
@@ -193,8 +235,11 @@ def _draw_crown(
     rays: Floats,
     drop: Floats,
     bounds: tuple[int, int],
+    near: float,
+    rise: float,
+    skyline: Floats,
     noise: Ints,
-    rgb: Ints,
+    inks: Ints,
     depth: Floats,
     tags: Ints,
 ) -> None:
@@ -209,6 +254,8 @@ def _draw_crown(
     cos, sin = item.cos, item.sin
     leaves = crown_light(item, light) if kind == RGB else NO_LEAVES
     for j in range(bounds[0], bounds[1]):
+        if near > skyline[0, j] and rise >= skyline[1, j]:
+            continue
         dx = cos * rays[LOOK_X, j] + sin * rays[LOOK_Y, j]
         dy = -sin * rays[LOOK_X, j] + cos * rays[LOOK_Y, j]
         enter, leave, _ = meet_plan(ox, oy, dx, dy, half_length, half_width)
@@ -226,7 +273,7 @@ def _draw_crown(
             if kind == RGB:
                 nx, ny, nz = (ox + t * dx) * sx, (oy + t * dy) * sy, uz + t * dz
                 color = crown_color(leaves, noise, nx, ny, nz)
-                put(rgb[i], j, seen(color, light, haze, t))
+                put(inks[i], j, seen(color, light, haze, t))
             elif kind != DEPTH:
                 tags[i, j] = item.tag
 
@@ -261,11 +308,13 @@ def _draw_prisms(
     inverse_drop: Floats,
     found: Ints,
     bounds: Floats,
+    skyline: Floats,
     colors: Ints,
-    rgb: Ints,
+    inks: Ints,
     depth: Floats,
     tags: Ints,
 ) -> int:
+    skyline[:] = np.inf  # depth and highest row of what hides all below and behind it
     items = solids.items
     tangent = 0.5 * lens.width * frame.inverse_focal
     count = visible(
@@ -283,12 +332,31 @@ def _draw_prisms(
         item = items[found[0, k]]
         if item.kind >= FIRST_SIGN:
             continue
+        left, right, near, rise = _outline(item, frame, lens)
+        columns = pixel_range(left, right, lens.focal, lens.width)
+        if _is_behind(near, rise, *columns, skyline):
+            continue
         if not corner_bounds(frame, item, True, bounds):
             continue
         columns = pixel_range(bounds[0], bounds[1], lens.focal, lens.width)
         if item.kind == CROWN:
             _draw_crown(
-                item, kind, frame, lens, light, haze, rays, drop, columns, noise, rgb, depth, tags
+                item,
+                kind,
+                frame,
+                lens,
+                light,
+                haze,
+                rays,
+                drop,
+                columns,
+                near,
+                rise,
+                skyline,
+                noise,
+                inks,
+                depth,
+                tags,
             )
         else:
             _draw_box(
@@ -302,8 +370,11 @@ def _draw_prisms(
                 drop,
                 inverse_drop,
                 columns,
+                near,
+                rise,
+                skyline,
                 colors,
-                rgb,
+                inks,
                 depth,
                 tags,
             )
@@ -323,10 +394,11 @@ def _draw_prisms(
         kernels.record(VEHICLE)[::1],
         kernels.record(WEATHER)[::1],
         ACTORS,
-        nt.uint8[:, :, :, ::1],
+        nt.uint8[:, ::1],
         nt.float32[:, :, ::1],
         nt.uint8[:, :, ::1],
-    )
+    ),
+    is_packed=True,
 )
 def render_level(
     first_row: int,
@@ -352,11 +424,14 @@ def render_level(
     book, haze = np.empty((N_BOOK, 256), np.int64), np.empty((2, N_HAZE + 1))
     rays, drop, inverse_drop = np.empty((N_RAYS, width)), np.empty(height), np.empty(height)
     shares, look = np.empty((2, width), np.int64), np.empty((2, width), np.float32)
-    places, inks = np.empty((N_PLACES, width), np.uint32), np.empty((N_COLORS, width), np.int64)
-    work = (places, inks)
+    work = paint_scratch()
     colors, bounds = np.empty(N_FACES, np.int64), np.empty(4)
-    found = np.empty((4, MAX_VISIBLE), np.int64)
+    skyline = np.empty((2, width))
+    found = np.empty((4, MAX_VISIBLE), np.int32)
     scratch = np.empty((height, width), np.float32)
+    has_inks = kind == RGB or kind == INSTANCE
+    sheet = np.empty((height if has_inks else 1) * width, np.uint32)
+    inks = sheet.reshape((len(sheet) // width, width))
     scratch_tags = np.empty((height if kind == INSTANCE else 1, width), np.uint8)
     figures = figure_scratch()
     for row in range(first_row, last_row):
@@ -365,22 +440,21 @@ def render_level(
             take_light(lit, lights, book, haze, weather[row], fixed)
         set_frame(frame, lens, ego[row])
         _set_rays(frame, lens, rays, look, drop, inverse_drop)
-        seen_rgb = rgb[row if kind == RGB or kind == INSTANCE else 0]
         seen_depth = depth[row] if kind == DEPTH else scratch
         seen_tags = tags[row] if kind == SEMANTIC else scratch_tags
-        view, targets = (frame, lens, light, haze), (seen_rgb, seen_depth, seen_tags)
+        view, targets = (frame, lens, light, haze), (inks, seen_depth, seen_tags)
         seen_depth[:] = np.inf
         if kind == INSTANCE:
-            seen_rgb[:] = 0
+            inks[:] = 0
         columns = (rays, drop, inverse_drop)
-        prisms = (found, bounds, colors)
-        count = _draw_prisms(kind, solids, *view, fixed[1], *columns, *prisms, *targets)
+        prisms = (found, bounds, skyline)
+        count = _draw_prisms(kind, solids, *view, fixed[1], *columns, *prisms, colors, *targets)
         around = (actors, row, ego[row], *view, solids.items, found, count)
         n = draw_actors(kind, models, *around, figures, targets)
         paint = (frame, light, book, haze, fixed, rays, look, shares)
         sky = (light, book, fixed[0], rays)
         for i in range(height):
-            row_ink = seen_rgb[i if kind == RGB else 0], seen_tags[i if kind >= SEMANTIC else 0]
+            row_ink = inks[i if kind == RGB else 0], seen_tags[i if kind >= SEMANTIC else 0]
             rays[LOOK_Z] = -drop[i]
             if drop[i] > 0.0:
                 rays[T] = ground_depth(frame.z, -drop[i])
@@ -388,3 +462,5 @@ def render_level(
             else:
                 draw_sky(kind, True, *sky, 0, width, seen_depth[i], work, *row_ink)
         finish_actors(kind, n, *view, figures, targets)
+        if has_inks:
+            develop(sheet, rgb[row])

@@ -16,6 +16,7 @@ from numba import types as nt
 
 from drive_il import kernels
 from drive_il.datatypes import WEATHER, Floats, Ints, Records
+from drive_il.sensors.lens import BLOCK, at
 from drive_il.sensors.surfaces import N_SURFACES, Ground
 from drive_il.sensors.tags import GROUND_TAGS
 
@@ -171,11 +172,31 @@ def pack(r: float, g: float, b: float) -> int:
 
 
 @kernels.inner
+def ink(color: int) -> int:
+    """Returns a packed colour in the order of its bytes in a picture: red, green, blue."""
+    return (color >> 40) & 0xFF | (color >> 12) & 0xFF00 | (color & 0xFF) << 16
+
+
+@kernels.inner
+def over_ink(below: int, above: int, is_seen: bool) -> int:
+    """Returns one of two inks; without a branch, so that many are chosen at once."""
+    return below ^ ((below ^ above) & -int(is_seen))
+
+
+@kernels.inner
 def put(row: Ints, j: int, color: int) -> None:
-    """Writes a packed colour into a row of pixels, (W, 3)."""
-    row[j, 0] = color >> 40
-    row[j, 1] = (color >> 20) & 0xFF
-    row[j, 2] = color & 0xFF
+    """Writes a packed colour into a row of inks, (W,)."""
+    row[j] = ink(color)
+
+
+@kernels.inner
+def develop(inks: Ints, picture: Ints) -> None:
+    """Writes the three bytes of every ink: (P,) uint32 to (3 * P,) uint8."""
+    for k in range(len(inks)):
+        word, first = inks[k], np.uint64(3 * k)
+        picture[first] = word
+        picture[first + np.uint64(1)] = word >> 8
+        picture[first + np.uint64(2)] = word >> 16
 
 
 @kernels.inner
@@ -415,7 +436,7 @@ def paint_sky(
     depth: Floats,
     places: Ints,
     colors: Ints,
-    rgb: Ints,
+    inks: Ints,
 ) -> None:
     """Paints a run of pixels that show the sky.
 
@@ -424,30 +445,34 @@ def paint_sky(
         light: LIGHT record.
         book: see PALETTE.
         clouds: cloud texture, flat.
-        look_x: world components of each direction, any length, z >= 0, (P,).
+        look_x: world components of each direction, any length, z >= 0, (P,);
+            P <= BLOCK.
         look_y: likewise, (P,).
         look_z: likewise, (P,).
         inverse_flat: 1 / their horizontal length, (P,).
         depth: of what is drawn already; pixels nearer than FAR are kept, (P,) [m].
-        places: scratch, (2 or more, P).
-        colors: scratch, (1 or more, P).
-        rgb: painted, (P, 3).
+        places: scratch, (2 * BLOCK or more,).
+        colors: scratch, (3 * BLOCK or more,).
+        inks: painted, (P,), see `develop`.
     """
     wind, rise = light.wind + 65536.0, look_z[0]
     for j in range(len(look_x)):
         z = rise if is_level else look_z[j]
-        places[0, j] = np.int32(min(z * inverse_flat[j] * SKY_SCALE, N_SKY - 1.0))
+        places[at(0, j)] = np.int32(min(z * inverse_flat[j] * SKY_SCALE, N_SKY - 1.0))
         # Clouds lie in a plane far above; the summand keeps those at the horizon finite.
         far = 150.0 / (z + 0.06)
         u = np.int32(look_x[j] * far + wind) & (CLOUD_SIZE - 1)
         v = np.int32(look_y[j] * far + 65536.0) & (CLOUD_SIZE - 1)
-        places[1, j] = v * CLOUD_SIZE + u
+        places[at(BLOCK, j)] = v * CLOUD_SIZE + u
     for j in range(len(look_x)):
-        step, part = places[0, j], book[COVER, clouds[places[1, j]]]
-        colors[0, j] = mix(book[SKY, step], book[CLOUD, step], part)
+        step = places[at(0, j)]
+        colors[at(0, j)], colors[at(BLOCK, j)] = book[SKY, step], book[CLOUD, step]
+        colors[at(2 * BLOCK, j)] = book[COVER, clouds[places[at(BLOCK, j)]]]
+    for j in range(len(look_x)):
+        part = colors[at(2 * BLOCK, j)]
+        colors[at(0, j)] = mix(colors[at(0, j)], colors[at(BLOCK, j)], part)
     if _sun_is_near(light, look_x, look_y, look_z):
         for j in range(len(look_x)):
-            colors[0, j] = _add_sun(light, colors[0, j], look_x[j], look_y[j], look_z[j])
+            colors[at(0, j)] = _add_sun(light, colors[at(0, j)], look_x[j], look_y[j], look_z[j])
     for j in range(len(look_x)):
-        if depth[j] >= FAR:
-            put(rgb, j, colors[0, j])
+        inks[j] = over_ink(inks[j], ink(colors[at(0, j)]), depth[j] >= FAR)

@@ -236,7 +236,7 @@ def draw_frustum(
     targets: Any,
 ) -> None:
     """Draws the truncated pyramid whose planes and rectangle are entered."""
-    rgb, depth, tags = targets
+    inks, depth, tags = targets
     n_front = box[4]
     arrives, veil = air(haze, figure.distance) if kind == RGB else (1.0, 0.0)
     is_plain = part.face == PLAIN
@@ -267,11 +267,11 @@ def draw_frustum(
             depth[i, j] = t
             if kind == RGB:
                 color = scale(color, int(256.0 * scratch[_BRIGHT + shown]))
-                put(rgb[i], j, through_air(color, light.haze_color, arrives, veil))
+                put(inks[i], j, through_air(color, light.haze_color, arrives, veil))
             elif kind >= SEMANTIC:
                 tags[i, j] = tag
                 if kind == INSTANCE:
-                    rgb[i, j, 1], rgb[i, j, 2] = figure.id & 255, (figure.id >> 8) & 255
+                    inks[i, j] = (figure.id & 0xFFFF) << 8
 
 
 @kernels.inner
@@ -290,7 +290,7 @@ def draw_ellipsoid(
     targets: Any,
 ) -> None:
     """Draws the ellipsoid in a part's bottom rectangle and height."""
-    rgb, depth, tags = targets
+    inks, depth, tags = targets
     length, width, height = figure.half_length, figure.half_width, figure.height
     rx = 0.5 * (part.x1 - part.x0) * length
     ry = 0.5 * (part.y1 - part.y0) * width
@@ -316,8 +316,8 @@ def draw_ellipsoid(
                 sun = nx * pose.sun_x + ny * pose.sun_y + nz * light.sun_z
                 sun /= math.sqrt(nx * nx + ny * ny + nz * nz)
                 bright = light.ambient + direct * max(sun, 0.0)
-                put(rgb[i], j, seen(scale(plain, int(256.0 * bright)), light, haze, t))
+                put(inks[i], j, seen(scale(plain, int(256.0 * bright)), light, haze, t))
             elif kind >= SEMANTIC:
                 tags[i, j] = tag
                 if kind == INSTANCE:
-                    rgb[i, j, 1], rgb[i, j, 2] = figure.id & 255, (figure.id >> 8) & 255
+                    inks[i, j] = (figure.id & 0xFFFF) << 8

@@ -25,17 +25,27 @@ from drive_il.sensors.ground import (
     UNITS,
     WIDE,
 )
-from drive_il.sensors.light import MASK, NOISE_SIZE, PALETTE, TEXELS, mix, put
+from drive_il.sensors.lens import BLOCK, at
+from drive_il.sensors.light import MASK, NOISE_SIZE, PALETTE, TEXELS, ink, mix, over_ink
 
-_COLUMN, _ROW, _TILE, _PLACE, _MIXED, _PROGRAM = range(6)
-N_PLACES = 6
-"""rows of the scratch array of places, (N_PLACES, W) uint32"""
-_SUM, _LAST = range(2)
-N_COLORS = 2
-"""rows of the scratch array of packed colours, (N_COLORS, W) int64"""
+_COLUMN, _ROW = 0, BLOCK
+_MIXED, _PROGRAM = 2 * BLOCK, 3 * BLOCK
+_PLACE, _TILE = 4 * BLOCK, 12 * BLOCK  # eight rows each, one for every sample
+_N_PLACES = 20 * BLOCK
+_SUM, _LAST, _MIX = 0, BLOCK, 2 * BLOCK
+_N_COLORS = 3 * BLOCK
 _ONES = (1 << 40) | (1 << 20) | 1
 # Positions of the grain count from far outside the map, so that it is even across its border.
 _FAR_OUT = 1024.0
+
+
+@kernels.device
+def paint_scratch() -> tuple[Ints, Ints]:
+    """Returns the scratch of `paint_ground` and `light.paint_sky`, unset."""
+    return (
+        np.empty(_N_PLACES, np.uint32),
+        np.empty(_N_COLORS, np.int64),
+    )
 
 
 @kernels.inner
@@ -64,6 +74,102 @@ def looked_up(t: float, slope: float, inverse_focal: float) -> tuple[int, int]:
     if along > 12.0:  # as long as a dash and its gap
         return 8, level
     return 1 if ratio < 2.0 else (2 if ratio < 6.0 else 4), level
+
+
+@kernels.inner
+def _sampled(t: float, slope: float, sample: float) -> float:
+    """Depth of a sample that lies before or behind the middle of a pixel at depth t [m]."""
+    return t + t * t * slope * sample
+
+
+@kernels.inner
+def _place(
+    is_level: bool,
+    is_exact: bool,
+    sample_row: int,
+    origin_shift: int,
+    shift: int,
+    columns: int,
+    right: float,
+    top: float,
+    x0: float,
+    y0: float,
+    slope: float,
+    sample: float,
+    t: Floats,
+    look_x: Floats,
+    look_y: Floats,
+    places: Ints,
+) -> None:
+    """Where one sample of each pixel lies on the map: its tile, and its cell or texel there.
+
+    Args:
+        is_level: all pixels are equally far away.
+        is_exact: also note column and row of the cell.
+        sample_row: BLOCK times the number of the sample.
+        origin_shift: where the texels of this size start in a tile.
+        shift: a cell or texel is 2 ** shift fine units.
+        columns: tiles along x.
+        right: of the map, in fine units.
+        top: likewise.
+        x0: of the camera, from the map's origin [m].
+        y0: likewise [m].
+        slope: see `paint_ground`.
+        sample: where the sample lies in the pixel, in [-0.5, 0.5].
+        t: see `paint_ground`.
+        look_x: likewise.
+        look_y: likewise.
+        places: overwritten.
+    """
+    # Shifts that are seen to be less than 32 are done on 32 bits.
+    bits, cell = (TILE_SHIFT - shift) & 31, shift & 31
+    mask, begin = np.int32((1 << bits) - 1), np.int32(origin_shift)
+    wide = np.int32(columns)
+    west, south, zero = np.float32(x0 * UNITS), np.float32(y0 * UNITS), np.float32(0.0)
+    last_x, last_y = np.float32(right), np.float32(top)
+    near = np.float32(_sampled(t[0], slope, sample) * UNITS)
+    for j in range(len(look_x)):
+        u = near if is_level else np.float32(_sampled(t[j], slope, sample) * UNITS)
+        qx = np.int32(min(max(west + u * look_x[j], zero), last_x))
+        qy = np.int32(min(max(south + u * look_y[j], zero), last_y))
+        column, row = np.int32(qx >> cell), np.int32(qy >> cell)
+        if is_exact:
+            places[at(_COLUMN, j)], places[at(_ROW, j)] = column, row
+        tile = np.int32(np.int32(row >> bits) * wide) + np.int32(column >> bits)
+        places[at(_TILE + sample_row, j)] = np.int32(tile)
+        inside = np.int32(np.int32(row & mask) << bits) + np.int32(column & mask)
+        places[at(_PLACE + sample_row, j)] = np.int32(begin + inside)
+
+
+@kernels.inner
+def _add_plain(
+    is_level: bool,
+    tiles: Ints,
+    cells: Ints,
+    book: Ints,
+    t: Floats,
+    depth: Floats,
+    places: Ints,
+    colors: Ints,
+) -> int:
+    """Adds one sample of each pixel from the exact map and lists those in mixed cells.
+
+    Returns:
+        How many are listed. What hides behind something nearer is left out.
+    """
+    n_mixed = 0
+    # A loop that only looks up waits for many cells at once.
+    for j in range(len(t)):
+        tile = np.uint64(tiles[places[at(_TILE, j)]])
+        places[at(_PROGRAM, j)] = cells[(tile << np.uint64(12)) + places[at(_PLACE, j)]]
+    for j in range(len(t)):
+        code = int(np.int32(places[at(_PROGRAM, j)]))
+        color = book[PALETTE, np.uint64(max(-1 - code, 0))]
+        colors[at(_SUM, j)] += color & MASK
+        colors[at(_LAST, j)] = color
+        places[at(_MIXED, n_mixed)], places[at(_PROGRAM, n_mixed)] = j, code
+        n_mixed += int((code >= 0) & (depth[j] >= (t[0] if is_level else t[j])))
+    return n_mixed
 
 
 @kernels.inner
@@ -136,68 +242,9 @@ def _cell_color(
 
 
 @kernels.inner
-def _sampled(t: float, slope: float, sample: float) -> float:
-    """Depth of a sample that lies before or behind the middle of a pixel at depth t [m]."""
-    return t + t * t * slope * sample
-
-
-@kernels.inner
-def _place(
+def _mix_cells(
     is_level: bool,
-    origin_shift: int,
-    shift: int,
-    columns: int,
-    right: float,
-    top: float,
-    x0: float,
-    y0: float,
-    slope: float,
-    sample: float,
-    t: Floats,
-    look_x: Floats,
-    look_y: Floats,
-    places: Ints,
-) -> None:
-    """Where one sample of each pixel lies on the map: its tile, and its cell or texel there.
-
-    Args:
-        is_level: all pixels are equally far away.
-        origin_shift: where the texels of this size start in a tile.
-        shift: a cell or texel is 2 ** shift fine units.
-        columns: tiles along x.
-        right: of the map, in fine units.
-        top: likewise.
-        x0: of the camera, from the map's origin [m].
-        y0: likewise [m].
-        slope: see `paint_ground`.
-        sample: where the sample lies in the pixel, in [-0.5, 0.5].
-        t: see `paint_ground`.
-        look_x: likewise.
-        look_y: likewise.
-        places: overwritten.
-    """
-    bits = np.int32(TILE_SHIFT - shift)
-    mask, begin, cell = np.int32((1 << bits) - 1), np.int32(origin_shift), np.int32(shift)
-    wide = np.int32(columns)
-    west, south, zero = np.float32(x0 * UNITS), np.float32(y0 * UNITS), np.float32(0.0)
-    last_x, last_y = np.float32(right), np.float32(top)
-    near = np.float32(_sampled(t[0], slope, sample) * UNITS)
-    for j in range(len(look_x)):
-        u = near if is_level else np.float32(_sampled(t[j], slope, sample) * UNITS)
-        qx = np.int32(min(max(west + u * look_x[j], zero), last_x))
-        qy = np.int32(min(max(south + u * look_y[j], zero), last_y))
-        column, row = np.int32(qx >> cell), np.int32(qy >> cell)
-        places[_COLUMN, j], places[_ROW, j] = column, row
-        places[_TILE, j] = np.int32(np.int32(row >> bits) * wide) + np.int32(column >> bits)
-        inside = np.int32(np.int32(row & mask) << bits) + np.int32(column & mask)
-        places[_PLACE, j] = np.int32(begin + inside)
-
-
-@kernels.inner
-def _add_exact(
-    is_level: bool,
-    tiles: Ints,
-    cells: Ints,
+    n_mixed: int,
     programs: Ints,
     book: Ints,
     x0: float,
@@ -210,30 +257,18 @@ def _add_exact(
     t: Floats,
     look_x: Floats,
     look_y: Floats,
-    depth: Floats,
     places: Ints,
     colors: Ints,
 ) -> None:
-    """Adds one sample of each pixel from the exact map: plain cells first, then the others."""
-    n_mixed = 0
-    for j in range(len(look_x)):
-        tile = np.uint64(tiles[places[_TILE, j]])
-        code = int(cells[(tile << np.uint64(12)) + places[_PLACE, j]])
-        color = book[PALETTE, np.uint64(max(-1 - code, 0))]
-        colors[_SUM, j] += color & MASK
-        colors[_LAST, j] = color
-        places[_MIXED, n_mixed], places[_PROGRAM, n_mixed] = j, code
-        n_mixed += code >= 0
+    """Puts in the colours of the listed pixels, which lie in mixed cells."""
     for m in range(n_mixed):
-        j = places[_MIXED, m]
+        j = places[at(_MIXED, m)]
         near = t[0] if is_level else t[j]
-        if depth[j] < near:
-            continue
-        cx, cy = int(places[_COLUMN, j]), int(places[_ROW, j])
+        cx, cy = int(places[at(_COLUMN, j)]), int(places[at(_ROW, j)])
         along, u = near * near * slope, _sampled(near, slope, sample)
         color = _cell_color(
             programs,
-            int(places[_PROGRAM, m]),
+            int(places[at(_PROGRAM, m)]),
             book,
             x0 + u * look_x[j] - (cx + 0.5) * CELL,
             y0 + u * look_y[j] - (cy + 0.5) * CELL,
@@ -242,18 +277,35 @@ def _add_exact(
             along * share * look_x[j],
             along * share * look_y[j],
         )
-        colors[_SUM, j] += (color & MASK) - (colors[_LAST, j] & MASK)
-        colors[_LAST, j] = color
+        colors[at(_SUM, j)] += (color & MASK) - (colors[at(_LAST, j)] & MASK)
+        colors[at(_LAST, j)] = color
 
 
 @kernels.inner
-def _add_coarse(n: int, tiles: Ints, texels: Ints, book: Ints, places: Ints, colors: Ints) -> None:
-    """Adds one sample of each of n pixels from a coarser map."""
-    for j in range(n):
-        tile = np.uint64(tiles[places[_TILE, j]])
-        color = book[TEXELS, texels[tile * np.uint64(TILE_TEXELS) + places[_PLACE, j]]]
-        colors[_SUM, j] += color & MASK
-        colors[_LAST, j] = color
+def _texel(row: int, j: int, tiles: Ints, texels: Ints, book: Ints, places: Ints) -> int:
+    """Colour of one sample of a pixel on a coarser map."""
+    tile = np.uint64(tiles[places[at(_TILE + row, j)]])
+    texel = texels[tile * np.uint64(TILE_TEXELS) + places[at(_PLACE + row, j)]]
+    return int(book[TEXELS, texel])
+
+
+@kernels.inner
+def _add_coarse(
+    n: int, samples: int, tiles: Ints, texels: Ints, book: Ints, places: Ints, colors: Ints
+) -> None:
+    """Adds up all samples of each of n pixels from a coarser map, the last one apart."""
+    atlas = (tiles, texels, book, places)
+    if samples == 1:
+        for j in range(n):
+            color = _texel(0, j, *atlas)
+            colors[at(_SUM, j)] = color & MASK
+            colors[at(_LAST, j)] = color
+    for row in range(0, (samples - 1) * BLOCK, 2 * BLOCK):
+        for j in range(n):
+            before = 0 if row == 0 else colors[at(_SUM, j)]
+            color = _texel(row + BLOCK, j, *atlas)
+            colors[at(_SUM, j)] = before + (_texel(row, j, *atlas) & MASK) + (color & MASK)
+            colors[at(_LAST, j)] = color
 
 
 @kernels.inner
@@ -270,33 +322,37 @@ def _shade(
     look_y: Floats,
     arrives: Ints,
     veil: Ints,
+    depth: Floats,
     places: Ints,
     colors: Ints,
+    inks: Ints,
 ) -> None:
     """Finishes the colours: mean of 2 ** bits samples, grain, air; all channels at once."""
-    fine = 3 + level
-    if level < 0:
-        fine = 2 + (level + 1)
-    grain_shift, mask, size = np.int32(fine), np.int32(NOISE_SIZE - 1), np.int32(NOISE_SIZE)
+    grain_shift = (3 + level) & 31
+    mask, size = np.int32(NOISE_SIZE - 1), np.int32(NOISE_SIZE)
     west, south = np.float32((x0 + _FAR_OUT) * UNITS), np.float32((y0 + _FAR_OUT) * UNITS)
     near = np.float32(t[0] * UNITS)
     for j in range(len(look_x)):
         u = near if is_level else np.float32(t[j] * UNITS)
         gx, gy = np.int32(west + u * look_x[j]), np.int32(south + u * look_y[j])
         row, column = np.int32(gy >> grain_shift), np.int32(gx >> grain_shift)
-        places[_PLACE, j] = np.int32(np.int32(row & mask) * size) + np.int32(column & mask)
-    fade = bits // 3
+        places[at(_PLACE, j)] = np.int32(np.int32(row & mask) * size) + np.int32(column & mask)
     for j in range(len(look_x)):
-        grain = (int(noise[places[_PLACE, j]]) >> fade) * (colors[_LAST, j] >> 60)
-        colors[_LAST, j] = 256 + ((grain * 10) >> 8)
+        colors[at(_MIX, j)] = noise[places[at(_PLACE, j)]]
+    fade = bits // 3
     light, air = arrives[0], haze_color * veil[0]
     for j in range(len(look_x)):
-        color = (((colors[_SUM, j] >> bits) & MASK) * colors[_LAST, j]) >> 8
+        grain = (colors[at(_MIX, j)] >> fade) * (colors[at(_LAST, j)] >> 60)
+        bright = 256 + ((grain * 10) >> 8)
+        color = (((colors[at(_SUM, j)] >> bits) & MASK) * bright) >> 8
         over = (color >> 8) & _ONES  # what the grain makes brighter than white is white
         color = (color | ((over << 8) - over)) & MASK
         if not is_level:
             light, air = arrives[j], haze_color * veil[j]
-        colors[_SUM, j] = (color * light + air) >> 8
+        colors[at(_SUM, j)] = ink((color * light + air) >> 8)
+    for j in range(len(look_x)):
+        near = t[0] if is_level else t[j]
+        inks[j] = over_ink(inks[j], colors[at(_SUM, j)], depth[j] > near)
 
 
 @kernels.inner
@@ -325,7 +381,7 @@ def paint_ground(
     veil: Ints,
     depth: Floats,
     work: Any,
-    rgb: Ints,
+    inks: Ints,
 ) -> None:
     """Paints a run of pixels that show the ground and are looked up alike.
 
@@ -347,65 +403,37 @@ def paint_ground(
         slope: 1 / (focal length * height of the camera).
         n: number of samples, see `looked_up`.
         level: see `looked_up`.
-        t: depth of each pixel, (P,) [m].
+        t: depth of each pixel, (P,) [m]; P <= BLOCK.
         look_x: horizontal part of its ray per metre of depth, (P,) float32.
         look_y: likewise, (P,).
         arrives: share of its light that arrives, in 1/256, (P,).
         veil: share of haze, in 1/256, (P,).
         depth: of what is drawn already; nearer pixels are kept, (P,) [m].
-        work: scratch: places and colours.
-        rgb: painted, (P, 3).
+        work: scratch, see `paint_scratch`.
+        inks: painted, (P,), see `light.develop`.
     """
     places, colors = work
-    n_pixels = len(look_x)
+    n_pixels = len(look_x)  # at most BLOCK
     x0, y0 = camera_x - origin[0], camera_y - origin[1]
     columns = size[0]
     right, top = float((columns << TILE_SHIFT) - 1), float((size[1] << TILE_SHIFT) - 1)
     # Texels of the finer levels lie before those of this one.
     begin = (65536 - (65536 >> (2 * max(level, 0)))) // 3
     unit = 2 + level if level >= 0 else CELL_SHIFT
-    colors[_SUM, :n_pixels] = 0
-    for k in range(n):
-        sample = (k + 0.5) / n - 0.5
-        _place(
-            is_level,
-            begin,
-            unit,
-            columns,
-            right,
-            top,
-            x0,
-            y0,
-            slope,
-            sample,
-            t,
-            look_x,
-            look_y,
-            places,
-        )
-        if level < 0:
-            _add_exact(
-                is_level,
-                tiles,
-                cells,
-                programs,
-                book,
-                x0,
-                y0,
-                slope,
-                sample,
-                1.0 / n,
-                right_x,
-                right_y,
-                t,
-                look_x,
-                look_y,
-                depth,
-                places,
-                colors,
-            )
-        else:
-            _add_coarse(n_pixels, tiles, texels, book, places, colors)
+    spot = (begin, unit, columns, right, top, x0, y0, slope)
+    rays = (t, look_x, look_y)
+    if level >= 0:
+        for k in range(n):
+            _place(is_level, False, k * BLOCK, *spot, (k + 0.5) / n - 0.5, *rays, places)
+        _add_coarse(n_pixels, n, tiles, texels, book, places, colors)
+    else:
+        colors[_SUM : _SUM + n_pixels] = 0
+        for k in range(n):
+            sample = (k + 0.5) / n - 0.5
+            _place(is_level, True, 0, *spot, sample, *rays, places)
+            left = _add_plain(is_level, tiles, cells, book, t, depth, places, colors)
+            where = (x0, y0, slope, sample, 1.0 / n, right_x, right_y)
+            _mix_cells(is_level, left, programs, book, *where, *rays, places, colors)
     bits = (n >> 1) - (n >> 3)  # 1, 2, 4, 8 samples: 0, 1, 2, 3 bits
     _shade(
         is_level,
@@ -420,10 +448,8 @@ def paint_ground(
         look_y,
         arrives,
         veil,
+        depth,
         places,
         colors,
+        inks,
     )
-    near = t[0]
-    for j in range(n_pixels):
-        if depth[j] > (near if is_level else t[j]):
-            put(rgb, j, colors[_SUM, j])

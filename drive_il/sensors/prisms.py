@@ -196,7 +196,7 @@ def visible(
     r1 = min(int(math.floor((y + reach - y0) / GRID_CELL)), rows - 1)
     slant = math.sqrt(1.0 + tangent * tangent)
     cell_radius = 0.7072 * GRID_CELL + solids.reach[0]
-    count, room = 0, found.shape[1]
+    count, room = 0, found.shape[1] - 1
     for row in range(r0, r1 + 1):
         for column in range(c0, c1 + 1):
             first, last = starts[row * columns + column], starts[row * columns + column + 1]
@@ -209,12 +209,12 @@ def visible(
                 dx, dy, radius = circles[k, 0] - x, circles[k, 1] - y, circles[k, 2]
                 square = dx * dx + dy * dy
                 narrow = circles[k, 3]
-                if narrow * narrow < thin * thin * square or count == room:
-                    continue
-                if _in_view(dx, dy, fx, fy, tangent, slant, far, radius):
-                    found[1, count] = k
-                    found[2, count] = int(min(math.sqrt(square) / far, 1.0) * 63.0)
-                    count += 1
+                # Always noted, counted when seen: wrong guesses would cost more.
+                is_seen = narrow * narrow >= thin * thin * square
+                is_seen &= _in_view(dx, dy, fx, fy, tangent, slant, far, radius)
+                found[1, count] = k
+                found[2, count] = int(min(math.sqrt(square) / far, 1.0) * 63.0)
+                count = min(count + int(is_seen), room)
     _sort_by_step(found, count)
     return count
 
@@ -245,14 +245,11 @@ def _in_view(
     far: float,
     radius: float,
 ) -> bool:
-    if dx * dx + dy * dy > (far + radius) * (far + radius):
-        return False
     ahead = dx * fx + dy * fy
-    if ahead < -radius:
-        return False
-    if fx == 0.0 and fy == 0.0:
-        return True
-    return abs(dx * fy - dy * fx) <= ahead * tangent + radius * slant
+    is_near = dx * dx + dy * dy <= (far + radius) * (far + radius)
+    is_beside = abs(dx * fy - dy * fx) <= ahead * tangent + radius * slant
+    is_everywhere = (fx == 0.0) & (fy == 0.0)
+    return is_near & (ahead >= -radius) & (is_beside | is_everywhere)
 
 
 @kernels.inner

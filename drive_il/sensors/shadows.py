@@ -32,7 +32,7 @@ def _darken(
     lens: Any,
     box: Ints,
     depth: Floats,
-    rgb: Ints,
+    inks: Ints,
 ) -> None:
     for i in range(box[0], box[1]):
         b = offset(i, lens.height, frame.inverse_focal)
@@ -55,8 +55,9 @@ def _darken(
                 if enter < leave and enter < 1.0 and leave > 0.0:
                     part = sun
             if part < 256:
-                for channel in range(3):
-                    rgb[i, j, channel] = (rgb[i, j, channel] * part) >> 8
+                word = int(inks[i, j])
+                even, odd = (word & 0xFF00FF) * part, (word & 0xFF00) * part
+                inks[i, j] = (even >> 8) & 0xFF00FF | (odd >> 8) & 0xFF00
 
 
 @kernels.inner
@@ -72,7 +73,7 @@ def draw_shadows(
     scratch: Floats,
     box: Ints,
     depth: Floats,
-    rgb: Ints,
+    inks: Ints,
 ) -> None:
     """Darkens the ground of a finished picture; arguments as `modelling.draw_figures`."""
     if light.sun_z <= 0.0:
@@ -112,5 +113,5 @@ def draw_shadows(
             lens,
             box,
             depth,
-            rgb,
+            inks,
         )
