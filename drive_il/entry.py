@@ -207,6 +207,7 @@ def run(
     parts = out.with_name(f".{out.name}.parts")
     routes = entry.loaded_routes()
     drives = [(i, k) for i in range(len(routes)) for k in range(entry.repetitions)]
+    decided_by = hashes(entry)
     plan = Plan(
         protocol=entry.rules,
         drives=tuple((routes[i].id, k) for i, k in drives),
@@ -218,7 +219,7 @@ def run(
             ("traffic", entry.traffic),
             ("privileged", str(entry.kind == Kind.EXPERT).lower()),
             ("routes", Path(entry.routes).stem),
-            *hashes(entry).items(),
+            *decided_by.items(),
         ),
     )
     if out.exists() and not resume:
@@ -230,12 +231,10 @@ def run(
         shutil.rmtree(parts, ignore_errors=True)
     file = ResultsFile.resume(out, plan) if out.exists() else ResultsFile(out, plan)
     missing = [at for at, name in zip(drives, plan.drives, strict=True) if name not in file.done]
-    work = _jobs(entry, routes, missing)
+    work, code = _jobs(entry, routes, missing), "".join(decided_by.values())
     status = "Finished"
     try:
-        jobs.run(
-            work, parts, _code(entry), n_workers, _Collector(watcher, file, parts, work, entry)
-        )
+        jobs.run(work, parts, code, n_workers, _Collector(watcher, file, parts, work, code))
     except _Rejected:
         status = "Rejected"
     errors = [compounding.from_plain(one) for one in file.extras("errors")]
@@ -305,11 +304,6 @@ def _hash(paths: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
-def _code(entry: Entry) -> str:
-    """Returns one hash of all that decides a drive beside the entry's own words."""
-    return hashlib.sha256("".join(hashes(entry).values()).encode()).hexdigest()
-
-
 class _Collector:
     """Puts what finished jobs have driven into the results file, and passes the word on."""
 
@@ -319,10 +313,10 @@ class _Collector:
         file: ResultsFile,
         parts: Path,
         work: Sequence[jobs.Job],
-        entry: Entry,
+        code: str,
     ) -> None:
         self._watcher, self._file, self._parts = watcher, file, parts
-        self._work, self._keys = work, jobs.keys(work, _code(entry))
+        self._work, self._keys = work, jobs.keys(work, code)
 
     def begin(self, missing: Sequence[jobs.Job], n_finished: int) -> None:
         """Takes what an interrupted run had finished and not yet put into the file."""

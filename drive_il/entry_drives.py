@@ -127,7 +127,7 @@ class _Batch:
             expert: Expert = load_privileged(self.entry.agent_spec(), self.network)
         except AgentFailure as failure:
             return [self._not_driven(spec, failure) for spec in self.specs]
-        own = self._drive(self.specs, None, None, self.judge(BATCH), expert, ExpertDrives())
+        own = self._drive(self.specs, None, None, self._judge(BATCH), expert, ExpertDrives())
         return [self._driven(one, one if self.entry.errors else None) for one in own]
 
     def _policy(self) -> list[Driven]:
@@ -135,7 +135,7 @@ class _Batch:
         observer, planner = SceneObserver(self.network, policy.spec), _planner(self.town)
         pedals = planner if policy.card.get("learner") == "alvinn" else None
         own = self._drive(
-            self.specs, observer, policy, self.judge(BATCH), planner, self._asks, pedals
+            self.specs, observer, policy, self._judge(BATCH), planner, self._asks, pedals
         )
         if not self.entry.errors:
             return [self._driven(one, None) for one in own]
@@ -151,7 +151,7 @@ class _Batch:
             policy = _host(self.entry).begin(spec.route, self.network, spec.seed, name=name)
         except AgentFailure as failure:
             return self._not_driven(spec, failure)
-        judge = _AgentJudge(self.judge(1), policy)
+        judge = _AgentJudge(self._judge(1), policy)
         [own] = self._drive([spec], policy.observer, policy, judge, _planner(self.town), self._asks)
         trouble = policy.finish()
         failed = policy.failure is not None
@@ -186,7 +186,7 @@ class _Batch:
         """Asks the expert in every state, where errors are measured."""
         return AskAlways() if self.entry.errors else None
 
-    def judge(self, n_rows: int) -> Judge:
+    def _judge(self, n_rows: int) -> Judge:
         """Returns a judge whose findings are kept."""
         return self._silent(n_rows, self._keep)
 

@@ -164,14 +164,9 @@ def compounding(drives: Sequence[DriveErrors], seed: int) -> dict[str, Any]:
         raise ValueError("no drives to measure errors on")
     steps = horizons(drives)
     weights = est.resamples(1, len(drives), N_DRAWS, derive_seed(seed, "compounding"))
-    failing = np.stack(
-        [_flags(drive.failing, drive.fails_after, drive, int(steps[-1])) for drive in drives]
-    )
-    amiss = np.stack(
-        [
-            _flags(drive.expert_failing, drive.expert_fails_after, drive, int(steps[-1]))
-            for drive in drives
-        ]
+    failing, amiss = (
+        np.stack([_flags(drive, side, int(steps[-1])) for drive in drives])
+        for side in ("", "expert_")
     )
     result: dict[str, Any] = {
         "n_drives": len(drives),
@@ -216,14 +211,12 @@ def _shares(drive: DriveErrors, name: str) -> Floats:
     return share
 
 
-def _flags(
-    runs: tuple[tuple[int, int], ...], after: bool, drive: DriveErrors, horizon: int
-) -> Bools:
-    """Which of the first `horizon` steps fail, (T,)."""
+def _flags(drive: DriveErrors, side: str, horizon: int) -> Bools:
+    """Which of the first `horizon` steps of its own or the expert's ("expert_") drive fail."""
     failing = np.zeros(max(horizon, drive.n_steps), np.bool_)
-    for first, last in runs:
+    for first, last in getattr(drive, f"{side}failing"):
         failing[first:last] = True
-    failing[drive.n_steps :] = after
+    failing[drive.n_steps :] = getattr(drive, f"{side}fails_after")
     return failing[:horizon]
 
 

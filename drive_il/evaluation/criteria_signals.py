@@ -18,6 +18,7 @@ from drive_il.datatypes import Bools, Floats, Ints, Records
 from drive_il.evaluation.infractions import Kind
 from drive_il.evaluation.protocol import StopRule
 from drive_il.evaluation.sight import Finding, Sight
+from drive_il.maps.lane_edges import points_of
 from drive_il.maps.lane_queries import locate
 from drive_il.maps.network import RoadNetwork, SignalKind
 
@@ -101,8 +102,7 @@ def _heights(network: RoadNetwork, lines: Records) -> Floats:
     """Returns the height of the road at stop lines [m]."""
     heights = np.zeros(len(lines))
     for k, line in enumerate(lines):
-        first, count = (int(network.lanes[name][line["lane"]]) for name in ("first", "count"))
-        points = network.points[first : first + count]
+        points = points_of(network, network.lanes[line["lane"]])
         heights[k] = np.interp(line["s"], points["s"], points["z"])
     return heights
 

@@ -17,6 +17,7 @@ import numpy as np
 
 import drive_il
 from drive_il import kernels
+from drive_il.folders import write_whole
 
 _LIBRARIES = ("numpy", "numba", "llvmlite", "torch", "torchvision", "scipy", "pyarrow", "carla")
 
@@ -114,12 +115,5 @@ def write_json(value: Any, path: Path | str) -> None:  # noqa: ANN401 - see `pla
         value: see `plain`.
         path: the file; its folder is made.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(plain(value), indent=2, allow_nan=False, ensure_ascii=False)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text + "\n", encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(Path(path), f"{text}\n".encode())

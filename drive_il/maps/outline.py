@@ -12,6 +12,7 @@ import numpy as np
 from drive_il.datatypes import Bools, Floats, Records
 from drive_il.maps.junction_gaps import gaps
 from drive_il.maps.land import PrismKind
+from drive_il.maps.lane_edges import offset, points_of
 from drive_il.maps.network import LaneType, MarkColor, MarkType, RoadNetwork
 from drive_il.maps.scenery import scenery
 
@@ -47,7 +48,7 @@ def paths(network: RoadNetwork) -> dict[str, str]:
     found = {}
     for name, kinds in _SURFACES.items():
         lanes = network.lanes[np.isin(network.lanes["type"], kinds)]
-        outlines = [_outline(_points(network, lane)) for lane in lanes]
+        outlines = [_outline(points_of(network, lane)) for lane in lanes]
         if name == "driving":
             outlines += [one[::-1] for one in gaps(network)]  # the way round that lanes have
         found[name] = "".join(_path(outline, closed=True) for outline in outlines)
@@ -75,21 +76,8 @@ def box(network: RoadNetwork, margin: float = 12.0) -> tuple[float, float, float
     )
 
 
-def _points(network: RoadNetwork, lane: Records) -> Records:
-    points: Records = network.points[lane["first"] : lane["first"] + lane["count"]]
-    return points
-
-
-def _edge(points: Records, side: float) -> Floats:
-    """The lane's left (1) or right (-1) edge, (K, 2) [m]."""
-    out = 0.5 * side * points["width"]
-    x = points["x"] - out * np.sin(points["heading"])
-    y = points["y"] + out * np.cos(points["heading"])
-    return np.stack((x, y), 1)
-
-
 def _outline(points: Records) -> Floats:
-    edges = [thinned(_edge(points, side), _OFF) for side in (1.0, -1.0)]
+    edges = [thinned(offset(points, side), _OFF) for side in (1.0, -1.0)]
     return np.concatenate((edges[0], edges[1][::-1]))
 
 
@@ -97,9 +85,9 @@ def _marks(network: RoadNetwork) -> dict[str, str]:
     kept: dict[str, str] = {}
     marked = (LaneType.DRIVING, LaneType.SHOULDER, LaneType.PARKING, LaneType.BIKING)
     for lane in network.lanes[np.isin(network.lanes["type"], marked)]:
-        points = _points(network, lane)
+        points = points_of(network, lane)
         for side, sign in (("left", 1.0), ("right", -1.0)):
-            kinds, edge = points[f"{side}_mark"], _edge(points, sign)
+            kinds, edge = points[f"{side}_mark"], offset(points, sign)
             cuts = (np.flatnonzero(np.diff(kinds)) + 1).tolist()
             for first, last in zip([0, *cuts], [*cuts, len(kinds) - 1], strict=True):
                 if kinds[first] in _NO_MARKS or first == last:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from drive_il.datatypes import Floats, Records
+from drive_il.datatypes import Floats
 from drive_il.maps.junction_gaps import gaps
+from drive_il.maps.lane_edges import offset, points_of
 from drive_il.maps.network import LaneType, MarkColor, MarkType, RoadNetwork, SignalKind
 
 if TYPE_CHECKING:
@@ -105,30 +106,17 @@ def _window(
     return xs.min() - margin, ys.min() - margin, xs.max() + margin, ys.max() + margin
 
 
-def _points(network: RoadNetwork, lane: Any) -> Records:
-    points: Records = network.points[lane["first"] : lane["first"] + lane["count"]]
-    return points
-
-
-def _offset(points: Records, share: float) -> Floats:
-    """The line at `share` half widths to the left of the centre, (K, 2) [m]."""
-    out = 0.5 * share * points["width"]
-    x = points["x"] - out * np.sin(points["heading"])
-    y = points["y"] + out * np.cos(points["heading"])
-    return np.stack((x, y), 1)
-
-
 def _surfaces(axes: Axes, network: RoadNetwork) -> None:
     from matplotlib.collections import PolyCollection
 
-    height = np.array([_points(network, lane)["z"].mean() for lane in network.lanes])
+    height = np.array([points_of(network, lane)["z"].mean() for lane in network.lanes])
     for kind, color in _SURFACES.items():
         rows = np.flatnonzero(network.lanes["type"] == kind)
         rows = rows[np.argsort(height[rows], kind="stable")]  # what is higher covers
         outlines = []
         for row in rows:
-            points = _points(network, network.lanes[row])
-            outlines.append(np.concatenate((_offset(points, 1.0), _offset(points, -1.0)[::-1])))
+            points = points_of(network, network.lanes[row])
+            outlines.append(np.concatenate((offset(points, 1.0), offset(points, -1.0)[::-1])))
         if kind == LaneType.DRIVING:
             outlines = [*gaps(network), *outlines]
         # A hairline in the same colour closes the seams between polygons.
@@ -142,10 +130,10 @@ def _marks(axes: Axes, network: RoadNetwork, detail: bool, points_per_metre: flo
 
     lines: dict[tuple[str, str], list[Floats]] = {}
     for lane in network.lanes[np.isin(network.lanes["type"], (1, 2, 4, 5))]:
-        points = _points(network, lane)
+        points = points_of(network, lane)
         for side, share in (("left", 1.0), ("right", -1.0)):
             kinds = points[f"{side}_mark"]
-            edge = _offset(points, share)
+            edge = offset(points, share)
             for first, last in _runs(kinds):
                 kind = int(kinds[first])
                 if kind in (MarkType.NONE, MarkType.CURB, MarkType.GRASS):
@@ -193,7 +181,7 @@ def _arrows(axes: Axes, network: RoadNetwork, longest: float) -> None:
     for lane in network.lanes[network.lanes["type"] == LaneType.DRIVING]:
         if lane["junction"] >= 0 and longest > _DETAIL:
             continue
-        points = _points(network, lane)
+        points = points_of(network, lane)
         marks = np.arange(0.5 * min(every, lane["length"]), lane["length"], every)
         places.append(points[np.searchsorted(points["s"], marks).clip(max=len(points) - 1)])
     at = np.concatenate(places)
