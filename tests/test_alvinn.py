@@ -1,11 +1,7 @@
 """ALVINN's hill, decoder, road intensity and network."""
 
-import math
-
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from drive_il import steering
 from drive_il.datatypes import Episode, Floats, check_control
@@ -29,46 +25,6 @@ def test_the_network_has_the_papers_size() -> None:
     network = alvinn.Alvinn(0)
     assert network.hidden.weight.shape == (29, 1217)
     assert network.output.weight.shape == (46, 29)
-
-
-def test_the_gaussian_hill_has_its_closed_form() -> None:
-    activation = alvinn.hill(np.array([22.0, 10.5]), "gaussian")
-    for d in range(6):
-        assert activation[0, 22 + d] == pytest.approx(math.exp(-(d**2) / 10))
-        assert activation[0, 22 - d] == activation[0, 22 + d]
-    assert activation[1, 10] == activation[1, 11] == pytest.approx(math.exp(-0.025))
-
-
-def test_the_hill_of_1989_has_the_papers_values() -> None:
-    activation = alvinn.hill(np.array([20.0]), "1989")[0]
-    values = [0.10, 0.32, 0.61, 0.89, 1.00, 0.89, 0.61, 0.32, 0.10]
-    np.testing.assert_allclose(activation[16:25], values)
-    assert not activation[:16].any()
-    assert not activation[25:].any()
-
-
-@pytest.mark.parametrize("kind", ["gaussian", "1989"])
-def test_decoding_a_perfect_hill_returns_its_centre(kind: str) -> None:
-    centres = np.arange(45.0)
-    np.testing.assert_allclose(alvinn.decode(alvinn.hill(centres, kind)), centres, atol=1e-9)
-
-
-@given(st.floats(0.0, 44.0))
-def test_decoding_between_units_is_close(centre: float) -> None:
-    decoded = alvinn.decode(alvinn.hill(np.array([centre]), "gaussian"))[0]
-    # At the very edge only the outermost unit can be looked at symmetrically.
-    assert abs(decoded - centre) < (0.06 if 6 <= centre <= 38 else 0.51)
-
-
-def test_silence_means_straight_on() -> None:
-    assert alvinn.decode(np.zeros((2, 45))).tolist() == [22.0, 22.0]
-
-
-@given(st.floats(-0.2, 0.2))
-def test_units_are_linear_in_curvature(curvature: float) -> None:
-    unit = alvinn.unit_of_curvature(np.array([curvature]), 0.2)
-    assert alvinn.curvature_of_unit(unit, 0.2)[0] == pytest.approx(curvature, abs=1e-12)
-    assert alvinn.unit_of_curvature(np.array([0.2, 0.0, -0.2]), 0.2).tolist() == [0, 22, 44]
 
 
 def test_road_intensity_says_lighter_darker_or_the_same() -> None:

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1] / "drive_il"
 BOTTOM = {
     "actors",
     "datatypes",
+    "direction_units",
     "folders",
     "geometry",
     "kernels",

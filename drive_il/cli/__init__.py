@@ -62,6 +62,9 @@ _COMMANDS: _Tree = {
         "Train a learner and save a model folder.",
         {
             "alvinn": _Command("drive_il.cli.train:train_alvinn", "ALVINN (Pomerleau 1989)."),
+            "alvinn-1991": _Command(
+                "drive_il.cli.train:train_alvinn_1991", "ALVINN on the fly (Pomerleau 1991)."
+            ),
             "bc": _Command(
                 "drive_il.cli.train:train_bc", "Behaviour cloning, with or without augmentation."
             ),

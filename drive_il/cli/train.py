@@ -17,13 +17,13 @@ from drive_il.dataset import Dataset
 from drive_il.datatypes import Array, Episode, EpisodeSpec, Records, Start
 from drive_il.experts.planner import Planner
 from drive_il.fit import Progress
-from drive_il.learners import alvinn, bc, dagger
+from drive_il.learners import alvinn, alvinn_1991, bc, dagger
 from drive_il.maps import library, suites
 from drive_il.maps.network import RoadNetwork
 from drive_il.maps.planning import RoutePlanner
 from drive_il.maps.routes import plan_record
 from drive_il.randomness import derive_seed
-from drive_il.sensor_specs import ObservationSpec
+from drive_il.sensor_specs import CameraSpec, ObservationSpec
 from drive_il.sensors.observer import SceneObserver
 from drive_il.sim.world import World
 
@@ -51,6 +51,24 @@ def train_alvinn(
     _save(policy, out)
 
 
+def train_alvinn_1991(
+    data: Path, out: Path, config: Flat[alvinn_1991.Config] = alvinn_1991.Config(), seed: int = 0
+) -> None:
+    """Trains ALVINN on the fly (Pomerleau 1991): shifted views and a buffer, 1,200 snapshots.
+
+    Args:
+        data: dataset recorded with `--sensors alvinn` or `both`.
+        out: model folder.
+        config: how.
+        seed: of weights, views and order.
+    """
+    dataset = Dataset(data)
+    renderer = _renderer(_map_of(dataset), alvinn_1991.CAMERA) if config.views else None
+    with _shown() as progress:
+        policy = alvinn_1991.train(dataset, config, seed, renderer, progress)
+    _save(policy, out)
+
+
 def train_bc(data: Path, out: Path, config: Flat[bc.Config] = bc.Config(), seed: int = 0) -> None:
     """Trains behaviour cloning; `--augmentation viewpoint` adds shifted and turned views.
 
@@ -65,7 +83,7 @@ def train_bc(data: Path, out: Path, config: Flat[bc.Config] = bc.Config(), seed:
     dataset, spec = Dataset(data), ObservationSpec()
     renderer = None
     if config.augmentation in ("viewpoint", "both"):
-        renderer = _renderer(_map_of(dataset), spec)
+        renderer = _renderer(_map_of(dataset), spec.cameras[0])
     with _shown() as progress:
         policy = bc.train(dataset, config, seed, renderer, progress, spec, _checkpoint(out))
     _save(policy, out)
@@ -126,10 +144,10 @@ def _map_of(dataset: Dataset) -> RoadNetwork:
     return library.load(towns[0])
 
 
-def _renderer(network: RoadNetwork, spec: ObservationSpec) -> Callable[[Records, Records], Array]:
+def _renderer(network: RoadNetwork, camera: CameraSpec) -> Callable[[Records, Records], Array]:
     from drive_il.sensors.camera import Camera
 
-    return Camera(network, spec.cameras[0]).render
+    return Camera(network, camera).render
 
 
 def _within(dataset: Dataset, budget: int) -> Iterator[Episode]:

@@ -136,14 +136,23 @@ def _kinds() -> dict[str, _Kind]:
         "alvinn": _Kind(
             lambda policy: {"policy": "alvinn", "max_curvature": policy.max_curvature}, _alvinn
         ),
+        "alvinn_1991": _Kind(
+            lambda policy: {"policy": "alvinn_1991", "max_curvature": policy.max_curvature},
+            _alvinn_1991,
+        ),
     }
 
 
 def _kind_of(policy: TrainedPolicy) -> _Kind:
     from drive_il.learners.alvinn import AlvinnPolicy
+    from drive_il.learners.alvinn_1991 import OnTheFlyPolicy
     from drive_il.networks import DrivingPolicy
 
-    for cls, name in ((DrivingPolicy, "driving"), (AlvinnPolicy, "alvinn")):
+    for cls, name in (
+        (DrivingPolicy, "driving"),
+        (AlvinnPolicy, "alvinn"),
+        (OnTheFlyPolicy, "alvinn_1991"),
+    ):
         if isinstance(policy, cls):
             return _kinds()[name]
     raise ValueError(f"only trained policies can be saved, got a {type(policy).__name__}")
@@ -175,6 +184,18 @@ def _alvinn(
     network = Alvinn(0)
     network.load_state_dict(weights)
     return AlvinnPolicy(
+        network.eval(), config["max_curvature"], _observation(config["observation"]), card
+    )
+
+
+def _alvinn_1991(
+    config: dict[str, Any], weights: dict[str, Tensor], card: dict[str, Any]
+) -> TrainedPolicy:
+    from drive_il.learners.alvinn_1991 import OnTheFly, OnTheFlyPolicy
+
+    network = OnTheFly(0)
+    network.load_state_dict(weights)
+    return OnTheFlyPolicy(
         network.eval(), config["max_curvature"], _observation(config["observation"]), card
     )
 

@@ -34,7 +34,8 @@ from torch import Tensor, nn
 
 from drive_il import steering
 from drive_il.dataset import Dataset
-from drive_il.datatypes import CONTROL, Array, Bools, Episode, Floats, Observation, Records, State
+from drive_il.datatypes import CONTROL, Array, Episode, Floats, Observation, Records, State
+from drive_il.direction_units import curvature_of_unit, decode, hill, unit_of_curvature
 from drive_il.fit import (
     ArrayBatches,
     Batch,
@@ -52,11 +53,6 @@ N_RANGES = 8 * 32
 N_INPUTS = HEIGHT * WIDTH + N_RANGES + 1
 N_HIDDEN = 29
 N_DIRECTIONS = 45
-MIDDLE = N_DIRECTIONS // 2
-HILL_1989 = (1.00, 0.89, 0.61, 0.32, 0.10)
-"""activations 0, 1, ... 4 units away from the right direction"""
-HILL_REACH = 6
-"""units on either side of the most active one that the decoder looks at"""
 UNKNOWN = 0.5
 """road intensity before the first picture"""
 CAMERA = CameraSpec(name="retina", width=WIDTH, height=HEIGHT, fov=90.0)
@@ -130,55 +126,6 @@ class Alvinn(nn.Module):
         return torch.sigmoid(self.output(torch.sigmoid(self.hidden(inputs))))
 
 
-def unit_of_curvature(curvature: Floats, max_curvature: float) -> Floats:
-    """Returns the direction unit, a fraction, of a curvature; unit 0 is hardest left."""
-    return np.asarray(MIDDLE * (1.0 - np.clip(np.asarray(curvature) / max_curvature, -1.0, 1.0)))
-
-
-def curvature_of_unit(unit: Floats, max_curvature: float) -> Floats:
-    """Returns the curvature [1/m] of a direction unit; the inverse of `unit_of_curvature`."""
-    return np.asarray((1.0 - np.asarray(unit) / MIDDLE) * max_curvature)
-
-
-def hill(centre: Floats, kind: str) -> Floats:
-    """Returns target activations of the direction units.
-
-    Args:
-        centre: right direction in units, (N,).
-        kind: gaussian, or 1989: that paper's values, interpolated between units.
-
-    Returns:
-        (N, 45) in [0, 1].
-    """
-    distance = np.abs(np.arange(N_DIRECTIONS) - np.asarray(centre)[:, None])
-    if kind == "gaussian":
-        return np.asarray(np.exp(-(distance**2) / 10.0))
-    values = (*HILL_1989, 0.0)
-    return np.asarray(np.interp(distance, np.arange(len(values)), values))
-
-
-def decode(activation: Floats) -> Floats:
-    """Returns the centre of mass of the hill around the most active unit.
-
-    The units looked at lie symmetrically around the most active one, so that a hill at
-    the edge is not pulled inwards.
-
-    Args:
-        activation: of the direction units, (B, 45).
-
-    Returns:
-        Direction in units, (B,).
-    """
-    activation = np.asarray(activation, np.float64)
-    units = np.arange(N_DIRECTIONS)
-    peak = activation.argmax(1)
-    reach = np.minimum(HILL_REACH, np.minimum(peak, N_DIRECTIONS - 1 - peak))
-    near: Bools = np.abs(units - peak[:, None]) <= reach[:, None]
-    mass = np.where(near, activation, 0.0)
-    total = mass.sum(1)
-    return np.where(total > 0, (mass * units).sum(1) / np.where(total > 0, total, 1.0), MIDDLE)
-
-
 def road_intensity(retina: Array, gain: float) -> Floats:
     """Labels whether the road is lighter than its surroundings.
 
@@ -225,8 +172,10 @@ def training_frames(episodes: Iterable[Episode], config: Config) -> Batch:
         intensity = road_intensity(retina, config.intensity_gain)
         before = np.concatenate(([UNKNOWN], intensity[:-1]))
         curvature = steering.curvature_of_steer(episode.expert_control["steer"][steps])
-        centre = unit_of_curvature(curvature, config.max_curvature)
-        target = np.concatenate((hill(centre, config.hill), intensity[steps, None]), 1)
+        centre = unit_of_curvature(curvature, config.max_curvature, N_DIRECTIONS)
+        target = np.concatenate(
+            (hill(centre, config.hill, N_DIRECTIONS), intensity[steps, None]), 1
+        )
         parts.append(
             {
                 "retina": retina[steps],
@@ -277,7 +226,8 @@ class AlvinnPolicy:
         )
         unit = decode(activation[:, :N_DIRECTIONS])
         control = np.zeros(len(activation), CONTROL)
-        control["steer"] = steering.steer_of_curvature(curvature_of_unit(unit, self.max_curvature))
+        curvature = curvature_of_unit(unit, self.max_curvature, N_DIRECTIONS)
+        control["steer"] = steering.steer_of_curvature(curvature)
         return control, {"road_intensity": activation[:, N_DIRECTIONS]}, {"activation": activation}
 
 
