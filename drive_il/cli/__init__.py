@@ -46,6 +46,10 @@ _COMMANDS: _Tree = {
                 "drive_il.cli.reproduce:covariate_shift",
                 "Behaviour cloning falls apart with the horizon, DAgger does not.",
             ),
+            "alvinn": _Command(
+                "drive_il.cli.reproduce:alvinn",
+                "Shifted views and a balanced buffer rescue a road follower.",
+            ),
         },
     ),
     "record": _Command(

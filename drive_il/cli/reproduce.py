@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from drive_il.experiments import alvinn as alvinn_ablation
 from drive_il.experiments import covariate_shift as experiment
 
 
@@ -23,3 +24,18 @@ def covariate_shift(
         config: what to do.
     """
     experiment.reproduce(config)
+
+
+def alvinn(
+    config: Annotated[alvinn_ablation.Config, tyro.conf.arg(name="")] = alvinn_ablation.Config(),
+) -> None:
+    """Shifted views and a balanced buffer rescue a road follower that learns on the fly.
+
+    Teaches ALVINN (1991) on one country road plain, with shifted views, with the buffer and
+    with both, and ALVINN (1989) beside them, at as many labels; drives the half of the
+    road that was not taught on. Interrupted and run again, it goes on where it was.
+
+    Args:
+        config: what to do.
+    """
+    alvinn_ablation.reproduce(config)

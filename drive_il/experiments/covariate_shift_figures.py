@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from drive_il.datatypes import Array, Episode
-from drive_il.experiments import covariate_shift_jobs as jobs
+from drive_il.experiments.drives import read
+from drive_il.experiments.pages import save_figure
 from drive_il.maps import library
 from drive_il.rollout import scene_of
 from drive_il.sensor_specs import CameraSpec
@@ -52,13 +52,7 @@ def growth(result: dict[str, Any], folder: Path) -> None:
         f"95 % intervals over {unit} ({n} paired drives per town)",
         fontsize=13,
     )
-    for kind in ("png", "svg"):
-        temporary = folder / f"growth.{kind}.tmp"
-        # No date in the file and no random names: the same numbers give the same bytes.
-        with rc_context({"svg.hashsalt": "drive_il"}):
-            metadata = {"Date": None} if kind == "svg" else None
-            figure.savefig(temporary, format=kind, metadata=metadata)
-        temporary.replace(folder / f"growth.{kind}")
+    save_figure(figure, folder, "growth")
 
 
 def _panel(axes: Axes, result: dict[str, Any], town: str, cost: str) -> None:
@@ -146,8 +140,8 @@ def strip(result: dict[str, Any], folders: dict[str, Path], folder: Path) -> dic
         What the pictures show, or None when cloning never left its lane.
     """
     town = result["config"]["town_train"]
-    driven = jobs.read(folders[f"drives/bc/{town}/own_pedals/0"])
-    truth = jobs.read(folders[f"expert/{town}"])
+    driven = read(folders[f"drives/bc/{town}/own_pedals/0"])
+    truth = read(folders[f"expert/{town}"])
     last = int(result["horizons"][-1])
     failing = costs.failures(costs.tracks(driven, last), costs.tracks(truth, last))
     first = costs.first_failure(failing.lateral)

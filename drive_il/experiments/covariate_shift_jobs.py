@@ -7,8 +7,7 @@ function of its arguments alone.
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from drive_il.dataset import Dataset, EpisodeWriter
-from drive_il.datatypes import Episode, EpisodeSpec, Floats, Records, Scene
-from drive_il.evaluation.criteria import route_ended
+from drive_il.datatypes import Episode, Floats, Records, Scene
 from drive_il.experiments.covariate_shift_specs import (
     DRIVE_STEPS,
     EXPERT,
@@ -26,13 +23,14 @@ from drive_il.experiments.covariate_shift_specs import (
     demonstration_specs,
     evaluation_specs,
 )
+from drive_il.experiments.drives import expert_episodes, listener, never_blocked, read, write
 from drive_il.experiments.jobs import Report
 from drive_il.gates import ExpertDrives
 from drive_il.maps import library
 from drive_il.maps.network import RoadNetwork
 from drive_il.protocols import Expert
 from drive_il.randomness import derive_seed, uniform
-from drive_il.rollout import Step, Stop, drive, scene_of
+from drive_il.rollout import drive, scene_of
 from drive_il.sensor_specs import ObservationSpec
 from drive_il.sensors.observer import SceneObserver
 from drive_il.sim.world import World
@@ -54,31 +52,6 @@ LOST_DISTANCE = 2.5
 """a drive of DAgger's ends this far from the lane centre [m]"""
 
 
-def _stop() -> Stop:
-    """Standing still is a failure that is counted, not an end."""
-    return route_ended(max_deviation=30.0, blocked_after=math.inf)
-
-
-def _listener(report: Report, note: str = "") -> Callable[[Step], None]:
-    """Reports the share of finished episodes."""
-
-    def listen(step: Step) -> None:
-        report(step.n_finished / max(step.n_specs, 1), note)
-
-    return listen
-
-
-def _write(folder: Path, episodes: Sequence[Episode]) -> None:
-    """Keeps episodes in their order; `read` gives them back so."""
-    for i, episode in enumerate(episodes):
-        EpisodeWriter(folder / "episodes" / f"{i:04d}")(episode)
-
-
-def read(folder: Path) -> list[Episode]:
-    """Reads what a job has driven, in the order of its specs."""
-    return [Dataset(place).load(0) for place in sorted((folder / "episodes").iterdir())]
-
-
 def demonstrations(
     folder: Path, inputs: dict[str, Path], report: Report, town: str, labels: int, seed: int
 ) -> None:
@@ -96,11 +69,11 @@ def demonstrations(
         demonstration_specs(town, labels, seed),
         expert=EXPERT,
         gate=ExpertDrives(),
-        stop=_stop(),
+        stop=never_blocked(),
         label_budget=labels,
-        listener=_listener(report),
+        listener=listener(report),
     )
-    _write(folder, episodes)
+    write(folder, episodes)
 
 
 def train(
@@ -225,11 +198,7 @@ def expert_drives(
 ) -> None:
     """Drives the test specs with the expert."""
     world = World(library.load(town), ROWS)
-    _write(folder, _expert_episodes(world, evaluation_specs(town, n, horizon, seed), EXPERT))
-
-
-def _expert_episodes(world: World, specs: Sequence[EpisodeSpec], expert: Expert) -> list[Episode]:
-    return drive(world, None, None, specs, expert=expert, gate=ExpertDrives(), stop=_stop())
+    write(folder, expert_episodes(world, evaluation_specs(town, n, horizon, seed), EXPERT))
 
 
 def learner_drives(
@@ -251,12 +220,12 @@ def learner_drives(
         SceneObserver(network, policy.spec),
         policy,
         specs,
-        stop=_stop(),
+        stop=never_blocked(),
         pedals=EXPERT if form == "steering_only" else None,
         keep_observations=False,
-        listener=_listener(report),
+        listener=listener(report),
     )
-    _write(folder, episodes)
+    write(folder, episodes)
 
 
 def proposals(
@@ -281,9 +250,9 @@ def proposals(
             specs,
             expert=EXPERT,
             gate=ExpertDrives(),
-            stop=_stop(),
+            stop=never_blocked(),
             keep_observations=False,
-            listener=_listener(report),
+            listener=listener(report),
         ):
             errors.append(np.abs(episode.policy_control["steer"] - episode.control["steer"]))
     else:
@@ -336,7 +305,7 @@ def tolerance(
         report(i / len(DELTAS), f"delta {delta:g}")
         worst = 0.0
         for bias in (-1, 0, 1):
-            driven = _expert_episodes(world, specs, _Erring(EXPERT, delta, bias))
+            driven = expert_episodes(world, specs, _Erring(EXPERT, delta, bias))
             failing = costs.failures(costs.tracks(driven, horizon), expert).either
             worst = max(worst, float(costs.absorbing(failing)[:, -1].mean()))
         extra.append(worst)
@@ -384,7 +353,7 @@ def _fork_costs(
     at = [specs[e] for e, _ in places]
     totals = []
     for actions in (ours, theirs):
-        episodes = fork(world, EXPERT, at, snapshots, first, actions, _stop())
+        episodes = fork(world, EXPERT, at, snapshots, first, actions, never_blocked())
         failing = costs.failures(costs.tracks(episodes, horizon, first), expert).either
         # Before the fork both are the same drive, without a failure.
         failing &= np.arange(1, horizon + 1) > first[:, None]

@@ -11,6 +11,7 @@ import numpy as np
 
 from drive_il.datatypes import Bools, Floats, Ints
 from drive_il.experiments import covariate_shift_jobs as jobs
+from drive_il.experiments.drives import read
 from drive_il.theory import bounds, costs
 from drive_il.theory import estimators as est
 
@@ -28,7 +29,7 @@ def analyse(config: Config, folders: Folders) -> dict[str, Any]:
 
     towns = {}
     for town in config.towns:
-        truth = jobs.read(folders[f"expert/{town}"])
+        truth = read(folders[f"expert/{town}"])
         measured = jobs._read_json(folders[f"tolerance/{town}"] / "tolerance.json")
         table = _Table(config, folders, town, truth, jobs.chosen_delta(measured))
         towns[town] = {
@@ -104,7 +105,7 @@ class _Table:
     def _drives(self, learner: str, form: str) -> list[list[Any]]:
         """Episodes by training seed."""
         return [
-            jobs.read(self.folders[f"drives/{learner}/{self.town}/{form}/{k}"])
+            read(self.folders[f"drives/{learner}/{self.town}/{form}/{k}"])
             for k in range(self.config.n_seeds)
         ]
 
