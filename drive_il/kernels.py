@@ -3,9 +3,10 @@
 Numba's file cache does not notice a changed callee in another file and silently keeps
 the old result. Each kernel is therefore cached in a folder named by the hash of its own
 source file and of every file of this project that it imports, directly or not, plus numba
-and numpy version and CPU. Kernels have one explicit signature each, release the GIL and
-work on a range of rows; `run` calls them from one small shared thread pool (numba's own
-threads kill forked children or abort under concurrent callers).
+and numpy version and CPU; two copies of the project on one machine share it. Kernels have
+one explicit signature each, release the GIL and work on a range of rows; `run` calls them
+from one small shared thread pool (numba's own threads kill forked children or abort under
+concurrent callers).
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar, cast
@@ -133,15 +135,14 @@ class Kernel(Generic[P, R]):
         """Loads the compiled code from the cache, or compiles it."""
         with _lock:
             if self._compiled is None:
-                is_cached = _open_cache(Path(self._function.__code__.co_filename))
-                usual = numba.config.SLP_VECTORIZE  # type: ignore[attr-defined]
-                numba.config.SLP_VECTORIZE = int(self._is_packed)  # type: ignore[attr-defined]
-                try:
+                folder = _open_cache(Path(self._function.__code__.co_filename))
+                with _numba_configured(folder, self._is_packed):
                     self._compiled = numba.njit(
-                        self._signature, nogil=True, cache=is_cached, error_model="numpy"
+                        self._signature,
+                        nogil=True,
+                        cache=folder is not None,
+                        error_model="numpy",
                     )(self._function)
-                finally:
-                    numba.config.SLP_VECTORIZE = usual  # type: ignore[attr-defined]
             return self._compiled
 
     def unchecked(self) -> Callable[P, R]:
@@ -159,10 +160,61 @@ class Kernel(Generic[P, R]):
         return self._entry
 
 
-def _open_cache(source: Path) -> bool:
-    """Points numba at the cache folder of a source file; False where there can be none."""
+class FolderLocator:
+    """Where numba keeps what it compiled: in the folder it is pointed at, as it is.
+
+    Its own locator puts the path of the source file into the folder's name, so that a second
+    copy of the project compiles everything again; here the folder's name already says all
+    that decides the code. The interface is that of numba's cache locators.
+    """
+
+    def __init__(self, line: int, folder: str) -> None:
+        self._line, self._folder = line, folder
+
+    @classmethod
+    def from_function(cls, function: Callable[..., Any], source: str) -> FolderLocator:
+        """Returns the locator of a function."""
+        folder: str = numba.config.CACHE_DIR  # type: ignore[attr-defined]
+        return cls(function.__code__.co_firstlineno, folder)
+
+    def ensure_cache_path(self) -> None:
+        """Makes the folder where it is not."""
+        os.makedirs(self._folder, exist_ok=True)
+
+    def get_cache_path(self) -> str:
+        """Returns the folder."""
+        return self._folder
+
+    def get_source_stamp(self) -> str:
+        """Returns what changes with the source: nothing, the folder does."""
+        return ""
+
+    def get_disambiguator(self) -> str:
+        """Returns what tells functions of one name in one file apart."""
+        return str(self._line)
+
+
+@contextmanager
+def _numba_configured(folder: Path | None, is_packed: bool) -> Iterator[None]:
+    """Sets numba's options for one compilation, and puts back whatever they were."""
+    options = {"SLP_VECTORIZE": int(is_packed)}
+    if folder is not None:
+        locator = f"{FolderLocator.__module__}.{FolderLocator.__name__}"
+        options |= {"CACHE_DIR": str(folder), "CACHE_LOCATOR_CLASSES": locator}
+    before = {name: getattr(numba.config, name) for name in options}
+    try:
+        for name, value in options.items():
+            setattr(numba.config, name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(numba.config, name, value)
+
+
+def _open_cache(source: Path) -> Path | None:
+    """Returns the cache folder of a source file, made and in use; None where there can be none."""
     if not source.is_file():  # typed into a prompt
-        return False
+        return None
     folder = kernel_cache(source)
     try:
         is_new = not folder.is_dir()
@@ -179,9 +231,8 @@ def _open_cache(source: Path) -> bool:
             f"drive_il: cannot keep compiled kernels ({error}), so each start compiles them "
             "again; set DRIVE_IL_CACHE to a folder that can be written"
         )
-        return False
-    numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
-    return True
+        return None
+    return folder
 
 
 def _remove_old(parent: Path) -> None:

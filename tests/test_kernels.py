@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from numba import types as nt
@@ -146,6 +147,26 @@ def test_a_changed_callee_or_constant_in_another_file_is_noticed(package: Path) 
     callee = package / "drive_il" / "callee.py"
     callee.write_text(callee.read_text().replace("FACTOR * x", "FACTOR + x"))
     assert answer()[0] == 32.0
+
+
+def test_a_second_copy_of_the_project_compiles_nothing(package: Path, tmp_path: Path) -> None:
+    code = "from drive_il.entry import answer; print(answer(2.0))"
+    cache = str(tmp_path / "cache")
+    assert "compiling" in run_python(code, package, DRIVE_IL_CACHE=cache).stderr
+    kept = sorted(path for path in Path(cache).rglob("*") if path.is_file())
+    copy = tmp_path / "copy"
+    shutil.copytree(package / "drive_il", copy / "drive_il")
+    done = run_python(code, copy, DRIVE_IL_CACHE=cache)
+    assert (float(done.stdout), done.stderr) == (20.0, "")
+    assert sorted(path for path in Path(cache).rglob("*") if path.is_file()) == kept
+
+
+def test_numba_is_left_as_it_was() -> None:
+    options = ("CACHE_DIR", "CACHE_LOCATOR_CLASSES", "SLP_VECTORIZE")
+    before = [getattr(numba.config, name) for name in options]
+    squares(3)
+    kernels.Kernel(_square_rows._function, _square_rows._signature, is_packed=True).compile()
+    assert [getattr(numba.config, name) for name in options] == before
 
 
 def test_a_file_that_no_kernel_imports_leaves_the_cache_alone(package: Path) -> None:
