@@ -16,7 +16,7 @@ from drive_il.actors import LightState
 from drive_il.datatypes import Records
 from drive_il.experts.road_law import allowed
 from drive_il.maps.network import SignalKind
-from drive_il.maps.progress import tangent, wrap
+from drive_il.maps.route_geometry import tangent, wrap
 
 MAX_POINTS = 256
 """points of a path, about 1 m apart"""

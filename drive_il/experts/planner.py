@@ -58,7 +58,7 @@ from drive_il.experts.yielding import (
     mind_walkers,
 )
 from drive_il.maps.network import RoadNetwork
-from drive_il.maps.progress import segment_at
+from drive_il.maps.route_geometry import segment_at
 
 _DEFAULT = PlannerConfig()
 _WAIT_BEFORE = 9.0  # [m] it waits so far behind an obstacle, to be able to move over

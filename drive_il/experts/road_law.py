@@ -29,7 +29,7 @@ import numpy as np
 
 from drive_il import kernels
 from drive_il.datatypes import Records
-from drive_il.maps.progress import wrap
+from drive_il.maps.route_geometry import wrap
 from drive_il.steering import MAX_CURVATURE, REAR_WHEELBASE, SLIP_RATIO, STEER_GAIN
 
 _MEMORY = 8.0 * REAR_WHEELBASE
