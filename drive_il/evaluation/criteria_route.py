@@ -40,7 +40,9 @@ PACE = np.dtype(
 GOAL_DISTANCE = 10.0
 """a drive is complete so near to the end of its route [m] ..."""
 GOAL_SHARE = 99.0
-"""... with more than this completed [%]"""
+"""... with more than this completed [%] ..."""
+GOAL_REST = 1.001
+"""... or with no more than the last point left, a metre away: on a route shorter than 100 m [m]"""
 _AHEAD = np.arange(3)  # route points looked at: the last one passed and two more
 _AROUND = np.arange(6)  # route points among which the nearest is looked for
 _FAR = 30.0  # [m] from the route one has left it
@@ -69,7 +71,7 @@ def follow(sight: Sight, memory: Records) -> Floats:
     advanced: Floats = s - memory["s"]
     memory["index"] = np.minimum(index + step, sight.last)
     memory["s"] = s
-    near_end = 100.0 * s > GOAL_SHARE * sight.length
+    near_end = (100.0 * s > GOAL_SHARE * sight.length) | (s >= sight.length - GOAL_REST)
     if near_end.any():
         goal = sight.points(sight.last[:, None])
         dx, dy = sight.x - goal[:, 0, 0], sight.y - goal[:, 0, 1]
