@@ -19,7 +19,7 @@ from typing import Any
 import drive_il
 from drive_il.actors import Traffic
 from drive_il.datatypes import EpisodeSpec, Route
-from drive_il.evaluation import compounding
+from drive_il.evaluation import compounding, conditions
 from drive_il.evaluation.agent_spec import AgentLimits, AgentSpec, is_privileged
 from drive_il.evaluation.protocol import Protocol, protocol_of
 from drive_il.evaluation.results_file import Plan, ResultsFile, drive_seed
@@ -63,7 +63,8 @@ class Entry:
     scenarios: str = ""
     """scenario file of leaderboard 1.0"""
     traffic: str = "protocol"
-    """none, protocol, a number of vehicles, or one of the protocol's crowds"""
+    """none, protocol, a number of vehicles, or one of the protocol's crowds; with a protocol that
+    has conditions, protocol stands for all its crowds"""
     protocol: str = "lb2.1"
     """how drives are judged"""
     upstream_bugs: bool = False
@@ -132,38 +133,49 @@ class Entry:
         )
 
     def loaded_routes(self) -> list[Route]:
-        """Returns the routes to drive, planned.
+        """Returns the routes to drive, planned, each under every condition of the protocol.
 
         Raises:
             ValueError: a bad file, or a subset that names no route.
         """
         routes = load_routes(self.routes, library.load, self.scenarios or None)
-        chosen = _subset(self.routes_subset, [route.id for route in routes])
-        return [routes[i] for i in chosen]
+        found = conditions.conditions(self.rules, self.traffic)
+        if not found:
+            chosen = _subset(self.routes_subset, [(route.id,) for route in routes])
+            return [routes[i] for i in chosen]
+        many = conditions.under(routes, found)
+        names = [(route.id, conditions.parts_of(self.rules, route.id)[0]) for route in many]
+        return [many[i] for i in _subset(self.routes_subset, names)]
 
-    def crowd(self, network: RoadNetwork) -> Traffic:
-        """Returns what else is on the road.
+    def crowd(self, network: RoadNetwork, route: str = "") -> Traffic:
+        """Returns what else is on the road of a route.
+
+        Args:
+            network: the map.
+            route: its id, which says the crowd where the protocol has conditions.
 
         Raises:
             ValueError: neither a number nor a name that the protocol knows.
         """
-        if self.traffic == "none":
+        _, condition = conditions.parts_of(self.rules, route)
+        traffic = self.traffic if condition is None else condition.crowd
+        if traffic == "none":
             return Traffic(signals=True)
-        if self.traffic.isdecimal():
-            return Traffic(vehicles=int(self.traffic), signals=True)
-        return self.rules.traffic(network, None if self.traffic == "protocol" else self.traffic)
+        if traffic.isdecimal():
+            return Traffic(vehicles=int(traffic), signals=True)
+        return self.rules.traffic(network, None if traffic == "protocol" else traffic)
 
     def spec(self, route: Route, repetition: int) -> EpisodeSpec:
         """Returns the episode of one drive."""
         seed = drive_seed(self.seed, route.town, route.id, repetition)
-        traffic = self.crowd(library.load(route.town))
+        traffic = self.crowd(library.load(route.town), route.id)
         return EpisodeSpec(route, seed, self.rules.steps_allowed(route, DT), traffic=traffic)
 
 
-def _subset(text: str, ids: Sequence[str]) -> list[int]:
-    """Returns which routes `0-4,7` names, in the order of the file."""
+def _subset(text: str, names: Sequence[tuple[str, ...]]) -> list[int]:
+    """Returns which routes `0-4,7` means, in order; a route has one name or several."""
     if not text:
-        return list(range(len(ids)))
+        return list(range(len(names)))
     chosen: set[int] = set()
     for part in text.replace(" ", "").split(","):
         first, dash, last = part.partition("-")
@@ -171,11 +183,11 @@ def _subset(text: str, ids: Sequence[str]) -> list[int]:
             wanted = {str(number) for number in range(int(first), int(last) + 1)}
         else:
             wanted = {part}
-        found = {i for i, name in enumerate(ids) if name in wanted}
+        found = {i for i, some in enumerate(names) if wanted & {*some}}
         if not found:
             raise ValueError(
                 f"--routes-subset {part!r} names no route; the file has the ids "
-                f"{ids[0]} to {ids[-1]}"
+                f"{names[0][-1]} to {names[-1][-1]}"
             )
         chosen |= found
     return sorted(chosen)
@@ -253,11 +265,13 @@ def _label(entry: Entry) -> str:
 def _jobs(
     entry: Entry, routes: Sequence[Route], drives: Sequence[tuple[int, int]]
 ) -> list[jobs.Job]:
-    """Cuts the drives into jobs, in order; a batch is of one town."""
+    """Cuts the drives into jobs; a batch is of one town, and of routes that are about as long."""
     size = 1 if entry.kind == Kind.AGENT else BATCH
     by_town: dict[str, list[tuple[int, int]]] = {}
     for i, k in drives:
         by_town.setdefault(routes[i].town, []).append((i, k))
+    for whole in by_town.values():  # those that begin together should end together
+        whole.sort(key=lambda drive: -routes[drive[0]].length)
     batches = [
         (town, whole[first : first + size])
         for town, whole in by_town.items()
@@ -336,7 +350,7 @@ class _Collector:
         from drive_il.entry_drives import read_batch
 
         folder = self._parts / f"{job.name}-{self._keys[job.name]}"
-        for driven in read_batch(folder):
-            self._file.add(driven.result, driven.extras)
-            if driven.result.ending == Ending.BAD_SENSORS:
-                raise _Rejected(job.title)
+        batch = [(driven.result, driven.extras) for driven in read_batch(folder)]
+        self._file.extend(batch)
+        if any(result.ending == Ending.BAD_SENSORS for result, _ in batch):
+            raise _Rejected(job.title)

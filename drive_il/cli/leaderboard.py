@@ -76,7 +76,9 @@ def run(
         routes_subset: ids of routes, such as 0-4 or 1,6; all if not given.
         scenarios: scenario file of leaderboard 1.0 (JSON); 2.x has them in the routes.
         traffic: "none", "protocol" (what the protocol has in that town), a number of
-            vehicles, or one of nocrash's "empty", "regular" and "dense".
+            vehicles, or one of nocrash's "empty", "regular" and "dense" and corl2017's "static"
+            and "dynamic". These two drive every route in all their weathers; with "protocol"
+            among all their crowds.
         protocol: how drives are judged and scored.
         upstream_bugs: judge with the original's known faults (docs/leaderboard.md).
         track: SENSORS or MAP (leaderboard 2: also SENSORS_QUALIFIER, MAP_QUALIFIER); must be
@@ -337,11 +339,30 @@ def _print(document: Mapping[str, Any]) -> None:
             _counts(record["infractions"]),
         )
     console.print(table)
+    if scores is not None and scores.get("conditions"):
+        console.print(_conditions(scores["conditions"]))
     done, asked = document["_checkpoint"]["progress"]
     if done < asked:
         print(f"{done} of {asked} drives made: go on with --resume")
     if "compounding" in ours:
         console.print(_compounding(ours["compounding"]))
+
+
+def _conditions(found: Sequence[Mapping[str, Any]]) -> Table:
+    """The table of the papers: crowds below one another, towns and weathers side by side."""
+    columns = list(dict.fromkeys((one["town"], one["weathers"]) for one in found))
+    heads = [f"{town}, {weathers} weathers" for town, weathers in columns]
+    table = Table("crowd", *heads, title="success rate [%]")
+    by_place = {(one["crowd"], one["town"], one["weathers"]): one for one in found}
+    for crowd in dict.fromkeys(one["crowd"] for one in found):
+        cells = [by_place.get((crowd, *column)) for column in columns]
+        texts = ["-" if one is None else _success(one) for one in cells]
+        table.add_row(crowd, *texts)
+    return table
+
+
+def _success(one: Mapping[str, Any]) -> str:
+    return f"{_with_interval(one['success_rate'], one['interval'])}, {one['n_drives']} drives"
 
 
 def _with_interval(value: float, interval: Sequence[float] | None) -> str:
