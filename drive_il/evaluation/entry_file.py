@@ -1,8 +1,9 @@
 """One entry of the leaderboard as a file: results, who made them, how they were checked, replays.
 
 The results document stands in it as it is, but for its records, which are deflated, and for the
-paths of the machine it was made on, which are nobody's business. At most `MAX_SIZE` bytes, more only
-where the records of a large suite need it: as many replay logs as fit, the most telling drives first.
+paths of the machine it was made on, which are nobody's business. At most `MAX_SIZE` bytes, more
+only where the records of a large suite need it: as many replay logs as fit, the most telling
+drives first.
 """
 
 from __future__ import annotations
