@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from drive_il.datatypes import Floats, Ints
-from drive_il.theory.bounds import cliff_cost
+from drive_il.theory.closed_forms import cliff_cost
 from drive_il.theory.estimators import (
     disagreement,
     gaps,
