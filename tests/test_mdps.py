@@ -152,21 +152,24 @@ def test_forks_with_shared_noise_average_to_the_advantage() -> None:
     state, action, step, n = 2, 1 - int(one.expert[2]), 7, 4000
     policy = always(choosing(one.expert, 2), 40)
     q = mdps.action_costs(one.mdp, policy)[step, state]
-    uniform = np.random.default_rng(3).random((n, 40 - step, 2))
-    where, what = np.full(n, state), np.full(n, action)
-    extra = mdps.forks(one.mdp, one.expert, where, what, step, uniform)
-    found = mdps.monte_carlo(extra, z=FIVE)
-    assert found.low < q[action] - q[1 - action] < found.high
-    same = mdps.forks(one.mdp, one.expert, where, 1 - what, step, uniform)
-    assert not same.any()
+    uniform = np.random.default_rng(3).random((n, 41, 2))
+    where, what, when = np.full(n, state), np.full(n, action), np.full(n, step)
+    found = mdps.forks(one.mdp, one.expert, where, what, when, uniform)
+    mean = mdps.monte_carlo(found.extra, z=FIVE)
+    assert mean.low < q[action] - q[1 - action] < mean.high
+    assert (found.n_steps == 33).all()
+    same = mdps.forks(one.mdp, one.expert, where, 1 - what, when, uniform)
+    assert not same.extra.any()
+    np.testing.assert_array_equal(same.state, same.truth)
 
 
 def test_a_fork_at_the_last_step_costs_that_step() -> None:
     one = instances.cliff(0.1, 5, at_error=True)
-    extra = mdps.forks(
-        one.mdp, one.expert, np.array([0]), np.array([1]), 4, np.full((1, 1, 2), 0.5)
-    )
-    assert extra.tolist() == [1.0]
+    steps = np.array([4, 3, 0])
+    uniform = np.full((3, 6, 2), 0.5)
+    zeros = np.zeros(3, int)
+    found = mdps.forks(one.mdp, one.expert, zeros, zeros + 1, steps, uniform)
+    assert found.extra.tolist() == [1.0, 2.0, 5.0]
 
 
 def test_what_is_no_process_is_refused() -> None:

@@ -199,51 +199,69 @@ class Runs:
 def simulate(mdp: Mdp, policy: Floats, n: int, rng: np.random.Generator) -> Runs:
     """Draws n episodes of a policy (T, S, A)."""
     first = _draw(_cumulated(mdp.start[None]), np.zeros(n, np.int64), rng.random(n))
-    return run_on(mdp, policy, first, 0, rng.random((n, mdp.horizon, 2)))
+    return run_on(mdp, policy, first, rng.random((n, mdp.horizon, 2)))
 
 
-def run_on(mdp: Mdp, policy: Floats, state: Ints, step: int, uniform: Floats) -> Runs:
-    """Plays a policy from given states to the horizon, with given random numbers.
+def run_on(mdp: Mdp, policy: Floats, state: Ints, uniform: Floats) -> Runs:
+    """Plays a policy from given states, with given random numbers.
 
     Two runs with the same numbers are coupled: this is how forks share their noise.
 
     Args:
         mdp: the process.
-        policy: (T, S, A).
+        policy: of the steps to play, (H, S, A).
         state: of each run, (N,).
-        step: how many steps lie behind them.
-        uniform: in [0, 1), for each action and each next state, (N, T - step, 2).
+        uniform: in [0, 1), for each action and each next state, (N, H, 2).
     """
     moves = _cumulated(mdp.transition.reshape(-1, mdp.n_states))
     states, actions = [], []
-    for t in range(step, mdp.horizon):
-        action = _draw(_cumulated(policy[t]), state, uniform[:, t - step, 0])
+    for table, drawn in zip(policy, uniform.transpose(1, 2, 0), strict=True):
+        action = _draw(_cumulated(table), state, drawn[0])
         states.append(state)
         actions.append(action)
-        state = _draw(moves, state * mdp.n_actions + action, uniform[:, t - step, 1])
+        state = _draw(moves, state * mdp.n_actions + action, drawn[1])
     where, what = np.stack(states, 1), np.stack(actions, 1)
     return Runs(where, what, mdp.cost[where, what])
 
 
-def forks(mdp: Mdp, expert: Ints, state: Ints, action: Ints, step: int, uniform: Floats) -> Floats:
-    """Returns what one action costs: it, then the expert, minus the expert all the way, (F,).
+@dataclass(frozen=True)
+class Forked:
+    """F forks: one action, then the expert, beside the expert all the way.
+
+    Attributes:
+        extra: what the action costs more, to the horizon, (F,).
+        state: after the action, 1, 2, ... steps later, (F, T).
+        truth: where the expert would be then, (F, T).
+        n_steps: steps to the horizon; later columns are beyond it, (F,).
+    """
+
+    extra: Floats
+    state: Ints
+    truth: Ints
+    n_steps: Ints
+
+
+def forks(mdp: Mdp, expert: Ints, state: Ints, action: Ints, step: Ints, uniform: Floats) -> Forked:
+    """Plays an action in each state and then the expert, and the expert all the way.
 
     Args:
         mdp: the process.
         expert: its action in each state, (S,).
         state: of each fork, (F,).
         action: to play there, (F,).
-        step: how many steps lie behind them.
-        uniform: shared by both runs of a fork, (F, T - step, 2).
+        step: how many steps lie behind each, 0 ... T - 1, (F,).
+        uniform: shared by both runs of a fork, (F, T + 1, 2).
     """
-    policy = always(choosing(expert, mdp.n_actions), mdp.horizon)
-    truth = run_on(mdp, policy, state, step, uniform).total
+    policy = always(choosing(expert, mdp.n_actions), mdp.horizon + 1)
+    truth = run_on(mdp, policy, state, uniform)
     moves = _cumulated(mdp.transition.reshape(-1, mdp.n_states))
     after = _draw(moves, state * mdp.n_actions + action, uniform[:, 0, 1])
-    extra: Floats = mdp.cost[state, action] - truth
-    if step + 1 < mdp.horizon:
-        extra = extra + run_on(mdp, policy, after, step + 1, uniform[:, 1:]).total
-    return extra
+    then = run_on(mdp, policy[1:], after, uniform[:, 1:])
+    left = mdp.horizon - step
+    counted = np.arange(1, mdp.horizon + 1) < left[:, None]
+    later = np.where(counted, then.cost - truth.cost[:, 1:], 0.0).sum(1)
+    extra = mdp.cost[state, action] - truth.cost[:, 0] + later
+    return Forked(extra, then.state, truth.state[:, 1:], left)
 
 
 @dataclass(frozen=True)
