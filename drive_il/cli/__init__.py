@@ -54,6 +54,10 @@ _COMMANDS: _Tree = {
             "exact": _Command(
                 "drive_il.cli.theory:exact", "Small processes: exact cost, simulated cost, bound."
             ),
+            "coverage": _Command(
+                "drive_il.cli.theory:coverage",
+                "How often the estimators' intervals hold the truth.",
+            ),
         },
     ),
     "record": _Command(

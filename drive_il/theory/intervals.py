@@ -67,7 +67,10 @@ def interval(draws: Floats) -> tuple[Floats, Floats]:
 
 
 def mean_with_interval(
-    values: Floats, weights: Floats, limits: tuple[float, float] | None = None
+    values: Floats,
+    weights: Floats,
+    limits: tuple[float, float] | None = None,
+    part: Floats | None = None,
 ) -> Estimate:
     """Returns the mean of per-episode values with its interval.
 
@@ -78,22 +81,27 @@ def mean_with_interval(
             gives an interval of no width, however few they are; with limits it reaches
             towards them by the exact (Clopper-Pearson) limit for the share of episodes
             that differ.
+        part: how much each episode tells about the mean, when that is known to differ: one that
+            can only be 0 tells nothing of the spread, (S, N); all alike when not given.
     """
     if limits is not None and (values == values.flat[0]).all():
         value = float(values.flat[0])
         unseen = none_of(values.shape[1])  # seeds share their episodes, so that N counts, not S N
         low, high = (value + unseen * (limit - value) for limit in limits)
         return Estimate(value, low, high)
-    return ratio_with_interval(values, np.ones_like(values, np.float64), weights)
+    return ratio_with_interval(values, np.ones_like(values, np.float64), weights, part)
 
 
-def ratio_with_interval(top: Floats, bottom: Floats, weights: Floats) -> Estimate:
+def ratio_with_interval(
+    top: Floats, bottom: Floats, weights: Floats, part: Floats | None = None
+) -> Estimate:
     """Returns sum(top) / sum(bottom) over episodes with its interval.
 
     Args:
         top: (S, N).
         bottom: >= 0, its sum positive, (S, N).
         weights: of `resamples`, (R, S, N).
+        part: as in `mean_with_interval`; `bottom` when not given.
     """
     value = float(top.sum() / bottom.sum())
     flat = weights.reshape(len(weights), -1)
@@ -102,17 +110,23 @@ def ratio_with_interval(top: Floats, bottom: Floats, weights: Floats) -> Estimat
     influence = (top - value * bottom) / bottom.mean()
     if influence.size == 1 or not influence.any() or not draws.std() > 0:
         return Estimate(value, value, value)
-    low, high = _bca(draws, value, influence)
+    low, high = _bca(
+        draws, value, influence, *_standard_error(influence, bottom if part is None else part)
+    )
     return Estimate(value, low, high)
 
 
-def _bca(draws: Floats, value: float, influence: Floats) -> tuple[float, float]:
+def _bca(
+    draws: Floats, value: float, influence: Floats, error: float, freedom: float
+) -> tuple[float, float]:
     """The bias-corrected, accelerated percentiles of draws.
 
     Args:
         draws: bootstrap values of the estimate, (R,).
         value: the estimate.
         influence: what each episode of each seed adds to it, in units of a mean, (S, N).
+        error: standard error of the estimate.
+        freedom: its degrees of freedom.
     """
     from scipy import special  # loaded when needed: half a second
 
@@ -122,7 +136,6 @@ def _bca(draws: Floats, value: float, influence: Floats) -> tuple[float, float]:
     units = [unit for unit in units if len(unit) > 1]
     cubes, squares = sum((unit**3).sum() for unit in units), sum((u**2).sum() for u in units)
     skew = cubes / (6 * squares**1.5) if squares > 0 else 0.0
-    error, freedom = _standard_error(influence)
     reach = special.stdtrit(freedom, (1 + LEVEL) / 2) * error / draws.std()
     ends = bias + np.array([-reach, reach])
     shares = special.ndtr(bias + ends / np.maximum(1 - skew * ends, 0.1))
@@ -130,19 +143,29 @@ def _bca(draws: Floats, value: float, influence: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _standard_error(influence: Floats) -> tuple[float, float]:
-    """The standard error of a mean over seeds and episodes, and its degrees of freedom."""
-    n_seeds, n_episodes = influence.shape
+def _standard_error(influence: Floats, part: Floats) -> tuple[float, float]:
+    """The standard error of a mean over seeds and episodes, and its degrees of freedom.
+
+    What one disagreement costs is known only from the episodes that disagree, however many
+    others there are: n counts by Kish's effective number, (sum of parts)^2 / sum of squares.
+
+    Args:
+        influence: adds up to 0, (S, N).
+        part: how much of the estimate rests on each episode, >= 0, (S, N).
+    """
     parts, freedoms = [], []
-    for axis, n in ((1, n_seeds), (0, n_episodes)):
-        if n > 1:
-            parts.append(float(influence.mean(axis).var(ddof=1)) / n)
-            freedoms.append(n - 1)
-    if len(parts) == 1:
-        return math.sqrt(parts[0]), float(freedoms[0])
+    for axis, n in ((1, influence.shape[0]), (0, influence.shape[1])):
+        rests = part.mean(axis)
+        told = float(rests.sum() ** 2 / (rests**2).sum())
+        if told > 1.5:
+            squares = float((influence.mean(axis) ** 2).sum())
+            parts.append(squares / n**2 * told / (told - 1))
+            freedoms.append(told - 1)
+    if len(parts) < 2:
+        return (math.sqrt(parts[0]), float(freedoms[0])) if parts else (0.0, 1.0)
     # What seeds and episodes do together is in both parts; it counts once.
     alone = influence - influence.mean(1, keepdims=True) - influence.mean(0)
-    both = float((alone**2).sum()) / (freedoms[0] * freedoms[1] * n_seeds * n_episodes)
+    both = float((alone**2).sum()) / (freedoms[0] * freedoms[1] * influence.size)
     variance = max(sum(parts) - both, *parts)
     freedom = variance**2 / sum(part**2 / free for part, free in zip(parts, freedoms, strict=True))
     return math.sqrt(variance), max(freedom, min(freedoms))
