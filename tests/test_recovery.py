@@ -7,6 +7,7 @@ from drive_il.theory import density
 from drive_il.theory.intervals import resamples
 from drive_il.theory.recovery import (
     Forks,
+    fork_probability,
     gap_identity,
     mean_advantage,
     recoverability,
@@ -115,3 +116,18 @@ def test_cells_number_states_by_side_turn_and_speed() -> None:
     assert middle[0] == middle[1] != middle[2]
     padded = density.shares(np.array([[0, 1, -1, -1]]), 3)
     assert padded.tolist() == [[0.5, 0.5, 0.0]]
+
+
+def test_forks_go_to_where_errors_begin_and_stay_within_the_budget() -> None:
+    rng = np.random.default_rng(4)
+    disagrees = rng.random((2, 30, 80)) < 0.02
+    disagrees[:, :5, 30:] = True  # five lost episodes disagree in every step
+    chance = fork_probability(disagrees, 60)
+    assert chance.sum() == pytest.approx(60)
+    assert ((chance > 0) == disagrees).all()
+    onset = disagrees & ~np.pad(disagrees, ((0, 0), (0, 0), (1, 0)))[:, :, :-1]
+    assert chance[onset].min() > 2 * chance[disagrees & ~onset].max()
+    assert (fork_probability(disagrees, 10**6)[disagrees] == 1).all()
+    few = np.zeros((1, 1, 9), bool)
+    few[0, 0, [2, 5]] = True
+    assert fork_probability(few, 1)[few].tolist() == [0.5, 0.5]

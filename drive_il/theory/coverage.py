@@ -52,13 +52,16 @@ class Case:
         name: what the table calls it.
         n_seeds: S, training seeds of an experiment.
         pool: the learners; their truth is the average.
-        k: steps an error costs.
+        k: steps an error costs when the expert takes over.
+        recovery_rate: per step, of the learner itself; None where the renewal model has no one rate
+            (errors on the expert's states at one rate, a way back at another).
     """
 
     name: str
     n_seeds: int
     pool: tuple[Instance, ...]
     k: int
+    recovery_rate: float | None = None
 
 
 def cases() -> list[Case]:
@@ -75,11 +78,11 @@ def cases() -> list[Case]:
     rare = instances.recoverable_chain(0.002, 5, HORIZON, saw_off_track=False)
     regime = instances.regime("covered", "reweighted", HORIZON)
     return [
-        Case("chain, finds back", 1, (middle,), 5),
-        Case("chain, lost, few fail", 1, (rare,), 5),
+        Case("chain, finds back", 1, (middle,), 5, 1 / 5),
+        Case("chain, lost, few fail", 1, (rare,), 5, 0.0),
         Case("regime: covered", 1, (regime,), instances.WAY_BACK),
-        Case("chain, finds back", 5, back, 5),
-        Case("chain, lost", 5, lost, 5),
+        Case("chain, finds back", 5, back, 5, 1 / 5),
+        Case("chain, lost", 5, lost, 5, 0.0),
     ]
 
 
@@ -329,9 +332,7 @@ def _of_growth(own: Floats, expert: Floats, truth: _Truth, weights: Floats, case
         known = np.polyfit(np.log(HORIZONS[used]), np.log(truth.gap[used]), 1)[0]
         sample["exponent"] = (Estimate(slope.value, slope.low, slope.high), float(known))
     fit = est.renewal(costs, theirs, HORIZONS, weights)
-    if fit is not None and case.name.startswith("chain"):
-        lost = "lost" in case.name
-        rate = truth.exact["eps on expert states"]
-        sample["renewal, error rate"] = (fit.error_rate, rate)
-        sample["renewal, recovery rate"] = (fit.recovery_rate, 0.0 if lost else 1 / case.k)
+    if fit is not None and case.recovery_rate is not None:
+        sample["renewal, error rate"] = (fit.error_rate, truth.exact["eps on expert states"])
+        sample["renewal, recovery rate"] = (fit.recovery_rate, case.recovery_rate)
     return sample

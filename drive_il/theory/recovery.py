@@ -86,7 +86,7 @@ def fork_probability(disagrees: Bools, budget: int) -> Floats:
     onset[:, :, 1:] &= ~disagrees[:, :, :-1]
     later = disagrees & ~onset
     n_onsets, n_later = int(onset.sum()), int(later.sum())
-    spare = max(0, budget // 2 - n_later)  # what the later ones do not need
+    spare = max(0.0, budget / 2 - n_later)  # what the later ones do not need
     first = min(1.0, (budget / 2 + spare) / max(n_onsets, 1))
     rest = min(1.0, (budget - first * n_onsets) / max(n_later, 1))
     return np.asarray(np.where(onset, first, np.where(later, rest, 0.0)))
