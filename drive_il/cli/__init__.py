@@ -48,6 +48,18 @@ _COMMANDS: _Tree = {
             ),
         },
     ),
+    "theory": _Group(
+        "What theory promises, where everything is known.",
+        {
+            "exact": _Command(
+                "drive_il.cli.theory:exact", "Small processes: exact cost, simulated cost, bound."
+            ),
+            "coverage": _Command(
+                "drive_il.cli.theory:coverage",
+                "How often the estimators' intervals hold the truth.",
+            ),
+        },
+    ),
     "record": _Command(
         "drive_il.cli.data:record", "Let the expert drive a town and keep the episodes."
     ),
