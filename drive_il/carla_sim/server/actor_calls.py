@@ -65,7 +65,7 @@ class ActorCalls:
         episode.move(actor, at)
 
     def set_actor_target_velocity(self, id: int, velocity: Any) -> None:
-        """Sets a vehicle's or walker's velocity, along its axis."""
+        """Sets a vehicle's velocity along its axis; people and props keep theirs."""
         x, y = self._plane(velocity, "a velocity")
         actor = self._moving(id)
         if actor.kind == "vehicle":
@@ -199,7 +199,7 @@ class ActorCalls:
 
     def _moving(self, id: int) -> Actor:
         actor = self._host.episode.find(id)
-        if actor.kind not in ("vehicle", "walker"):
+        if actor.kind not in ("vehicle", "walker", "static"):
             raise ValueError(f"actor {id}, {actor.type_id}, does not move")
         self._host.episode.touched = True
         return actor

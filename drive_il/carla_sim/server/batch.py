@@ -27,6 +27,7 @@ class Batches:
         self._calls: dict[str, Callable[..., Any]] = {
             "DestroyActor": actors.destroy_actor,
             "ApplyVehicleControl": vehicles.apply_control_to_vehicle,
+            "ApplyVehicleAckermannControl": vehicles.apply_ackermann_control_to_vehicle,
             "ApplyWalkerControl": vehicles.apply_control_to_walker,
             "ApplyVehiclePhysicsControl": vehicles.apply_physics_control,
             "ApplyTransform": actors.set_actor_transform,

@@ -11,6 +11,7 @@ import numpy as np
 
 from drive_il.actors import ActorKind, Mover, Traffic
 from drive_il.carla_sim.server import blueprints, catalogue, sensing
+from drive_il.carla_sim.server.ackermann import Ackermann
 from drive_il.carla_sim.server.actors import (
     Actor,
     number,
@@ -56,6 +57,7 @@ class Episode:
         traffic: who moves on the world's own account.
         port: of the streams.
         streams: numbers of streams that nobody has used.
+        first_id: of its actors.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Episode:
         *,
         port: int,
         streams: Iterator[int],
+        first_id: int = 1,
     ) -> None:
         self.network, self.opendrive, self.number = network, opendrive, number
         self.weather = list(CLEAR_NOON)
@@ -75,6 +78,7 @@ class Episode:
         self.frame, self.elapsed, self.dt = 0, 0.0, 0.05
         self.touched = False
         self._seed, self._traffic, self._port, self._streams = seed, traffic, port, streams
+        self._first_id = first_id
         self.spawn_points = _spawn_points(network)
         self._begin()
 
@@ -94,7 +98,7 @@ class Episode:
         high = self.spawn_points[0][:2] + (5.0, 0.0, 0.0, 0.0)
         slanted = (*high[:3], -30.0, 0.0, 0.0)
         for blueprint in blueprints.library().values():
-            if blueprint.id.startswith("sensor."):
+            if blueprint.id.startswith("sensor.") and blueprints.is_made(blueprint.id):
                 values = {one.id: one.value for one in blueprint.attributes}
                 if "image_size_x" in values:
                     values |= {"image_size_x": "8", "image_size_y": "8"}
@@ -105,8 +109,9 @@ class Episode:
                         sensor.sense(self._moment(Actor(0, blueprint.id, values, at), weather))
 
     def _begin(self) -> None:
-        self.world = LiveWorld(self.network, self._seed, self._traffic)
+        self.world = LiveWorld(self.network, self._seed, self._traffic, self._first_id)
         self.actors: dict[int, Actor] = {}
+        self.ackermann: dict[int, Ackermann] = {}
         self._sensors: dict[int, tuple[Sensor, float, float]] = {}  # its tick, last time [s]
         self._n_sensors = 0
         self._silent: set[int] = set()
@@ -277,6 +282,7 @@ class Episode:
         if actor in self._others:
             self._others.remove(actor)
         self._sensors.pop(id, None)
+        self.ackermann.pop(id, None)
         del self.actors[id]
         return streams
 
@@ -333,6 +339,10 @@ class Episode:
         Returns:
             Numbers of streams, and a message for each; the snapshot first.
         """
+        for id, controller in self.ackermann.items():
+            slot = self.world.slot_of(id)
+            told = (self.world.controls[slot], self.world.orders[slot])
+            controller.drive(self.world.vehicles[slot], *told, dt)
         self.world.step(dt)
         self.frame += 1
         self.elapsed += dt

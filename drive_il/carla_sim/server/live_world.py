@@ -42,12 +42,15 @@ class LiveWorld(LiveActors):
         network: the map.
         seed: of the episode.
         traffic: who moves on the world's own account; its signals always run.
+        first_id: of its actors.
 
     Raises:
         ValueError: for more traffic than the map has room for.
     """
 
-    def __init__(self, network: RoadNetwork, seed: int, traffic: Traffic) -> None:
+    def __init__(
+        self, network: RoadNetwork, seed: int, traffic: Traffic, first_id: int = 1
+    ) -> None:
         self.network = network
         self.step_number = 0
         self._egos = 0
@@ -72,7 +75,9 @@ class LiveWorld(LiveActors):
         begin_lights(self._phases, self.cycles, self.lights, np.uint64(seed))
         if not traffic.is_empty:
             self._population.fill(self._worlds, 0, traffic, seed, 0)
-        self._worlds["next_id"][:] = room_for(traffic, 0) + traffic.walkers + 1
+        for own in (self.vehicles, self.walkers):
+            own["id"][own["id"] > 0] += first_id - 1
+        self._worlds["next_id"][:] = first_id + room_for(traffic, 0) + traffic.walkers
 
     @property
     def vehicles(self) -> Records:
@@ -114,6 +119,11 @@ class LiveWorld(LiveActors):
     def seed(self) -> int:
         """Of the episode."""
         return int(self._rows["seed"][0])
+
+    @property
+    def next_id(self) -> int:
+        """That of whoever comes next."""
+        return int(self._worlds["next_id"][0])
 
     def ground_height(self, x: float, y: float, z: float) -> float:
         """Returns the height of the road nearest to a place, on its own level [m]."""
