@@ -3,12 +3,14 @@
     python foreign_window.py PORT PICTURES FOLDER PROGRAM [ARGUMENTS]
 
 Runs in that program's environment, so it uses nothing of this project. Of the pictures that the
-program shows, the last is kept as FOLDER/last.png; then its window is closed, as a person would.
+program shows, the last is kept as FOLDER/last.png; then its window is closed and Escape held
+down, as a person would.
 """
 
 import os
 import runpy
 import sys
+from collections import defaultdict
 from typing import Any
 
 
@@ -38,9 +40,15 @@ def close_after(pictures: int, folder: str) -> None:
         real()
         shown += 1
         if shown == pictures:
-            pygame.image.save(pygame.display.get_surface(), os.path.join(folder, "last.png"))
+            window = pygame.display.get_surface()
+            assert window is not None
+            pygame.image.save(window, os.path.join(folder, "last.png"))
         if shown >= pictures:
             pygame.event.post(pygame.event.Event(pygame.QUIT))
+            pygame.key.get_pressed = held
+
+    def held() -> Any:
+        return defaultdict(bool, {pygame.K_ESCAPE: True})
 
     pygame.display.flip = flip
 

@@ -65,10 +65,23 @@ def test_a_free_world_ticks_by_itself(served: Served) -> None:
     assert world.wait_for_tick(5.0).frame > first.frame
 
 
-def test_a_step_longer_than_the_physics_bears_is_refused(world: Any) -> None:
-    settings = world.get_settings()
-    settings.fixed_delta_seconds = 0.7
-    with pytest.raises(RuntimeError, match=r"fixed_delta_seconds must be in \(0, 0.5\]"):
+def test_a_step_longer_than_the_physics_bears_is_made_in_parts(world: Any) -> None:
+    settings, places = world.get_settings(), []
+    for seconds, ticks in ((3.0, 1), (0.5, 6)):
+        settings.fixed_delta_seconds = seconds
+        world.apply_settings(settings)  # the client ticks meanwhile
+        vehicle = spawn(world)
+        vehicle.apply_control(carla.VehicleControl(throttle=0.5))
+        for _ in range(ticks):
+            world.tick()
+        assert world.get_snapshot().timestamp.delta_seconds == pytest.approx(seconds)
+        places.append(vehicle.get_location())
+        vehicle.destroy()
+    start = world.get_map().get_spawn_points()[0].location
+    assert places[0].distance(start) > 3.0
+    assert places[0].distance(places[1]) < 1e-4
+    settings.fixed_delta_seconds = 10.5
+    with pytest.raises(RuntimeError, match=r"fixed_delta_seconds must be in \(0, 10.0\] s"):
         world.apply_settings(settings)
 
 

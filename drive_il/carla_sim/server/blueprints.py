@@ -72,11 +72,11 @@ def _fixed(id: str, kind: AttributeType, value: str) -> Attribute:
 
 def _floats(text: str) -> tuple[Attribute, ...]:
     pairs = (word.split("=") for word in text.split())
-    return tuple(Attribute(id, _FLOAT, value) for id, value in pairs)
+    return tuple(Attribute(id, _FLOAT, value, (value,)) for id, value in pairs)
 
 
 def _ints(**values: int) -> tuple[Attribute, ...]:
-    return tuple(Attribute(id, _INT, str(value)) for id, value in values.items())
+    return tuple(Attribute(id, _INT, str(value), (str(value),)) for id, value in values.items())
 
 
 _BASE_TYPES = {

@@ -48,7 +48,6 @@ _VALUE_REFUSALS = {
         ),
         _NO_PARTS,
     ),
-    "request_file": f"there are no files to fetch here: {_SEE}",
 }
 _VOID_REFUSALS = {
     **dict.fromkeys(

@@ -22,7 +22,7 @@ BAD = (
 """what arguments that a client made up can lead to: told to that client, who may be wrong"""
 STEP = 0.05
 """of a world whose clients leave it open [s]"""
-_LONGEST_STEP = 0.5  # [s]
+_LONGEST_STEP = 10.0  # [s]
 _OPENDRIVE = "OpenDriveMap"
 
 

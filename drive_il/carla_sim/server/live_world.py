@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from drive_il.actors import ActorKind, Gait, LightState, Mover, Spawn, Traffic
+from drive_il.actors import ActorKind, LightState, Mover, Spawn, Traffic
 from drive_il.carla_sim.server.frames import Pose
 from drive_il.carla_sim.server.light_cycle import (
     begin_lights,
@@ -32,6 +32,8 @@ from drive_il.sim.roads import roads_of
 from drive_il.sim.stepping import Surroundings
 from drive_il.sim.world_arrays import PER_VEHICLE, PER_WALKER, empty_worlds, put
 
+LONGEST_STEP = 0.5
+"""that physics and traffic bear [s]"""
 _BURIED = 3.0  # [m] further below the road than this a vehicle is out of the world
 
 
@@ -256,30 +258,6 @@ class LiveWorld(LiveActors):
 
     def _first(self, junction: int) -> int:
         return int(self._phases.first[junction])
-
-    def let_walk(self, id: int, pace: float) -> None:
-        """Lets a walker follow the sidewalks from the nearest one on, at a pace [m/s].
-
-        Raises:
-            ValueError: there is no such walker, or the map has no sidewalks.
-        """
-        slot, pavements = self.walker_slot_of(id), self._map.pavements
-        n_sidewalks = len(pavements.reach)
-        if n_sidewalks == 0:
-            raise ValueError(f"{self.network.name} has no sidewalks that a walker could follow")
-        walks: Records = self._worlds["walks"][0]
-        walks[slot] = np.zeros((), walks.dtype)
-        walker, walk = self.walkers[slot], walks[slot]
-        paths = pavements.paths[:n_sidewalks]
-        points = pavements.points[: int(paths["first"][-1] + paths["count"][-1])]
-        nearest = int(np.hypot(points["x"] - walker["x"], points["y"] - walker["y"]).argmin())
-        path = int(np.searchsorted(paths["first"], nearest, side="right")) - 1
-        walk["path"], walk["forward"] = path, True
-        walk["follows"] = walk["turns"] = True
-        walk["s"] = min(nearest - int(paths["first"][path]), float(paths["length"][path]))
-        walk["offset"], walk["pace"] = 0.0, pace
-        walk["tx"], walk["ty"] = points["tx"][nearest], points["ty"][nearest]
-        walker["speed"], walker["gait"] = pace, int(Gait.WALKING)
 
     def set_signal(self, signal: int, state: LightState) -> None:
         """Sets one light until its cycle comes to its next state."""

@@ -26,8 +26,8 @@ _SIDE: dict[str, tuple[str, Point]] = {
     "crl_eye__": ("crl_Head__C", (0.06, 0.018, 0.93)),
     "crl_shoulder__": ("crl_spine01__C", (0.0, 0.02, 0.80)),
     "crl_arm__": ("crl_shoulder__", (0.0, 0.105, 0.80)),
-    "crl_foreArm__": ("crl_arm__", (0.0, 0.125, 0.63)),
-    "crl_hand__": ("crl_foreArm__", (0.01, 0.135, 0.48)),
+    "crl_foreArm__": ("crl_arm__", (0.0, 0.125, 0.61)),
+    "crl_hand__": ("crl_foreArm__", (0.01, 0.135, 0.45)),
     "crl_thigh__": ("crl_hips__C", (0.0, 0.055, 0.51)),
     "crl_leg__": ("crl_thigh__", (0.0, 0.055, 0.28)),
     "crl_foot__": ("crl_leg__", (-0.01, 0.055, 0.045)),
@@ -36,7 +36,7 @@ _SIDE: dict[str, tuple[str, Point]] = {
 }
 _FINGERS = {"Thumb": 0.03, "Index": 0.02, "Middle": 0.007, "Ring": -0.007, "Pinky": -0.02}
 _JOINTS = ("", "01", "02", "End")
-_FINGER_FROM, _FINGER_LINK = 0.455, 0.014
+_FINGER_FROM, _FINGER_LINK = 0.425, 0.014
 
 
 def _skeleton() -> dict[str, tuple[str, Point]]:

@@ -80,6 +80,7 @@ class VehicleCalls:
         world = self._host.episode.world
         slot = world.walker_slot_of(self._host.episode.find(id).id)
         self._host.episode.touched = True
+        self._host.episode.led.pop(id, None)
         heading = float(world.walkers["heading"][slot])
         if x or y:
             heading = math.atan2(handedness.y_from_carla(y), x)
