@@ -1,12 +1,12 @@
-"""Other people's programs against our server, unmodified. Each needs paths in the environment:
+"""Other people's programs against our server, unmodified; what came of it: docs/carla_server.md.
+
+Each needs paths in the environment:
 
 DRIVE_IL_CARLA_PYTHON: an interpreter with carla 0.9.16 and what the programs need.
 DRIVE_IL_CARLA_API: CARLA's PythonAPI folder (carla/agents, examples).
 DRIVE_IL_SCENARIO_RUNNER: scenario_runner 0.9.16.
 DRIVE_IL_CARLA_LEADERBOARD: leaderboard 2.x; with it
 DRIVE_IL_LEADERBOARD_RUNNER: the branch of scenario_runner that it is made for.
-
-What came of them stands in docs/carla_server.md.
 """
 
 import json
