@@ -75,5 +75,11 @@ def import_map(path: Annotated[Path, tyro.conf.Positional], /) -> None:
     Args:
         path: the .xodr file, for example CARLA's own Town01.xodr.
     """
+    from drive_il.sensors.ground import ground_map
+    from drive_il.sim.edges import edges_of
+    from drive_il.sim.pavements import pavements_of
+
     name = library.import_map(path)
+    for prepare in (ground_map, edges_of, pavements_of):  # so that no first use waits for it
+        prepare(library.load(name))
     print(f"imported {path} as {name}; `drive-il maps show {name}` draws it")
