@@ -64,10 +64,13 @@ class Worlds:
     Args:
         choice: which.
         dt: step length [s].
+        patience: for so long CARLA servers that others drive are waited for [s].
     """
 
-    def __init__(self, choice: WorldChoice = WorldChoice(), dt: float = 0.05) -> None:
-        self.choice, self._dt = choice, dt
+    def __init__(
+        self, choice: WorldChoice = WorldChoice(), dt: float = 0.05, patience: float = 0.0
+    ) -> None:
+        self.choice, self._dt, self._patience = choice, dt, patience
         self._key: tuple[str, int, float] | None = None
         self._carla: CarlaWorld | None = None
 
@@ -86,12 +89,13 @@ class Worlds:
             return _embedded(network, rows, self._dt, history)
         key = (network.hash, rows, history)
         if self._carla is None or key != self._key:
-            from drive_il.carla_sim.servers import Servers
+            from drive_il.carla_sim.servers import Claim, Servers
             from drive_il.carla_sim.world import World as CarlaWorld
 
             self.close()
             servers = Servers(self.choice.host, self.choice.port, self.choice.start)
-            self._carla = CarlaWorld(network, servers, rows, (), self._dt, history)
+            claim = Claim(servers, rows, self._patience)
+            self._carla = CarlaWorld(network, claim, dt=self._dt, history=history)
             self._key = key
         return self._carla
 

@@ -137,7 +137,8 @@ def _depth(raw: Ints) -> Floats:
     """CARLA's 24 bits, the least in red, over 1000 m ("Depth camera")."""
     wide = raw.astype(np.uint32)
     code = wide[:, :, 2] + (wide[:, :, 1] << 8) + (wide[:, :, 0] << 16)
-    return (code * (_FAR / _STEPS)).astype(np.float32)
+    depth: Floats = (code * (_FAR / _STEPS)).astype(np.float32)
+    return depth
 
 
 def _lidar(spec: LidarSpec, dt: float) -> Sensor:

@@ -94,20 +94,28 @@ class Claim:
     Args:
         servers: among which.
         most: so many at most.
+        patience: for so long one that others drive is waited for [s].
 
     Raises:
         Lost: none answers that nobody else drives.
     """
 
-    def __init__(self, servers: Servers, most: int) -> None:
+    def __init__(self, servers: Servers, most: int = 1, patience: float = 0.0) -> None:
         self.addresses: list[Address] = []
+        self.start = servers.start
         self._locks: list[FileLock] = []
-        silent: list[Address] = []
+        until = time.monotonic() + patience
+        while not self._take(servers, most):
+            time.sleep(_POLL)
+            if time.monotonic() > until:
+                raise Lost(_nobody(servers.addresses))
+
+    def _take(self, servers: Servers, most: int) -> bool:
+        """Takes those that are free now; returns whether there are any."""
         for address in servers.addresses:
             if len(self.addresses) == most:
                 break
             if not servers.start and not answers(address):
-                silent.append(address)
                 continue
             lock = FileLock(cache_folder() / f"carla-{address.host}-{address.port}.lock")
             try:
@@ -116,8 +124,7 @@ class Claim:
                 continue
             self.addresses.append(address)
             self._locks.append(lock)
-        if not self.addresses:
-            raise Lost(_nobody(servers.addresses, silent))
+        return bool(self.addresses)
 
     def close(self) -> None:
         """Lets others have them."""
@@ -126,9 +133,9 @@ class Claim:
         self._locks.clear()
 
 
-def _nobody(addresses: Sequence[Address], silent: Sequence[Address]) -> str:
+def _nobody(addresses: Sequence[Address]) -> str:
     where = ", ".join(str(one) for one in addresses)
-    if len(silent) == len(addresses):
+    if not any(answers(one) for one in addresses):
         return (
             f"no CARLA server answers at {where}; start CarlaUE4.sh, or `drive-il serve`, or give "
             "a --start command"

@@ -19,7 +19,7 @@ from drive_il.carla_sim.connection import Connection
 from drive_il.carla_sim.mirror import Mirror
 from drive_il.carla_sim.rig import Sensor
 from drive_il.carla_sim.row import Row
-from drive_il.carla_sim.servers import Claim, Lost, Servers
+from drive_il.carla_sim.servers import Claim, Lost
 from drive_il.datatypes import (
     EpisodeSpec,
     Floats,
@@ -43,8 +43,7 @@ class World:
 
     Args:
         network: the map; servers that hold another load it.
-        servers: which servers there are.
-        most: rows at most; there is one per server that answers and nobody else drives.
+        claim: the servers, one per row; it is closed with the world.
         routes: routes to prepare.
         dt: step length [s].
         history: for how long the scene's `past` reaches back [s].
@@ -57,19 +56,18 @@ class World:
     def __init__(
         self,
         network: RoadNetwork,
-        servers: Servers,
-        most: int = 1,
+        claim: Claim,
         routes: Sequence[Route] = (),
         dt: float = 0.05,
         history: float = 0.0,
     ) -> None:
         self.network, self.dt = network, dt
-        self._claim = Claim(servers, most)
+        self._claim = claim
         self._connections: list[Connection] = []
         self._rows: list[Row] = []
         try:
-            for address in self._claim.addresses:
-                self._connections.append(Connection(address, network, dt, servers.start))
+            for address in claim.addresses:
+                self._connections.append(Connection(address, network, dt, claim.start))
             self._mirror = Mirror(network, len(self._connections), routes, dt, history=history)
             for index, connection in enumerate(self._connections):
                 self._rows.append(Row(self._mirror, index, connection, network))

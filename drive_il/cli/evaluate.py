@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from rich.console import Console
@@ -12,6 +12,9 @@ from rich.table import Table
 
 from drive_il.cli.progress import episodes_bar
 from drive_il.cli.where import EMBEDDED, Where
+
+if TYPE_CHECKING:
+    from drive_il.worlds import Worlds
 
 _BLOCKED_IN_TRAFFIC = 180.0  # [s] of standing still that end a drive, as in the leaderboard
 
@@ -65,7 +68,7 @@ def evaluate(
     Console().print(_table(result))
 
 
-def _driving(worlds: Any, who: str, rows: int, steering_only: bool) -> Any:
+def _driving(worlds: Worlds, who: str, rows: int, steering_only: bool) -> Any:
     from drive_il import learners
     from drive_il.evaluation.evaluator import Driving
     from drive_il.experts.planner import Planner
