@@ -118,12 +118,12 @@ def test_lights_follow_the_seed_and_are_those_on_the_server(world: World, served
     embedded = EmbeddedWorld(NETWORK, 1)
     for one in (world, embedded):
         one.reset(ROW, [spec])
-    client = served.client()
+    other = served.client().get_world()
     for _ in range(250):
         world.step(control(brake=1.0))
         embedded.step(control(brake=1.0))
         assert (world.scene.actors.lights == embedded.scene.actors.lights).all()
-    lights = client.get_world().get_actors().filter("traffic.traffic_light")
+    lights = other.get_actors().filter("traffic.traffic_light")
     by_id = {str(int(id)): k for k, id in enumerate(NETWORK.signals["id"])}
     assert len(lights) > 0
     for light in lights:

@@ -86,22 +86,23 @@ class Cast:
     Args:
         connection: of the server.
         autopilot: drives traffic.
+        leads_traffic: no, it is put where the mirror has it.
     """
 
-    def __init__(self, connection: Connection, autopilot: Autopilot) -> None:
+    def __init__(self, connection: Connection, autopilot: Autopilot, leads_traffic: bool) -> None:
         self._connection, self._autopilot = connection, autopilot
+        self._put = {int(Mover.SCRIPT)} | ({int(Mover.TRAFFIC)} if leads_traffic else set())
         self._library = connection.ask(connection.world.get_blueprint_library)
         self._vehicles, self._walkers = _Troupe(), _Troupe()
         self._guides: list[int] = []  # controllers of walkers
         self._strangers: set[int] = set()  # whom somebody else has brought
 
-    def follow(self, vehicles: Records, walkers: Records, dt: float) -> list[Any]:
+    def follow(self, vehicles: Records, walkers: Records) -> list[Any]:
         """Lets actors come, go and change hands as the mirror has them.
 
         Args:
             vehicles: (V,) VEHICLE, the ego in the first slot.
             walkers: (P,) WALKER.
-            dt: [s].
 
         Returns:
             Commands that are to be carried out before the next tick.
@@ -129,7 +130,7 @@ class Cast:
         for k, slot in enumerate(new):
             vehicle = vehicles[slot]
             blueprint = vehicle_blueprint(self._library, vehicle, ROLE)
-            if vehicle["mover"] == Mover.TRAFFIC:
+            if self._drives_itself(vehicle):
                 at = carla_transform(pose_of_record(vehicle, _DROP))
                 commands.append(carla.command.SpawnActor(blueprint, at))
                 continue
@@ -147,6 +148,13 @@ class Cast:
             self._vehicles.add(int(vehicles["id"][slot]), answer.actor_id, part)
         self._measure(vehicles, [self._vehicles.ids.get(int(vehicles["id"][k]), 0) for k in new])
 
+    def _drives_itself(self, vehicle: Any) -> bool:
+        return vehicle["mover"] == Mover.TRAFFIC and int(Mover.TRAFFIC) not in self._put
+
+    def has_mass(self, vehicle: Any) -> bool:
+        """Whether a VEHICLE gives way when it is hit: what is put somewhere does not."""
+        return int(vehicle["mover"]) == Mover.CONTROL or self._drives_itself(vehicle)
+
     def _measure(self, vehicles: Records, actors: Sequence[int]) -> None:
         """Gives vehicles in the mirror the size that they have on the server."""
         ids = [actor for actor in actors if actor]
@@ -162,14 +170,18 @@ class Cast:
         """Returns what one vehicle is told."""
         mover, command = int(vehicle["mover"]), carla.command
         changed, part.mover = mover != part.mover, mover
-        if mover == Mover.TRAFFIC:
-            return self._autopilot.take(actor, vehicle) if changed else []
+        if actor in self._strangers:
+            return []
+        if self._drives_itself(vehicle):
+            if changed:
+                self._autopilot.take(actor, vehicle)
+            return []
         if mover == Mover.NOBODY and not changed:
             return []
         commands = [command.ApplyTransform(actor, carla_transform(pose_of_record(vehicle)))]
         if vehicle["kind"] == ActorKind.PROP:
             return commands
-        if mover == Mover.SCRIPT:
+        if mover in self._put:
             course = float(vehicle["heading"])
             speed = float(vehicle["speed"])
             x, y = speed * math.cos(course), handedness.y_to_carla(speed * math.sin(course))
@@ -227,7 +239,7 @@ class Cast:
     def read(self, snapshot: Any, vehicles: Records, walkers: Records) -> None:
         """Tells the mirror where those are whom the server moves."""
         parts = self._vehicles.parts
-        moved = [actor for actor, part in parts.items() if part.mover == Mover.TRAFFIC]
+        moved = [a for a, part in parts.items() if self.has_mass(vehicles[part.slot])]
         if moved:
             states, there = states_of(snapshot, moved)
             slots = np.array([parts[actor].slot for actor in moved])
@@ -281,10 +293,10 @@ class Cast:
             record["radius"], record["gait"] = max(half.x, half.y), int(Gait.WALKING)
             self._walkers.add(id, actor.id, _Part(slot, -1, height=half.z))
             return
-        record["kind"], record["mover"] = int(kind_of(actor)), int(Mover.TRAFFIC)
+        record["kind"], record["mover"] = int(kind_of(actor)), int(Mover.CONTROL)
         record["length"], record["width"] = 2.0 * half.x, 2.0 * half.y
         record["lane"] = -1
-        self._vehicles.add(id, actor.id, _Part(slot, int(Mover.TRAFFIC)))
+        self._vehicles.add(id, actor.id, _Part(slot, int(Mover.CONTROL)))
 
     def ours(self) -> list[int]:
         """Returns all actors that we have brought, who hang on others first."""

@@ -97,8 +97,10 @@ def write_contact(
         share = 1.0 if walks else 0.5
         events["struck_x"] = ego["x"] + share * (body["x"] - ego["x"])
         events["struck_y"] = ego["y"] + share * (body["y"] - ego["y"])
-        if not is_prop:
-            other_mass = _WALKER_MASS if walks else float(MODELS["mass"][int(body["kind"])])
+        if walks:
+            other_mass = _WALKER_MASS
+        elif cast.has_mass(body):
+            other_mass = float(MODELS["mass"][int(body["kind"])])
     else:
         away = 0.5 * float(ego["length"]) / max(impulse, 1e-9)
         events["struck_x"], events["struck_y"] = ego["x"] - away * one.x, ego["y"] - away * one.y

@@ -25,6 +25,7 @@ from drive_il.maps.network import RoadNetwork
 _DROP = 0.3  # [m] above the road the ego is put down
 _FALLS = 0.05  # [m/s] slower than this it has come to rest
 _LONGEST_FALL = 40  # ticks
+_RELEASE = 8  # ticks that brakes take to let go
 _WEATHER_MOVES = 0.1  # change of a parameter that is worth a call
 
 
@@ -67,8 +68,8 @@ class Row:
         start = mirror.scene.ego[row : row + 1].copy()[0]
         self._spawn_ego(start)
         self._autopilot = Autopilot(connection, spec.seed, spec.traffic.jaywalkers)
-        self._cast = Cast(connection, self._autopilot)
-        connection.send(self._cast.follow(mirror.vehicles(row), mirror.walkers(row), mirror.dt))
+        self._cast = Cast(connection, self._autopilot, mirror.leads_traffic(row))
+        connection.send(self._cast.follow(mirror.vehicles(row), mirror.walkers(row)))
         self._detector = Detector()
         self._rig = Rig(connection, self._ego, sensors, self._detector, spec.seed)
         self._land()
@@ -96,7 +97,11 @@ class Row:
         for _ in range(_LONGEST_FALL):
             seen = self._connection.tick().find(self._ego.id)
             if seen is not None and abs(seen.get_velocity().z) < _FALLS:
-                return
+                break
+        free = carla.command.ApplyVehicleControl(self._ego.id, carla.VehicleControl())
+        self._connection.send([free])
+        for _ in range(_RELEASE):
+            self._connection.tick()
 
     def _start(self, start: Any) -> Any:
         """Puts the ego where the episode begins, at its speed; returns the snapshot of that."""
@@ -110,7 +115,6 @@ class Row:
         x, y = speed * math.cos(heading), handedness.y_to_carla(speed * math.sin(heading))
         self._connection.send(
             [
-                command.ApplyVehicleControl(ego, carla.VehicleControl()),
                 command.ApplyTransform(ego, carla_transform(pose)),
                 command.ApplyTargetVelocity(ego, carla.Vector3D(x, y, 0.0)),
             ]
@@ -127,7 +131,7 @@ class Row:
         assert self._rig is not None, "begun"
         mirror, row = self._mirror, self._index
         pedals, turn = mirror.lead(row)
-        commands = self._cast.follow(mirror.vehicles(row), mirror.walkers(row), mirror.dt)
+        commands = self._cast.follow(mirror.vehicles(row), mirror.walkers(row))
         self._lights.show(mirror.lights(row))
         self._set_weather(mirror.scene.weather[row])
         throttle = min(max(float(control["throttle"]) + pedals, 0.0), 1.0)

@@ -30,8 +30,10 @@ class Autopilot:
         self._manager: Any = None
         self._port = 0
 
-    def take(self, actor: int, vehicle: Any) -> list[Any]:
-        """Returns the commands that hand a vehicle to the Traffic Manager, at its speed.
+    def take(self, actor: int, vehicle: Any) -> None:
+        """Hands a vehicle to the Traffic Manager, at its speed.
+
+        A client registers it only with a batch whose answers it waits for.
 
         Args:
             actor: which.
@@ -47,11 +49,13 @@ class Autopilot:
         speed, heading = float(vehicle["speed"]), float(vehicle["heading"])
         x, y = speed * math.cos(heading), handedness.y_to_carla(speed * math.sin(heading))
         command = carla.command
-        return [
-            command.SetSimulatePhysics(actor, True),
-            command.ApplyTargetVelocity(actor, carla.Vector3D(x, y, 0.0)),
-            command.SetAutopilot(actor, True, self._port),
-        ]
+        self._connection.call(
+            [
+                command.SetSimulatePhysics(actor, True),
+                command.ApplyTargetVelocity(actor, carla.Vector3D(x, y, 0.0)),
+                command.SetAutopilot(actor, True, self._port),
+            ]
+        )
 
     def read_lamps(self, vehicles: Records, slots: Mapping[int, int]) -> None:
         """Tells the mirror which lamps vehicles show, by actor."""
