@@ -1,12 +1,13 @@
 """Our harness on a CARLA server: ours, through the real client, beside the embedded world."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from carla_server import Served, serving
+from carla_server import Served, free_port, serving
 
 from drive_il.actors import ActorKind, LightState, Mover, ScenarioSpec, Spawn, Struck, Traffic
 from drive_il.datatypes import CONTROL, EpisodeSpec, Outcome, Route, Start
@@ -292,3 +293,44 @@ def test_a_walker_and_a_car_of_another_client_are_in_the_scene(
         assert found["length"] == pytest.approx(4.18, abs=0.02)
     finally:
         car.destroy()
+
+
+def test_a_server_that_dies_is_started_again_and_the_drive_goes_on_as_if_nothing_was() -> None:
+    port = free_port()
+    command = f"{sys.executable} -m drive_il serve --town alder --port {{port}}"
+    servers = Servers(ports=str(port), start=command)
+    spec = EpisodeSpec(TEST[1], 9, max_steps=60, traffic=Traffic(parked=2, signals=True))
+
+    def kill(step: Any) -> None:
+        if int(step.scene.step[0]) == 30 and not killed:
+            process = world._connections[0]._process
+            assert process is not None
+            assert process._process is not None
+            process._process.kill()
+            process._process.wait()
+            killed.append(True)
+
+    killed: list[bool] = []
+    with World(NETWORK, Claim(servers)) as world:
+        expert, gate = Planner(network=NETWORK), ExpertDrives()
+        [whole] = drive(world, None, None, [spec], expert=expert, gate=gate)
+        [broken] = drive(world, None, None, [spec], expert=expert, gate=gate, listener=kill)
+    assert killed
+    assert not answers(Address("127.0.0.1", port))
+    for name in ("ego", "progress", "control", "lights"):
+        assert getattr(whole, name).tobytes() == getattr(broken, name).tobytes(), name
+
+
+def test_traffic_manager_drives_the_background_and_walkers_stroll(world: World) -> None:
+    traffic = Traffic(vehicles=8, walkers=4, signals=True)
+    world.reset(ROW, [EpisodeSpec(TEST[4], 3, traffic=traffic)])
+    begun = world.scene.actors.vehicles[0].copy(), world.scene.actors.walkers[0].copy()
+    assert (begun[0]["id"] > 0).sum() == 9
+    for _ in range(160):
+        world.step(control(brake=1.0))
+    vehicles, walkers = world.scene.actors.vehicles[0], world.scene.actors.walkers[0]
+    gone = np.hypot(vehicles["x"] - begun[0]["x"], vehicles["y"] - begun[0]["y"])[1:]
+    assert np.median(gone) > 10.0
+    assert (vehicles["lane"][1:] >= 0).all()
+    walked = np.hypot(walkers["x"] - begun[1]["x"], walkers["y"] - begun[1]["y"])
+    assert np.median(walked) > 3.0
