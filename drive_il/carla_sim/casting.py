@@ -7,8 +7,9 @@ from typing import Any
 from drive_il.actors import ActorKind
 from drive_il.carla_sim.server import catalogue
 
-EGO_BLUEPRINT = "vehicle.lincoln.mkz_2020"
-"""the ego of CARLA's leaderboard 2"""
+EGO_ROLE = "hero"
+"""`role_name` of the ego, as CARLA's leaderboard has it"""
+_EGO = "vehicle.lincoln.mkz_2020"  # of CARLA's leaderboard 2
 _GROWN, _CHILD = "walker.pedestrian.0001", f"walker.pedestrian.{min(catalogue.CHILDREN):04}"
 _BOXES = {name: box for name, box in catalogue.PROP_BOXES.items() if name != "kiosk_01"}
 
@@ -26,10 +27,19 @@ def vehicle_blueprint(library: Any, vehicle: Any, role: str) -> Any:
     if kind != ActorKind.PROP:
         name = f"vehicle.{catalogue.LIKE[kind]}"
     blueprint = library.find(name)
-    if blueprint.has_attribute("color") and kind != ActorKind.PROP:
-        color = ",".join(str(int(vehicle[one])) for one in "rgb")
-        blueprint.set_attribute("color", color)
-    return with_role(blueprint, role)
+    return with_role(painted(blueprint, vehicle), role)
+
+
+def ego_blueprint(library: Any, ego: Any) -> Any:
+    """Returns the blueprint of the ego, in the colour of its VEHICLE record."""
+    return with_role(painted(library.find(_EGO), ego), EGO_ROLE)
+
+
+def painted(blueprint: Any, vehicle: Any) -> Any:
+    """Gives a blueprint the colour of a VEHICLE record, where it can have one."""
+    if blueprint.has_attribute("color"):
+        blueprint.set_attribute("color", ",".join(str(int(vehicle[one])) for one in "rgb"))
+    return blueprint
 
 
 def walker_blueprint(library: Any, walker: Any, role: str) -> Any:

@@ -16,14 +16,13 @@ from typing import Any, TypeVar
 
 import carla
 
+from drive_il.carla_sim.casting import EGO_ROLE
 from drive_il.carla_sim.servers import Address, Lost, ServerProcess
 from drive_il.maps import library
 from drive_il.maps.network import RoadNetwork
 
 ROLE = "drive_il"
 """attribute `role_name` of what we spawn, but for the ego"""
-EGO_ROLE = "hero"
-"""the same of the ego, as CARLA's leaderboard names it"""
 _CALL_TIMEOUT = 20.0  # [s]
 _LOAD_TIMEOUT = 120.0  # [s] a large town takes its time in Unreal
 T = TypeVar("T")

@@ -11,8 +11,8 @@ import numpy as np
 
 from drive_il import handedness
 from drive_il.carla_sim.cast import Cast, carla_transform, pose_of_record
-from drive_il.carla_sim.casting import EGO_BLUEPRINT, with_role
-from drive_il.carla_sim.connection import EGO_ROLE, Connection
+from drive_il.carla_sim.casting import ego_blueprint
+from drive_il.carla_sim.connection import Connection
 from drive_il.carla_sim.contacts import Detector, write_contact
 from drive_il.carla_sim.lights import Lights
 from drive_il.carla_sim.mirror import Mirror
@@ -80,11 +80,10 @@ class Row:
 
     def _spawn_ego(self, start: Any) -> None:
         connection, ego = self._connection, self._mirror.scene.ego
-        blueprint = connection.world.get_blueprint_library().find(EGO_BLUEPRINT)
+        library = connection.ask(connection.world.get_blueprint_library)
+        blueprint = ego_blueprint(library, start)
         at = carla_transform(pose_of_record(start, _DROP))
-        self._ego = connection.ask(
-            lambda: connection.world.spawn_actor(with_role(blueprint, EGO_ROLE), at)
-        )
+        self._ego = connection.ask(lambda: connection.world.spawn_actor(blueprint, at))
         half, row = self._ego.bounding_box.extent, self._index
         ego["length"][row], ego["width"][row] = 2.0 * half.x, 2.0 * half.y
         ego["height"][row] = 2.0 * half.z

@@ -85,9 +85,9 @@ class Autopilot:
         self._connection.ask(guide.start)
         world = self._connection.world
         goal = self._connection.ask(world.get_random_location_from_navigation)
-        if goal is not None:  # else the server itself knows where people walk
+        if goal is not None:  # else the server itself knows where people walk, and how fast
             self._connection.ask(lambda: guide.go_to_location(goal))
-        self._connection.ask(lambda: guide.set_max_speed(pace))
+            self._connection.ask(lambda: guide.set_max_speed(pace))
 
     def dismiss(self) -> None:
         """Ends the Traffic Manager."""
