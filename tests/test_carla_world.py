@@ -31,6 +31,7 @@ from drive_il.sim.world import World as EmbeddedWorld
 carla = pytest.importorskip("carla")
 pytestmark = pytest.mark.carla_wheel
 
+from drive_il.carla_sim.connection import fetch_map  # noqa: E402
 from drive_il.carla_sim.observer import CarlaObserver  # noqa: E402
 from drive_il.carla_sim.servers import Address, Claim, Lost, Servers, answers  # noqa: E402
 from drive_il.carla_sim.world import World  # noqa: E402
@@ -334,3 +335,28 @@ def test_traffic_manager_drives_the_background_and_walkers_stroll(world: World) 
     assert (vehicles["lane"][1:] >= 0).all()
     walked = np.hypot(walkers["x"] - begun[1]["x"], walkers["y"] - begun[1]["y"])
     assert np.median(walked) > 3.0
+
+
+def test_two_servers_are_two_rows_that_drive_as_one_does(served: Served, world: World) -> None:
+    specs = [EpisodeSpec(TEST[k], k, max_steps=60, traffic=Traffic(signals=True)) for k in range(3)]
+    alone = by_expert(world, specs)
+    world.close()
+    with serving("--town", "alder") as other:
+        ports = f"{served.port},{other.port}"
+        with World(NETWORK, Claim(Servers(ports=ports), most=2)) as both:
+            assert both.n_rows == 2
+            together = by_expert(both, specs)
+    for one, two in zip(alone, together, strict=True):
+        for name in ("ego", "control", "lights"):
+            assert getattr(one, name).tobytes() == getattr(two, name).tobytes(), name
+
+
+def test_the_map_of_a_server_is_taken_in(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library, "folder", lambda: tmp_path)
+    served.client().generate_opendrive_world(library.opendrive_text("alder"))
+    name = fetch_map(Address("127.0.0.1", served.port))
+    assert library.load(name).hash == NETWORK.hash
+    with pytest.raises(ValueError, match="shipped"):
+        fetch_map(Address("127.0.0.1", served.port), "alder")

@@ -10,8 +10,10 @@ import atexit
 import hashlib
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import carla
@@ -90,8 +92,8 @@ class Connection:
         if self._map_hash() != self._network.hash:
             raise ValueError(
                 f"the map {name!r} of the server at {self.address} is not the one that is known "
-                "here by this name: their OpenDRIVE texts differ. Import the server's: "
-                f"`drive-il maps import FILE.xodr` with the text of world.get_map().to_opendrive()"
+                "here by this name: their OpenDRIVE texts differ. `drive-il maps fetch --port "
+                f"{self.address.port}` takes in the server's"
             )
         self.map = self._try(self.world.get_map)
 
@@ -167,6 +169,30 @@ class Connection:
                 pass  # it is gone, and what was in it too
         if self._process is not None:
             self._process.end()
+
+
+def fetch_map(address: Address, town: str = "") -> str:
+    """Takes in the map of a server, so that it can be driven here and there.
+
+    Args:
+        address: of the server.
+        town: a map that it loads first; "" takes the one that it holds.
+
+    Returns:
+        The name by which `maps.library.load` finds it.
+
+    Raises:
+        RuntimeError: nobody answers, or there is no such town.
+        ValueError: the map is no usable one, or has the name of a shipped town.
+    """
+    client = carla.Client(*address)
+    client.set_timeout(_LOAD_TIMEOUT)
+    world = client.load_world(town) if town else client.get_world()
+    held = world.get_map()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{held.name.rsplit('/', 1)[-1]}.xodr"
+        path.write_text(held.to_opendrive(), encoding="utf-8")
+        return library.import_map(path)
 
 
 def _unwind_when_terminated() -> None:
