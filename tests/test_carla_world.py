@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from carla_server import Served, free_port, serving
+from carla_server import Served, free_port, serving, synchronous
 
 from drive_il.actors import ActorKind, LightState, Mover, ScenarioSpec, Spawn, Struck, Traffic
 from drive_il.datatypes import CONTROL, EpisodeSpec, Outcome, Route, Start
@@ -252,6 +252,19 @@ def test_the_server_is_given_back_as_it_was_found(served: Served) -> None:
     world.wait_for_tick()
     assert len(world.get_actors()) == before
     assert not world.get_settings().synchronous_mode
+
+
+def test_what_a_killed_program_has_left_goes_when_the_next_connects(served: Served) -> None:
+    other = synchronous(served.client(), "alder")
+    blueprint = other.get_blueprint_library().find("vehicle.audi.tt")
+    blueprint.set_attribute("role_name", "drive_il")
+    car = other.spawn_actor(blueprint, other.get_map().get_spawn_points()[3])
+    other.tick()
+    with World(NETWORK, Claim(Servers(ports=str(served.port)))):
+        pass
+    other = served.client().get_world()
+    assert car.id not in [actor.id for actor in other.get_actors()]
+    assert not other.get_settings().synchronous_mode
 
 
 def test_a_server_has_one_driver(served: Served, world: World) -> None:

@@ -29,6 +29,7 @@ _log = logging.getLogger("drive_il.carla")
 _DROP = 0.3  # [m] above the road a body with physics is put down
 _CELLAR = -200.0  # [m] where bodies without physics come into the world: there they meet nobody
 _APART = 20.0  # [m] between them there
+_UNKNOWN = -1  # mover of one that has been told nothing yet
 
 
 def carla_transform(pose: Pose) -> Any:
@@ -52,13 +53,11 @@ class _Part:
         slot: in the mirror.
         mover: who moved it when we last looked.
         lights: lamps it was last told to show; of a walker its heading and speed.
-        height: of its middle above the ground [m].
     """
 
     slot: int
     mover: int
     told: tuple[float, ...] = ()
-    height: float = 0.0
 
 
 @dataclass
@@ -143,9 +142,7 @@ class Cast:
                 _log.warning("no %s: %s", ActorKind(int(vehicles["kind"][slot])).name, answer.error)
                 vehicles["id"][slot] = 0
                 continue
-            unknown = -1  # whoever it is told next is news to it
-            part = _Part(slot, unknown)
-            self._vehicles.add(int(vehicles["id"][slot]), answer.actor_id, part)
+            self._vehicles.add(int(vehicles["id"][slot]), answer.actor_id, _Part(slot, _UNKNOWN))
         self._measure(vehicles, [self._vehicles.ids.get(int(vehicles["id"][k]), 0) for k in new])
 
     def _drives_itself(self, vehicle: Any) -> bool:
@@ -213,8 +210,7 @@ class Cast:
                 walkers["id"][slot] = 0
                 continue
             found[answer.actor_id] = slot
-            part = _Part(slot, -1, height=0.5 * float(walkers["height"][slot]))
-            self._walkers.add(int(walkers["id"][slot]), answer.actor_id, part)
+            self._walkers.add(int(walkers["id"][slot]), answer.actor_id, _Part(slot, _UNKNOWN))
         if not found:
             return
         for actor in self._connection.ask(lambda: self._connection.world.get_actors(list(found))):
@@ -291,7 +287,7 @@ class Cast:
         record["id"], record["height"] = id, 2.0 * half.z
         if actor.type_id.startswith("walker."):
             record["radius"], record["gait"] = max(half.x, half.y), int(Gait.WALKING)
-            self._walkers.add(id, actor.id, _Part(slot, -1, height=half.z))
+            self._walkers.add(id, actor.id, _Part(slot, _UNKNOWN))
             return
         record["kind"], record["mover"] = int(kind_of(actor)), int(Mover.CONTROL)
         record["length"], record["width"] = 2.0 * half.x, 2.0 * half.y

@@ -72,8 +72,10 @@ class Connection:
             )
         self.world = self._try(self.client.get_world)
         self._load_map()
-        self._clear()
         settings = self._try(self.world.get_settings)
+        if settings.synchronous_mode:  # left so by somebody: until a tick no actor is told of
+            self._try(lambda: self.world.tick(_CALL_TIMEOUT))
+        self._clear()
         settings.synchronous_mode, settings.fixed_delta_seconds = True, self._dt
         self._try(lambda: self.world.apply_settings(settings))
         self._is_open = True
