@@ -58,9 +58,10 @@ def evaluate(
     config = evaluator.EvaluationConfig(seed=seed, traffic=others)
     if others != Traffic():  # a red light alone can take half a minute
         config = replace(config, blocked_after=_BLOCKED_IN_TRAFFIC)
-    with Worlds(where) as worlds, episodes_bar(f"driving {routes.name}") as listener:
+    with Worlds(where) as worlds:
         driving = _driving(worlds, who, rows, steering_only)
-        result = evaluator.evaluate(loaded, driving, config, listener)
+        with episodes_bar(f"driving {routes.name}") as listener:
+            result = evaluator.evaluate(loaded, driving, config, listener)
     result["who"] = who
     if json is not None:
         results.write_json(result, json)
