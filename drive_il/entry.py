@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +28,7 @@ from drive_il.experiments import jobs
 from drive_il.maps import library
 from drive_il.maps.network import RoadNetwork
 from drive_il.maps.routes import load_routes
+from drive_il.worlds import WorldChoice
 
 POLICY = "drive_il"
 """as `agent`: a model folder of ours drives, named by `agent_config`"""
@@ -89,12 +90,20 @@ class Entry:
     """the agent may see the truth"""
     memory: float = AgentLimits.memory
     """resident set of the agent [GiB]"""
+    world: WorldChoice = WorldChoice()
+    """where it drives"""
 
     def __post_init__(self) -> None:
         if self.repetitions < 1:
             raise ValueError(f"repetitions must be at least 1, got {self.repetitions}")
         if self.agent == POLICY and not self.agent_config:
             raise ValueError("--agent drive_il needs --agent-config MODEL, a trained model folder")
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Entry:
+        """Returns the entry of which `asdict` gave these values."""
+        fields = dict(plain)
+        return cls(**fields | {"world": WorldChoice(**fields.get("world", {}))})
 
     @property
     def path(self) -> Path:
@@ -231,6 +240,7 @@ def run(
             ("traffic", entry.traffic),
             ("privileged", str(entry.kind == Kind.EXPERT).lower()),
             ("routes", Path(entry.routes).stem),
+            *((("world", entry.world.world),) if entry.world.is_carla else ()),
             *decided_by.items(),
         ),
     )
@@ -246,7 +256,13 @@ def run(
     work, code = _jobs(entry, routes, missing), "".join(decided_by.values())
     status = "Finished"
     try:
-        jobs.run(work, parts, code, n_workers, _Collector(watcher, file, parts, work, code))
+        jobs.run(
+            work,
+            parts,
+            code,
+            entry.world.workers(n_workers),
+            _Collector(watcher, file, parts, work, code),
+        )
     except _Rejected:
         status = "Rejected"
     errors = [compounding.from_plain(one) for one in file.extras("errors")]

@@ -53,6 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": EVERYTHING,
     "__main__": {"cli"},
     "speed": EVERYTHING,
+    "worlds": EVERYTHING,
     "entry": EVERYTHING,
     "entry_drives": EVERYTHING,
     "submission": EVERYTHING,

@@ -119,6 +119,7 @@ _COMMANDS: _Tree = {
             "show": _Command("drive_il.cli.maps:show", "Draw a map, or a close-up, as a picture."),
             "generate": _Command("drive_il.cli.maps:generate", "Make a new town as OpenDRIVE."),
             "import": _Command("drive_il.cli.maps:import_map", "Take in an OpenDRIVE file."),
+            "fetch": _Command("drive_il.cli.maps:fetch", "Take in the map of a CARLA server."),
         },
     ),
     "serve": _Command("drive_il.cli.serve:serve", "Be a CARLA server: no GPU, no Unreal."),

@@ -9,6 +9,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from drive_il.cli.where import EMBEDDED, Where
 from drive_il.datatypes import Route
 from drive_il.maps.network import RoadNetwork
 from drive_il.sensor_specs import ObservationSpec
@@ -25,6 +26,7 @@ def record(
     sensors: Literal["camera", "alvinn", "both"] = "both",
     seed: int = 0,
     rows: int = 16,
+    where: Where = EMBEDDED,
 ) -> None:
     """Lets the expert drive a town and keeps every step; run again, it goes on where it was.
 
@@ -37,22 +39,22 @@ def record(
         sensors: the 96x64 colour camera, ALVINN's retina and range finder, or both.
         seed: of the starting places.
         rows: worlds driven at once; changes the speed, never the data.
+        where: the world, and the CARLA servers.
     """
     from drive_il.cli.progress import episodes_bar
     from drive_il.experiments.record import RecordConfig
     from drive_il.experiments.record import record as record_episodes
     from drive_il.experts.planner import Planner
     from drive_il.maps import library
-    from drive_il.sensors.observer import SceneObserver
-    from drive_il.sim.world import World
+    from drive_il.worlds import Worlds
 
     network = library.load(town)
     chosen = _routes(network, routes)
-    world = World(network, rows, chosen)
-    observer = SceneObserver(network, _sensors(sensors))
     planner = Planner(network=network)
     config = RecordConfig(episodes, max_steps, seed)
-    with episodes_bar(f"recording {town}") as listener:
+    with Worlds(where) as worlds, episodes_bar(f"recording {town}") as listener:
+        world = worlds.world(network, rows)
+        observer = worlds.observer(network, _sensors(sensors), rows)
         done = record_episodes(world, observer, planner, chosen, out, config, listener)
     if done.strays:
         print(f"left aside: {len(done.strays)} unfinished files of an interrupted recording")

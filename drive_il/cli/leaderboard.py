@@ -11,6 +11,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from drive_il.cli.where import EMBEDDED, Where
+
 if TYPE_CHECKING:
     from drive_il.evaluation.comparison import Change
     from drive_il.experiments.jobs import Job
@@ -45,9 +47,7 @@ def run(
     repetitions: int = 1,
     seed: int = 0,
     workers: int = 0,
-    world: Literal["embedded", "carla"] = "embedded",
-    host: str = "127.0.0.1",
-    port: int = 2000,
+    where: Where = EMBEDDED,
     out: Path = Path("runs/leaderboard/results.json"),
     resume: bool = False,
     record: Path | None = None,
@@ -86,9 +86,7 @@ def run(
         repetitions: drives of each route, each with other random numbers.
         seed: decides everything random.
         workers: processes; 0 takes one per core. Changes the speed, never the result.
-        world: "embedded", or "carla" for a CARLA server.
-        host: of the CARLA server.
-        port: of the CARLA server.
+        where: the world, and the CARLA servers; each worker takes one of those.
         out: the results file.
         resume: go on with an interrupted run's results file; nothing is driven twice.
         record: also keep every drive as an episode in this folder (for replay and the page).
@@ -100,10 +98,6 @@ def run(
         allow_privileged: the agent may declare that it sees the truth.
         agent_memory: resident set that the agent may have [GiB].
     """
-    if world == "carla":
-        raise ValueError(
-            "--world carla: this version drives the embedded world only; leave --world out"
-        )
     from drive_il.cli.progress import bar
     from drive_il.entry import Entry
     from drive_il.entry import run as run_entry
@@ -127,6 +121,7 @@ def run(
         untrusted=untrusted,
         allow_privileged=allow_privileged,
         memory=agent_memory,
+        world=where,
     )
     with bar() as progress:
         watcher = Bar(progress, f"{agent} on {routes.name}")

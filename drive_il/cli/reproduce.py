@@ -10,7 +10,9 @@ from drive_il.experiments import covariate_shift as experiment
 
 
 def covariate_shift(
-    config: Annotated[experiment.Config, tyro.conf.arg(name="")] = experiment.Config(),
+    config: Annotated[
+        experiment.Config, tyro.conf.arg(name=""), tyro.conf.OmitArgPrefixes
+    ] = experiment.Config(),
 ) -> None:
     """Behaviour cloning falls apart with the horizon, DAgger does not.
 

@@ -23,6 +23,7 @@ from drive_il.experiments import covariate_shift_report as report
 from drive_il.experiments.jobs import Job, hash_of_code, run
 from drive_il.experiments.narration import Narrator, clock
 from drive_il.maps import library
+from drive_il.worlds import WorldChoice
 
 LEARNERS = ("alvinn", "bc", "bc_augmented", "dagger")
 FORMS = ("own_pedals", "steering_only")
@@ -60,11 +61,13 @@ class Config:
     gradient_steps: int = 8000
     """of each camera learner, 64 frames each"""
     forks: int = 48
-    """forks per learner and town that u is measured by"""
+    """forks per learner and town that u is measured by; on CARLA, which cannot fork, none"""
     workers: int = 2
     """processes; changes the time, never the numbers"""
     out: Path = Path("runs/covariate-shift")
     """folder of everything that is written"""
+    where: WorldChoice = WorldChoice()
+    """the world, and the CARLA servers"""
 
     def __post_init__(self) -> None:
         for name in ("seeds", "labels", "episodes", "gradient_steps", "workers"):
@@ -89,9 +92,15 @@ class Config:
     def facts(self) -> dict[str, Any]:
         """Returns what decides the numbers, as JSON."""
         facts = asdict(self)
-        for name in ("workers", "out", "full"):
+        for name in ("workers", "out", "full", "where"):
             del facts[name]
-        return facts | {"seeds": self.n_seeds, "horizons": list(self.horizons)}
+        facts |= {"seeds": self.n_seeds, "horizons": list(self.horizons), "forks": self.n_forks}
+        return facts | ({"world": self.where.world} if self.where.is_carla else {})
+
+    @property
+    def n_forks(self) -> int:
+        """Forks per learner and town."""
+        return 0 if self.where.is_carla else self.forks
 
 
 def reproduce(config: Config, console: Console | None = None) -> Path:
@@ -116,6 +125,8 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
         f"{config.labels:,} expert labels each and drive in {' and '.join(config.towns)}.",
         highlight=False,
     )
+    if config.where.is_carla:
+        console.print("On CARLA servers, which cannot be forked: u is not measured.")
     jobs = plan(config)
     code = hash_of_code(Path(drive_il.__file__).parent, _NOT_BEHIND_RESULTS)
     try:
@@ -145,8 +156,8 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
 
 def plan(config: Config) -> list[Job]:
     """Returns all jobs, those that are needed before those that need them."""
-    horizon = config.horizons[-1]
-    drives = {"n": config.episodes, "horizon": horizon, "seed": config.seed}
+    horizon, where = config.horizons[-1], {"where": asdict(config.where)}
+    drives = {"n": config.episodes, "horizon": horizon, "seed": config.seed, **where}
     jobs = [
         Job(
             f"expert/{town}",
@@ -162,7 +173,7 @@ def plan(config: Config) -> list[Job]:
             f"tolerance/{town}",
             f"how wrong the expert may steer in {town}",
             _JOBS + "tolerance",
-            {"town": town, "horizon": horizon},
+            {"town": town, "horizon": horizon, **where},
             needs=(f"expert/{town}",),
             weight=10,
         )
@@ -175,7 +186,8 @@ def plan(config: Config) -> list[Job]:
 
 
 def _training(config: Config, k: int) -> list[Job]:
-    common = {"town": config.town_train, "labels": config.labels, "seed": config.seed + k}
+    common: dict[str, Any] = {"town": config.town_train, "labels": config.labels}
+    common |= {"seed": config.seed + k, "where": asdict(config.where)}
     data = f"demonstrations/{k}"
     jobs = [Job(data, "recording the expert", _JOBS + "demonstrations", common, weight=40)]
     for learner, weight in (("bc_augmented", 260), ("dagger", 200), ("bc", 155), ("alvinn", 50)):
@@ -193,7 +205,8 @@ def _testing(config: Config, k: int) -> list[Job]:
         model = f"model/{learner}/{k}"
         for town in config.towns:
             expert = f"expert/{town}"
-            arguments = {"town": town, "learner": learner, "horizon": config.horizons[-1]}
+            at: dict[str, Any] = {"town": town, "learner": learner, "horizon": config.horizons[-1]}
+            arguments = at | {"where": asdict(config.where)}
             for form in forms(learner):
                 name = f"drives/{learner}/{town}/{form}/{k}"
                 title = f"{learner} drives in {town}, {form.replace('_', ' ')}{tag}"
@@ -208,7 +221,7 @@ def _testing(config: Config, k: int) -> list[Job]:
                 expert,
                 f"tolerance/{town}",
             )
-            job = {**arguments, "n": config.forks, "seed": config.seed + k}
+            job = {**at, "n": config.n_forks, "seed": config.seed + k}
             title = f"forking {learner} in {town}{tag}"
             jobs.append(Job(name, title, _JOBS + "forks", job, needs, 3))
     return jobs

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,18 +31,21 @@ from drive_il.experiments.jobs import Report
 from drive_il.gates import ExpertDrives
 from drive_il.maps import library
 from drive_il.maps.network import RoadNetwork
-from drive_il.protocols import Expert
+from drive_il.protocols import Expert, Observer, World
 from drive_il.randomness import derive_seed, uniform
 from drive_il.rollout import Step, Stop, drive, scene_of
 from drive_il.sensor_specs import ObservationSpec
 from drive_il.sensors.observer import SceneObserver
-from drive_il.sim.world import World
+from drive_il.sim.world import World as EmbeddedWorld
 from drive_il.theory import costs
 from drive_il.theory.forks import fork, snapshots_at
+from drive_il.worlds import WorldChoice, Worlds
 
 DELTAS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3)
 """steer errors that are tried as the tolerance of the 0-1 loss"""
 TOLERANCE_DRIVES = 16
+SERVER_PATIENCE = 24.0 * 3600.0
+"""for so long a step waits for a CARLA server that other steps drive [s]"""
 DAGGER_ROUNDS = 10
 VALIDATION_DRIVES = 16
 STEER_WEIGHT = 30.0
@@ -79,8 +83,27 @@ def read(folder: Path) -> list[Episode]:
     return [Dataset(place).load(0) for place in sorted((folder / "episodes").iterdir())]
 
 
+@contextmanager
+def _world(
+    where: Mapping[str, Any], town: str, spec: ObservationSpec | None = None
+) -> Iterator[tuple[World, Observer | None]]:
+    """A world on a town, and what these sensors show of it; waits for a free CARLA server."""
+    choice, network = WorldChoice(**where), library.load(town)
+    rows = 1 if choice.is_carla else ROWS
+    with Worlds(choice, patience=SERVER_PATIENCE) as worlds:
+        history = 0.0 if spec is None else spec.history
+        world = worlds.world(network, rows, history)
+        yield world, None if spec is None else worlds.observer(network, spec, rows)
+
+
 def demonstrations(
-    folder: Path, inputs: dict[str, Path], report: Report, town: str, labels: int, seed: int
+    folder: Path,
+    inputs: dict[str, Path],
+    report: Report,
+    town: str,
+    labels: int,
+    seed: int,
+    where: Mapping[str, Any],
 ) -> None:
     """Records the expert with every learner's sensors, at most `labels` steps."""
     from drive_il.learners import alvinn
@@ -88,18 +111,18 @@ def demonstrations(
     spec = ObservationSpec(
         cameras=ObservationSpec().cameras + alvinn.SPEC.cameras, range_finder=True
     )
-    network = library.load(town)
-    episodes = drive(
-        World(network, ROWS),
-        SceneObserver(network, spec),
-        None,
-        demonstration_specs(town, labels, seed),
-        expert=EXPERT,
-        gate=ExpertDrives(),
-        stop=_stop(),
-        label_budget=labels,
-        listener=_listener(report),
-    )
+    with _world(where, town, spec) as (world, observer):
+        episodes = drive(
+            world,
+            observer,
+            None,
+            demonstration_specs(town, labels, seed),
+            expert=EXPERT,
+            gate=ExpertDrives(),
+            stop=_stop(),
+            label_budget=labels,
+            listener=_listener(report),
+        )
     _write(folder, episodes)
 
 
@@ -112,6 +135,7 @@ def train(
     seed: int,
     learner: str,
     gradient_steps: int,
+    where: Mapping[str, Any],
 ) -> None:
     """Trains one learner on at most `labels` expert labels, and saves its model folder."""
     from drive_il import learners
@@ -123,7 +147,7 @@ def train(
     def progress(at: Progress) -> None:
         report(at.share, at.stage)
 
-    training = _Training(town, labels, seed, gradient_steps, progress)
+    training = _Training(town, labels, seed, gradient_steps, progress, where)
     policy = {
         "alvinn": training.alvinn,
         "bc": training.bc,
@@ -142,6 +166,7 @@ class _Training:
     seed: int
     gradient_steps: int
     progress: Callable[[Any], None]
+    where: Mapping[str, Any]
 
     def alvinn(self, episodes: list[Episode]) -> Any:
         """ALVINN 1989."""
@@ -168,14 +193,17 @@ class _Training:
         )
 
     def bc_augmented(self, episodes: list[Episode]) -> Any:
-        """Behaviour cloning on shifted, turned and recoloured views too."""
-        return self.bc(episodes, "both")
+        """Behaviour cloning on shifted, turned and recoloured views too.
+
+        Of what CARLA's cameras saw there are no shifted views, so those are only recoloured.
+        """
+        is_carla = WorldChoice(**self.where).is_carla
+        return self.bc(episodes, "photometric" if is_carla else "both")
 
     def dagger(self, episodes: list[Episode]) -> Any:
         """DAgger; the first round's share of the demonstrations is its round one."""
         from drive_il.learners import dagger
 
-        network = library.load(self.town)
         config = dagger.Config(
             label_budget=self.labels,
             n_rounds=DAGGER_ROUNDS,
@@ -191,16 +219,18 @@ class _Training:
         specs = demonstration_specs(self.town, enough, derive_seed(self.seed, "dagger"))
         specs = [replace(spec, max_steps=config.validation_steps) for spec in specs]
         first = _first(episodes, self.labels // DAGGER_ROUNDS)
-        return dagger.train(
-            World(network, ROWS),
-            SceneObserver(network, ObservationSpec()),
-            EXPERT,
-            specs,
-            [_only(episode, "rgb") for episode in first],
-            config,
-            self.seed,
-            self.progress,
-        )
+        with _world(self.where, self.town, ObservationSpec()) as (world, observer):
+            assert observer is not None, "made with sensors"
+            return dagger.train(
+                world,
+                observer,
+                EXPERT,
+                specs,
+                [_only(episode, "rgb") for episode in first],
+                config,
+                self.seed,
+                self.progress,
+            )
 
 
 def _first(episodes: list[Episode], labels: int) -> list[Episode]:
@@ -222,10 +252,12 @@ def expert_drives(
     n: int,
     horizon: int,
     seed: int,
+    where: Mapping[str, Any],
 ) -> None:
     """Drives the test specs with the expert."""
-    world = World(library.load(town), ROWS)
-    _write(folder, _expert_episodes(world, evaluation_specs(town, n, horizon, seed), EXPERT))
+    with _world(where, town) as (world, _):
+        episodes = _expert_episodes(world, evaluation_specs(town, n, horizon, seed), EXPERT)
+    _write(folder, episodes)
 
 
 def _expert_episodes(world: World, specs: Sequence[EpisodeSpec], expert: Expert) -> list[Episode]:
@@ -240,53 +272,63 @@ def learner_drives(
     learner: str,
     horizon: int,
     form: str,
+    where: Mapping[str, Any],
 ) -> None:
     """Drives the test specs with a learner; its own states are labelled afterwards."""
     from drive_il import learners
 
-    network, policy = library.load(town), learners.load(_input(inputs, "model") / "model")
+    policy = learners.load(_input(inputs, "model") / "model")
     specs = [episode.spec for episode in read(_input(inputs, "expert"))]
-    episodes = drive(
-        World(network, ROWS),
-        SceneObserver(network, policy.spec),
-        policy,
-        specs,
-        stop=_stop(),
-        pedals=EXPERT if form == "steering_only" else None,
-        keep_observations=False,
-        listener=_listener(report),
-    )
+    with _world(where, town, policy.spec) as (world, observer):
+        episodes = drive(
+            world,
+            observer,
+            policy,
+            specs,
+            stop=_stop(),
+            pedals=EXPERT if form == "steering_only" else None,
+            keep_observations=False,
+            listener=_listener(report),
+        )
     _write(folder, episodes)
 
 
 def proposals(
-    folder: Path, inputs: dict[str, Path], report: Report, town: str, learner: str, horizon: int
+    folder: Path,
+    inputs: dict[str, Path],
+    report: Report,
+    town: str,
+    learner: str,
+    horizon: int,
+    where: Mapping[str, Any],
 ) -> None:
     """How far a learner's steer is from the expert's on the expert's states.
 
-    A learner with a memory looks on while the expert drives; one without is shown every
-    LOOK_EVERY-th state.
+    A learner with a memory, and one that sees with CARLA's sensors, looks on while the expert
+    drives; another is shown every LOOK_EVERY-th state.
     """
     from drive_il import learners
 
     network, policy = library.load(town), learners.load(_input(inputs, "model") / "model")
-    observer, truth = SceneObserver(network, policy.spec), read(_input(inputs, "expert"))
-    errors = []
-    if policy.initial_state(1):
+    truth, errors = read(_input(inputs, "expert")), []
+    if policy.initial_state(1) or WorldChoice(**where).is_carla:
         specs = [episode.spec for episode in truth]
-        for episode in drive(
-            World(network, ROWS),
-            observer,
-            policy,
-            specs,
-            expert=EXPERT,
-            gate=ExpertDrives(),
-            stop=_stop(),
-            keep_observations=False,
-            listener=_listener(report),
-        ):
+        with _world(where, town, policy.spec) as (world, watcher):
+            driven = drive(
+                world,
+                watcher,
+                policy,
+                specs,
+                expert=EXPERT,
+                gate=ExpertDrives(),
+                stop=_stop(),
+                keep_observations=False,
+                listener=_listener(report),
+            )
+        for episode in driven:
             errors.append(np.abs(episode.policy_control["steer"] - episode.control["steer"]))
     else:
+        observer = SceneObserver(network, policy.spec)
         for i, episode in enumerate(truth):
             steps = np.arange(0, episode.n_steps, LOOK_EVERY)
             seen = observer.observe(scene_of(episode).take(steps), np.arange(len(steps)))
@@ -320,7 +362,12 @@ class _Erring:
 
 
 def tolerance(
-    folder: Path, inputs: dict[str, Path], report: Report, town: str, horizon: int
+    folder: Path,
+    inputs: dict[str, Path],
+    report: Report,
+    town: str,
+    horizon: int,
+    where: Mapping[str, Any],
 ) -> None:
     """What steer errors up to delta cost the expert, at worst of three kinds.
 
@@ -329,17 +376,18 @@ def tolerance(
     """
     [source] = inputs.values()
     truth = read(source)[:TOLERANCE_DRIVES]
-    world, specs = World(library.load(town), ROWS), [episode.spec for episode in truth]
+    specs = [episode.spec for episode in truth]
     expert = costs.tracks(truth, horizon)
     extra = []
-    for i, delta in enumerate(DELTAS):
-        report(i / len(DELTAS), f"delta {delta:g}")
-        worst = 0.0
-        for bias in (-1, 0, 1):
-            driven = _expert_episodes(world, specs, _Erring(EXPERT, delta, bias))
-            failing = costs.failures(costs.tracks(driven, horizon), expert).either
-            worst = max(worst, float(costs.absorbing(failing)[:, -1].mean()))
-        extra.append(worst)
+    with _world(where, town) as (world, _):
+        for i, delta in enumerate(DELTAS):
+            report(i / len(DELTAS), f"delta {delta:g}")
+            worst = 0.0
+            for bias in (-1, 0, 1):
+                driven = _expert_episodes(world, specs, _Erring(EXPERT, delta, bias))
+                failing = costs.failures(costs.tracks(driven, horizon), expert).either
+                worst = max(worst, float(costs.absorbing(failing)[:, -1].mean()))
+            extra.append(worst)
     _write_json(folder / "tolerance.json", {"deltas": list(DELTAS), "extra": extra})
 
 
@@ -363,12 +411,12 @@ def forks(
     extra: dict[str, list[float]] = {name: [] for name in costs.COSTS}
     if chosen:
         report(0.1, f"{len(chosen)} of {len(places)} disagreements")
-        extra = _fork_costs(World(network, ROWS), driven, truth, sorted(chosen), horizon)
+        extra = _fork_costs(EmbeddedWorld(network, ROWS), driven, truth, sorted(chosen), horizon)
     _write_json(folder / "forks.json", {"n_disagreements": len(places), **extra})
 
 
 def _fork_costs(
-    world: World,
+    world: EmbeddedWorld,
     driven: list[Episode],
     truth: list[Episode],
     places: list[tuple[int, int]],
