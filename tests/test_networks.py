@@ -13,7 +13,7 @@ from drive_il.networks import (
     driving_network,
     in_fixed_batches,
 )
-from drive_il.sensor_specs import CameraSpec, ObservationSpec
+from drive_il.sensor_specs import ObservationSpec
 
 SMALL = NetworkConfig(channels=(8, 12, 16), hidden=32, branch_hidden=8)
 
@@ -28,7 +28,9 @@ def observation(n_rows: int, seed: int = 0) -> dict[str, Array]:
 
 
 def policy(config: NetworkConfig = SMALL, seed: int = 3) -> DrivingPolicy:
-    return DrivingPolicy(driving_network(config, CameraSpec(), seed), config, ObservationSpec())
+    return DrivingPolicy(
+        driving_network(config, ObservationSpec(), seed), config, ObservationSpec()
+    )
 
 
 @pytest.mark.parametrize("config", [NetworkConfig(), SMALL], ids=["default", "small"])
@@ -60,19 +62,21 @@ def test_a_policy_does_not_depend_on_the_callers_threads(threads: int) -> None:
 
 def test_weights_are_a_function_of_the_seed_alone() -> None:
     torch.manual_seed(1)
-    one = driving_network(SMALL, CameraSpec(), 5).state_dict()
+    one = driving_network(SMALL, ObservationSpec(), 5).state_dict()
     torch.manual_seed(2)
-    two = driving_network(SMALL, CameraSpec(), 5).state_dict()
-    other = driving_network(SMALL, CameraSpec(), 6).state_dict()
+    two = driving_network(SMALL, ObservationSpec(), 5).state_dict()
+    other = driving_network(SMALL, ObservationSpec(), 6).state_dict()
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert not torch.equal(one["trunk.weight"], other["trunk.weight"])
 
 
 def test_only_the_branch_in_force_gets_a_gradient() -> None:
-    network = driving_network(SMALL, CameraSpec(), 0)
+    network = driving_network(SMALL, ObservationSpec(), 0)
     seen = observation(12)
     commands = torch.tensor([Command.LEFT, Command.LANEFOLLOW] * 6)
-    outputs = network(torch.from_numpy(seen["rgb"]), torch.from_numpy(seen["speed"]), commands)
+    outputs = network(
+        {name: torch.from_numpy(seen[name]) for name in ("rgb", "speed")} | {"command": commands}
+    )
     outputs.abs().sum().backward()
     for parameter in (network.head_weight, network.head_bias, network.branch_weight):
         assert parameter.grad is not None
@@ -124,12 +128,12 @@ def test_padding_is_cut_off_again() -> None:
 def test_labels_become_steer_and_acceleration() -> None:
     control = np.zeros(2, CONTROL)
     control["steer"], control["throttle"], control["brake"] = [0.5, -1], [0.75, 0], [0, 0.25]
-    frames = driving_frames(observation(2) | {"control": control}, CameraSpec())
+    frames = driving_frames(observation(2) | {"control": control}, ObservationSpec())
     assert frames["target"].tolist() == [[0.5, 0.75], [-1.0, -0.25]]
 
 
 def test_errors_say_what_was_expected() -> None:
-    with pytest.raises(ValueError, match=r"got \(2, 32, 48, 3\) uint8; observe with"):
+    with pytest.raises(ValueError, match=r"got \(32, 48, 3\) uint8; observe and"):
         policy().act(observation(2) | {"rgb": np.zeros((2, 32, 48, 3), np.uint8)}, {})
     with pytest.raises(ValueError, match="exactly one rgb camera"):
         driving_camera(ObservationSpec(cameras=()))
@@ -137,6 +141,6 @@ def test_errors_say_what_was_expected() -> None:
         NetworkConfig(channels=())
     frames = observation(1) | {"control": np.full(1, np.nan, "f8").astype(CONTROL)}
     with pytest.raises(ValueError, match="no expert control"):
-        driving_frames(frames, CameraSpec())
-    with pytest.raises(ValueError, match="96x64 pictures of the camera 'rgb', got none"):
-        driving_frames({}, CameraSpec())
+        driving_frames(frames, ObservationSpec())
+    with pytest.raises(ValueError, match="must hold 'rgb' of shape .64, 96, 3. per row, got none"):
+        driving_frames({"control": np.zeros(1, CONTROL)}, ObservationSpec())

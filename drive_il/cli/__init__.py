@@ -66,7 +66,40 @@ _COMMANDS: _Tree = {
                 "drive_il.cli.train:train_bc", "Behaviour cloning, with or without augmentation."
             ),
             "dagger": _Command(
-                "drive_il.cli.train:train_dagger", "DAgger (Ross, Gordon, Bagnell 2011)."
+                "drive_il.cli.train_interactive:train_dagger",
+                "DAgger (Ross, Gordon, Bagnell 2011).",
+            ),
+            "safe-dagger": _Command(
+                "drive_il.cli.train_interactive:train_safe_dagger",
+                "SafeDAgger (Zhang, Cho 2017).",
+            ),
+            "hg-dagger": _Command(
+                "drive_il.cli.train_interactive:train_hg_dagger",
+                "HG-DAgger (Kelly et al. 2019).",
+            ),
+            "ensemble-dagger": _Command(
+                "drive_il.cli.train_interactive:train_ensemble_dagger",
+                "EnsembleDAgger (Menda et al. 2019).",
+            ),
+            "lazy-dagger": _Command(
+                "drive_il.cli.train_interactive:train_lazy_dagger",
+                "LazyDAgger (Hoque et al. 2021).",
+            ),
+            "thrifty-dagger": _Command(
+                "drive_il.cli.train_interactive:train_thrifty_dagger",
+                "ThriftyDAgger (Hoque et al. 2021).",
+            ),
+            "confidence-based": _Command(
+                "drive_il.cli.train_interactive:train_confidence_based",
+                "Confidence-based autonomy (Chernova, Veloso 2009).",
+            ),
+            "dart": _Command(
+                "drive_il.cli.train_interactive:train_dart",
+                "DART (Laskey et al. 2017).",
+            ),
+            "stagger": _Command(
+                "drive_il.cli.train_interactive:train_stagger",
+                "Warm-Stagger (Li, Zhang 2024).",
             ),
         },
     ),

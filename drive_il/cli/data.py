@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from drive_il.datatypes import Route
+from drive_il.experiments.observations import OBSERVATIONS
 from drive_il.maps.network import RoadNetwork
 from drive_il.sensor_specs import ObservationSpec
 
@@ -22,7 +23,11 @@ def record(
     routes: Path | None = None,
     episodes: int = 200,
     max_steps: int = 1000,
-    sensors: Literal["camera", "alvinn", "both"] = "both",
+    sensors: Literal["camera", "alvinn", "both", "state", "vectors"] = "both",
+    policy: Path | None = None,
+    traffic: int = 0,
+    walkers: int = 0,
+    signals: bool = False,
     seed: int = 0,
     rows: int = 16,
 ) -> None:
@@ -34,10 +39,18 @@ def record(
         routes: route file in CARLA's XML; default is the town's training suite.
         episodes: drives in all.
         max_steps: steps after which a drive is cut, 20 a second.
-        sensors: the 96x64 colour camera, ALVINN's retina and range finder, or both.
+        sensors: the 96x64 colour camera, ALVINN's retina and range finder, or both; the state
+            vector; lanes and actors as vectors.
+        policy: model folder that drives in the expert's place, with its own sensors; the expert
+            labels every state.
+        traffic: vehicles on the roads of each drive.
+        walkers: people on its sidewalks and crossings.
+        signals: lights run and stop signs bind.
         seed: of the starting places.
         rows: worlds driven at once; changes the speed, never the data.
     """
+    from drive_il import learners
+    from drive_il.actors import Traffic
     from drive_il.cli.progress import episodes_bar
     from drive_il.experiments.record import RecordConfig
     from drive_il.experiments.record import record as record_episodes
@@ -49,19 +62,21 @@ def record(
     network = library.load(town)
     chosen = _routes(network, routes)
     world = World(network, rows, chosen)
-    observer = SceneObserver(network, _sensors(sensors))
+    driver = None if policy is None else learners.load(policy)
+    observer = SceneObserver(network, _sensors(sensors) if driver is None else driver.spec)
     planner = Planner(network=network)
-    config = RecordConfig(episodes, max_steps, seed)
+    others = Traffic(vehicles=traffic, walkers=walkers, signals=signals)
+    config = RecordConfig(episodes, max_steps, seed, others)
     with episodes_bar(f"recording {town}") as listener:
-        done = record_episodes(world, observer, planner, chosen, out, config, listener)
+        done = record_episodes(world, observer, planner, chosen, out, config, listener, driver)
     if done.strays:
         print(f"left aside: {len(done.strays)} unfinished files of an interrupted recording")
     print(f"{out}: {done.n_new} episodes recorded, {done.n_present} were there before")
 
 
 def _sensors(name: str) -> ObservationSpec:
-    if name == "camera":
-        return ObservationSpec()
+    if name in OBSERVATIONS:
+        return OBSERVATIONS[name]
     from drive_il.learners import alvinn
 
     if name == "alvinn":
