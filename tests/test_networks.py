@@ -7,13 +7,15 @@ import torch
 from drive_il.datatypes import CONTROL, Array, Command, check_control
 from drive_il.networks import (
     DrivingPolicy,
+    Ensemble,
     NetworkConfig,
     driving_camera,
     driving_frames,
     driving_network,
     in_fixed_batches,
 )
-from drive_il.sensor_specs import ObservationSpec
+from drive_il.sensor_specs import ObservationSpec, VectorSpec
+from drive_il.vector_layouts import ACTOR, LANE, STATE
 
 SMALL = NetworkConfig(channels=(8, 12, 16), hidden=32, branch_hidden=8)
 
@@ -144,3 +146,64 @@ def test_errors_say_what_was_expected() -> None:
         driving_frames(frames, ObservationSpec())
     with pytest.raises(ValueError, match="must hold 'rgb' of shape .64, 96, 3. per row, got none"):
         driving_frames({"control": np.zeros(1, CONTROL)}, ObservationSpec())
+
+
+STATE_SPEC = ObservationSpec(cameras=(), state=True, state_actors=3)
+VECTOR_SPEC = ObservationSpec(cameras=(), vectors=VectorSpec(lanes=5, points=4, actors=3))
+
+
+def vectors(n_rows: int) -> dict[str, Array]:
+    rng = np.random.default_rng(4)
+
+    def draw(*shape: int) -> Array:
+        return rng.normal(size=(n_rows, *shape)).astype(np.float32)
+
+    state = draw(len(STATE) + 3 * (1 + len(ACTOR)))
+    state[:, len(STATE) :: 1 + len(ACTOR)] = 1.0
+    return {
+        "speed": rng.uniform(0, 15, n_rows).astype(np.float32),
+        "command": rng.integers(1, 7, n_rows),
+        "state": state,
+        "lanes": draw(5, 4, len(LANE)),
+        "lanes_mask": rng.random((n_rows, 5)) < 0.7,
+        "actors": draw(3, len(ACTOR)),
+        "actors_mask": rng.random((n_rows, 3)) < 0.7,
+    }
+
+
+@pytest.mark.parametrize("spec", [STATE_SPEC, VECTOR_SPEC], ids=["state", "vectors"])
+@pytest.mark.parametrize("members", [1, 3])
+def test_vectors_drive_too_and_rows_stay_apart(spec: ObservationSpec, members: int) -> None:
+    config = NetworkConfig(members=members)
+    driver, seen = DrivingPolicy(driving_network(config, spec, 3), config, spec), vectors(37)
+    together, _, _ = driver.act(seen, {})
+    alone = [
+        driver.act({name: value[i : i + 1] for name, value in seen.items()}, {})[0][0]
+        for i in range(37)
+    ]
+    assert together.tobytes() == np.array(alone, CONTROL).tobytes()
+    assert len(np.unique(together["steer"])) > 10
+
+
+def test_a_set_has_no_order_and_nobody_there_is_not_seen() -> None:
+    config = NetworkConfig()
+    driver = DrivingPolicy(driving_network(config, VECTOR_SPEC, 3), config, VECTOR_SPEC)
+    seen = vectors(8)
+    before, _, _ = driver.act(seen, {})
+    turned = {name: value.copy() for name, value in seen.items()}
+    for name in ("lanes", "lanes_mask", "actors", "actors_mask"):
+        turned[name] = turned[name][:, ::-1].copy()
+    turned["actors"][~turned["actors_mask"]] = 99.0
+    after, _, _ = driver.act(turned, {})
+    assert before.tobytes() == after.tobytes()
+
+
+def test_the_mean_of_an_ensemble_drives() -> None:
+    config = NetworkConfig(members=3)
+    whole = DrivingPolicy(driving_network(config, STATE_SPEC, 3), config, STATE_SPEC)
+    assert isinstance(whole.network, Ensemble)
+    seen = vectors(5)
+    each = whole.run(whole.network.each, seen)
+    assert each.shape == (5, 3, 2)
+    np.testing.assert_allclose(whole.run(whole.network, seen), each.mean(1), rtol=1e-6)
+    assert each.std(1).min() > 0

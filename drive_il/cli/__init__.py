@@ -46,6 +46,10 @@ _COMMANDS: _Tree = {
                 "drive_il.cli.reproduce:covariate_shift",
                 "Behaviour cloning falls apart with the horizon, DAgger does not.",
             ),
+            "query-efficiency": _Command(
+                "drive_il.cli.reproduce:query_efficiency",
+                "How much success an expert's label buys, by who decides when to ask.",
+            ),
         },
     ),
     "record": _Command(
