@@ -11,6 +11,7 @@ import pytest
 
 from drive_il import learners
 from drive_il.datatypes import Episode, Ints, Observation, Who
+from drive_il.fit import FitConfig
 from drive_il.gates import HumanConfig
 from drive_il.networks import DrivingPolicy, driving_network
 from drive_il.rollout import drive
@@ -28,6 +29,7 @@ NAMES = (
     "stagger",
     "thrifty_dagger",
 )
+QUICK = FitConfig(n_steps=40, batch_size=32, n_threads=1, device="cpu")
 NERVOUS = HumanConfig(lateral_error=0.3, reaction_time=0.1, hold=0.2)
 ENSEMBLES = ("hg_dagger", "ensemble_dagger", "thrifty_dagger")
 
@@ -41,12 +43,16 @@ def config_of(name: str, **changes: Any) -> Any:
     members = 2 if name in ENSEMBLES else 1
     rounds = replace(ROUNDS, network=replace(SMALL, members=members))
     more: dict[str, Any] = {}
+    if name in ("safe_dagger", "lazy_dagger"):
+        more["safety"] = replace(config.safety, fit=QUICK)
+    if name == "confidence_based":
+        more["decision_fit"] = QUICK
     if name in ("hg_dagger", "confidence_based"):
         more["human"] = NERVOUS
     if name == "stagger":
         more["labels_per_round"] = 40
     if name == "thrifty_dagger":
-        more |= {"n_alone": 6, "q_fit": replace(config.q_fit, n_steps=60), "rate": 0.05}
+        more |= {"n_alone": 6, "q_fit": QUICK, "rate": 0.05}
     return replace(config, rounds=rounds, **more)
 
 
