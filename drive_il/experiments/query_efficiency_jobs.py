@@ -189,7 +189,7 @@ def train(
 
 def _rounds(defaults: RoundsConfig, values: dict[str, Any]) -> RoundsConfig:
     """Returns a learner's rounds with the experiment's budget, lengths and limits."""
-    steps = values.pop("gradient_steps")
+    fields = {name: value for name, value in values.items() if name != "gradient_steps"}
     return replace(
         defaults,
         steps_per_episode=EPISODE_STEPS,
@@ -197,8 +197,8 @@ def _rounds(defaults: RoundsConfig, values: dict[str, Any]) -> RoundsConfig:
         lost_time=PATIENCE,
         validation_steps=VALIDATION_STEPS,
         steer_weight=STEER_WEIGHT,
-        fit=fit_config(steps),
-        **values,
+        fit=fit_config(values["gradient_steps"]),
+        **fields,
     )
 
 

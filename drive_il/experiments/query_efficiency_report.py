@@ -159,9 +159,9 @@ def figure(result: dict[str, Any], folder: Path) -> None:
     for axes in grid[-1]:
         axes.set_xlabel("expert labels used")
     whole.suptitle(
-        f"Success against expert labels, 95 % intervals over {result['interval_over']}, "
+        f"Success against expert labels\n95 % over {result['interval_over']}, "
         f"{result['config']['drives']} drives per town and seed",
-        fontsize=12,
+        fontsize=11,
     )
     for kind in ("png", "svg"):
         temporary = folder / f"curves.{kind}.tmp"
@@ -190,7 +190,8 @@ def _panel(axes: Axes, result: dict[str, Any], town: str, names: list[str]) -> N
     labels = np.array(result["grid"], float)
     expert = result["towns"][town]["expert"]["success"]
     axes.axhline(100 * expert, color="#999999", linewidth=1.0, linestyle=":")
-    axes.annotate("expert", (labels[0], 100 * expert), fontsize=8, color="#777777", va="bottom")
+    at = (labels[-1], 100 * expert)
+    axes.annotate("expert", at, fontsize=8, color="#777777", va="bottom", ha="right")
     for name in names:
         one = result["towns"][town]["learners"][name]
         points = [point for point in one["success"] if point["value"] is not None]
@@ -200,14 +201,17 @@ def _panel(axes: Axes, result: dict[str, Any], town: str, names: list[str]) -> N
         )
         own = used <= max(one["labels"], used[0]) if len(used) else used > 0
         color = COLORS[name]
-        axes.plot(used[own], value[own], color=color, linewidth=1.8, label=NAMES[name])
-        axes.fill_between(used[own], low[own], high[own], color=color, alpha=0.12, linewidth=0)
+        # Steps: between two rounds nothing changes.
+        style: dict[str, Any] = {"drawstyle": "steps-post", "linewidth": 1.8}
+        axes.plot(used[own], value[own], color=color, label=NAMES[name], **style)
+        band: dict[str, Any] = {"step": "post", "alpha": 0.12, "linewidth": 0}
+        axes.fill_between(used[own], low[own], high[own], color=color, **band)
         if own.any():
             axes.plot(used[own][-1], value[own][-1], "o", color=color, markersize=5)
-    axes.set(xscale="log", ylim=(-2, 104))
+    axes.set(xscale="log", ylim=(-3, 107))
     ticks = np.unique(np.round(np.geomspace(labels[0], labels[-1], 5), -2))
     axes.xaxis.set_major_locator(FixedLocator(ticks.tolist()))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     axes.grid(True, color="#eeeeee")
-    axes.legend(fontsize=8, loc="upper left", framealpha=0.9)
+    axes.legend(fontsize=8, loc="center left", framealpha=0.85)
