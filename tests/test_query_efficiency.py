@@ -38,6 +38,14 @@ def test_the_labels_to_reach_a_level() -> None:
     assert numbers.labels_to_reach(np.array([0.1, 0.2, 0.3]), grid, 0.5) == math.inf
 
 
+def test_drives_that_all_end_alike_are_no_certainty() -> None:
+    values = np.stack([np.zeros((2, 24)), np.ones((2, 24)), np.full((2, 24), 0.5)], 2)
+    low, high = numbers.widened(values, values.mean((0, 1)), values.mean((0, 1)))
+    limit = 1.0 - 0.025 ** (1 / 24)  # Clopper and Pearson: 0 of 24
+    np.testing.assert_allclose(low, [0.0, 1.0 - limit, 0.5])
+    np.testing.assert_allclose(high, [limit, 1.0, 0.5])
+
+
 def test_the_grid_spans_the_budget() -> None:
     grid = numbers.label_grid(1000, 8000, 4)
     assert grid.tolist() == [1000, 2000, 4000, 8000]

@@ -111,9 +111,11 @@ class _Table:
         used = [card["rounds"][-1]["labels"] for card in self.cards[name]]
         curves: dict[str, Any] = {"labels": float(np.mean(used)), "labels_by_seed": used}
         for key in ("success", "reach", "collided"):
-            mean, draws = self.values(name, key).mean((0, 1)), self.draws(name, key)
-            low, high = est.interval(draws)
-            curves[key] = [_point(*point) for point in zip(mean, low, high, strict=True)]
+            values = self.values(name, key)
+            low, high = est.interval(self.draws(name, key))
+            low, high = widened(values, low, high)
+            points = zip(values.mean((0, 1)), low, high, strict=True)
+            curves[key] = [_point(*point) for point in points]
         ends = [one["ending"] for k in range(len(used)) for one in self._final(name, k)]
         curves["endings"] = {kind: ends.count(kind) for kind in sorted(set(ends))}
         curves["n_drives"] = len(ends)
@@ -122,6 +124,23 @@ class _Table:
     def _final(self, name: str, k: int) -> list[dict[str, Any]]:
         final: list[dict[str, Any]] = self._tests[name][k][str(returned(self.cards[name][k])[-1])]
         return final
+
+
+def widened(values: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+    """Gives shares of which every drive was the same an interval: resamples have none.
+
+    Args:
+        values: (S, N, G) in [0, 1].
+        low: lower ends, (G,).
+        high: upper ends, (G,).
+
+    Returns:
+        (low, high): after N drives that all failed the upper end is the exact one, after N
+        that all succeeded the lower one; seeds share their drives, so that N counts.
+    """
+    limit = est.none_of(values.shape[1])
+    all_zero, all_one = (values == 0.0).all((0, 1)), (values == 1.0).all((0, 1))
+    return np.where(all_one, 1.0 - limit, low), np.where(all_zero, limit, high)
 
 
 def _number(drive: dict[str, Any], key: str) -> float:
