@@ -63,6 +63,8 @@ class Step:
 Stop = Callable[[Scene], Ints]
 """Scene -> Outcome of each row; RUNNING goes on."""
 Listener = Callable[[Step], None]
+Disturbance = Callable[[Scene, Records, Ints], Records]
+"""(scene, control (B,) CONTROL, who (B,)) -> what is executed instead; labels stay clean"""
 
 
 def drive(
@@ -76,6 +78,7 @@ def drive(
     stop: Stop | None = None,
     judge: Judge | None = None,
     pedals: Expert | None = None,
+    disturbance: Disturbance | None = None,
     label_budget: int | None = None,
     keep_observations: bool = True,
     keep_actors: bool = True,
@@ -101,6 +104,8 @@ def drive(
         judge: follows every episode from its first state to its last, and ends it early.
         pedals: when given, throttle and brake of the policy's control are replaced by
             this expert's, which costs no label: the policy only steers.
+        disturbance: changes the control of whoever drives before it is executed (noise keyed
+            by seed and step). `control` is what was executed; labels are what was meant.
         label_budget: labels in all; None does not limit them.
         keep_observations: False leaves the observations out of the episodes.
         keep_actors: False leaves out who else was there (a drive among 200 vehicles takes
@@ -135,6 +140,7 @@ def drive(
             stop,
             judge,
             pedals,
+            disturbance,
             keep_observations,
             keep_actors,
         ),
@@ -219,6 +225,7 @@ class _Pieces:
     stop: Stop | None
     judge: Judge | None
     pedals: Expert | None
+    disturbance: Disturbance | None
     keep_observations: bool
     keep_actors: bool
 
@@ -329,6 +336,8 @@ class _Run:
         control = proposed.copy()
         by_expert = active & ~by_policy
         control[by_expert] = meter.labels[by_expert]
+        if self.pieces.disturbance is not None:
+            control = self.pieces.disturbance(world.scene, control, who)
         control[~active] = (0.0, 1.0, 0.0)
         check_control(control, len(active), world.scene.step)
         return control

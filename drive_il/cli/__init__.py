@@ -46,6 +46,10 @@ _COMMANDS: _Tree = {
                 "drive_il.cli.reproduce:covariate_shift",
                 "Behaviour cloning falls apart with the horizon, DAgger does not.",
             ),
+            "query-efficiency": _Command(
+                "drive_il.cli.reproduce:query_efficiency",
+                "How much success an expert's label buys, by who decides when to ask.",
+            ),
         },
     ),
     "theory": _Group(
@@ -78,7 +82,40 @@ _COMMANDS: _Tree = {
                 "drive_il.cli.train:train_bc", "Behaviour cloning, with or without augmentation."
             ),
             "dagger": _Command(
-                "drive_il.cli.train:train_dagger", "DAgger (Ross, Gordon, Bagnell 2011)."
+                "drive_il.cli.train_interactive:train_dagger",
+                "DAgger (Ross, Gordon, Bagnell 2011).",
+            ),
+            "safe-dagger": _Command(
+                "drive_il.cli.train_interactive:train_safe_dagger",
+                "SafeDAgger (Zhang, Cho 2017).",
+            ),
+            "hg-dagger": _Command(
+                "drive_il.cli.train_interactive:train_hg_dagger",
+                "HG-DAgger (Kelly et al. 2019).",
+            ),
+            "ensemble-dagger": _Command(
+                "drive_il.cli.train_interactive:train_ensemble_dagger",
+                "EnsembleDAgger (Menda et al. 2019).",
+            ),
+            "lazy-dagger": _Command(
+                "drive_il.cli.train_interactive:train_lazy_dagger",
+                "LazyDAgger (Hoque et al. 2021).",
+            ),
+            "thrifty-dagger": _Command(
+                "drive_il.cli.train_interactive:train_thrifty_dagger",
+                "ThriftyDAgger (Hoque et al. 2021).",
+            ),
+            "confidence-based": _Command(
+                "drive_il.cli.train_interactive:train_confidence_based",
+                "Confidence-based autonomy (Chernova, Veloso 2009).",
+            ),
+            "dart": _Command(
+                "drive_il.cli.train_interactive:train_dart",
+                "DART (Laskey et al. 2017).",
+            ),
+            "stagger": _Command(
+                "drive_il.cli.train_interactive:train_stagger",
+                "Warm-Stagger (Li, Zhang 2024).",
             ),
         },
     ),

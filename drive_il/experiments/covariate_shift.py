@@ -16,12 +16,12 @@ from typing import Any
 
 from rich.console import Console
 
-import drive_il
 from drive_il.evaluation.results import provenance, write_json
 from drive_il.experiments import covariate_shift_numbers as numbers
 from drive_il.experiments import covariate_shift_report as report
-from drive_il.experiments.jobs import Job, hash_of_code, run
-from drive_il.experiments.narration import Narrator, clock
+from drive_il.experiments.jobs import Job
+from drive_il.experiments.narration import clock
+from drive_il.experiments.reproduction import run_all, timing
 from drive_il.maps import library
 from drive_il.worlds import WorldChoice
 
@@ -35,6 +35,7 @@ _NOT_BEHIND_RESULTS = (
     "experiments/covariate_shift_report",
     "experiments/covariate_shift_figures",
     "experiments/covariate_shift_numbers",
+    "experiments/query_efficiency",
 )
 
 
@@ -128,26 +129,19 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
     if config.where.is_carla:
         console.print("On CARLA servers, which cannot be forked: u is not measured.")
     jobs = plan(config)
-    code = hash_of_code(Path(drive_il.__file__).parent, _NOT_BEHIND_RESULTS)
-    try:
-        with Narrator(console, config.workers) as narrator:
-            folders = run(jobs, config.out / "steps", code, config.workers, narrator)
-            narrator.say("computing intervals and drawing ...")
-    except KeyboardInterrupt:
-        console.print(f"\nstopped; what is finished is kept in {config.out}: run it again to go on")
-        raise
+    folders = run_all(jobs, config.out, config.workers, console, _NOT_BEHIND_RESULTS)
     result = numbers.analyse(config, folders)
     result |= provenance(config.seed, config.facts())
     write_json(result, config.out / "results.json")
     # Apart: the results of one seed are the same bits, times never are.
-    timing = report.timing(jobs, folders)
-    write_json(timing, config.out / "timing.json")
+    times = timing(jobs, folders)
+    write_json(times, config.out / "timing.json")
     stored = json.loads((config.out / "results.json").read_text(encoding="utf-8"))
     page = report.write(stored, folders, config.out)
     console.print(report.table(stored))
     console.print(report.verdict(stored), highlight=False)
     console.print(
-        f"took {clock(time.monotonic() - start)} min; all steps together {clock(timing['total'])} "
+        f"took {clock(time.monotonic() - start)} min; all steps together {clock(times['total'])} "
         f"min of one core, earlier runs included\nthe page: {page}",
         highlight=False,
     )

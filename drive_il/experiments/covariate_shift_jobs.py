@@ -202,32 +202,32 @@ class _Training:
 
     def dagger(self, episodes: list[Episode]) -> Any:
         """DAgger; the first round's share of the demonstrations is its round one."""
+        from drive_il.fit import FitConfig
         from drive_il.learners import dagger
+        from drive_il.rounds import Place, RoundsConfig
 
-        config = dagger.Config(
+        last = round(LAST_ROUND * self.gradient_steps)
+        each = (self.gradient_steps - last) // (DAGGER_ROUNDS - 1)
+        rounds = RoundsConfig(
             label_budget=self.labels,
             n_rounds=DAGGER_ROUNDS,
             steer_weight=STEER_WEIGHT,
             lost_distance=LOST_DISTANCE,
             steps_per_episode=300,
+            n_validation=VALIDATION_DRIVES,
+            fit=FitConfig(n_steps=each, n_threads=1, device="cpu"),
+            last_steps=last,
         )
-        last = round(LAST_ROUND * self.gradient_steps)
-        each = (self.gradient_steps - last) // (DAGGER_ROUNDS - 1)
-        fit = replace(config.fit, n_steps=each, n_threads=1, device="cpu")
-        config = replace(config, fit=fit, last_steps=last, n_validation=VALIDATION_DRIVES)
         enough = self.labels + 2 * VALIDATION_DRIVES * DRIVE_STEPS
         specs = demonstration_specs(self.town, enough, derive_seed(self.seed, "dagger"))
-        specs = [replace(spec, max_steps=config.validation_steps) for spec in specs]
+        specs = [replace(spec, max_steps=rounds.validation_steps) for spec in specs]
         first = _first(episodes, self.labels // DAGGER_ROUNDS)
         with _world(self.where, self.town, ObservationSpec()) as (world, observer):
             assert observer is not None, "made with sensors"
             return dagger.train(
-                world,
-                observer,
-                EXPERT,
-                specs,
+                Place(world, observer, EXPERT, specs),
                 [_only(episode, "rgb") for episode in first],
-                config,
+                dagger.Config(rounds=rounds),
                 self.seed,
                 self.progress,
             )

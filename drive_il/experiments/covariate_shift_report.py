@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from rich.table import Table
 
 from drive_il.experiments import covariate_shift_figures as figures
-from drive_il.experiments.jobs import Job, seconds
-from drive_il.folders import write_whole
-
-_TEMPLATES = Path(__file__).parent / "templates"
-
-
-def timing(jobs: Sequence[Job], folders: dict[str, Path]) -> dict[str, Any]:
-    """Returns how long each kind of step took, also in an earlier, interrupted run [s]."""
-    kinds: dict[str, float] = {}
-    for job in jobs:
-        kind = (
-            "/".join(job.name.split("/")[:2])
-            if job.name.startswith("model")
-            else (job.name.split("/")[0])
-        )
-        kinds[kind] = kinds.get(kind, 0.0) + seconds(folders[job.name])
-    total = sum(kinds.values())
-    return {"process_seconds": kinds, "total": total}
+from drive_il.experiments.reproduction import inline, write_page
 
 
 def table(result: dict[str, Any]) -> Table:
@@ -103,14 +83,9 @@ def write(result: dict[str, Any], folders: dict[str, Path], out: Path) -> Path:
     """Draws the figures and writes report.html; returns its path."""
     figures.growth(result, out)
     story = figures.strip(result, folders, out)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    page = environment.get_template("covariate_shift.html").render(
+    return write_page(
+        "covariate_shift.html",
+        out / "report.html",
         result=result,
         last=str(result["horizons"][-1]),
         names=figures.NAMES,
@@ -118,14 +93,7 @@ def write(result: dict[str, Any], folders: dict[str, Path], out: Path) -> Path:
         verdict=verdict(result).splitlines(),
         slope=slope,
         gap=gap,
-        growth=_inline(out / "growth.png"),
-        strip=_inline(out / "strip.png") if story else None,
+        growth=inline(out / "growth.png"),
+        strip=inline(out / "strip.png") if story else None,
         story=story,
     )
-    path = out / "report.html"
-    write_whole(path, page.encode())
-    return path
-
-
-def _inline(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()

@@ -155,14 +155,14 @@ def _driving(
     from drive_il.networks import (
         DrivingPolicy,
         NetworkConfig,
-        driving_camera,
         driving_network,
     )
 
     values = config["network"]
-    network_config = NetworkConfig(**values | {"channels": tuple(values["channels"])})
+    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    network_config = NetworkConfig(**values | lists)
     spec = _observation(config["observation"])
-    network = driving_network(network_config, driving_camera(spec), 0)
+    network = driving_network(network_config, spec, 0)
     network.load_state_dict(weights)
     return DrivingPolicy(network, network_config, spec, card)
 
