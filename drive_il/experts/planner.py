@@ -177,7 +177,8 @@ def _mind_others(
     vehicles, slot = actors[0][actors[3][row]], actors[4][row]
     find_junction(plan, at, road[0], low, high, road[3], road[4][route], road[5][route])
     top = let_pass(plan, at, road[0][low + at.index].lane, ways, vehicles, slot)
-    alone = plan.ceiling = min(plan.ceiling, max((top - plan.speed) / 2.0, -2.0))
+    alone = float(min(plan.ceiling, max((top - plan.speed) / 2.0, -2.0)))
+    plan.ceiling = alone
     if plan.shift != 0.0:
         _consider(config, plan, at, road, actors, row, ways, desk)
         if plan.conflict and not plan.committed:  # that lane is taken
