@@ -99,7 +99,7 @@ def test_another_protocol_is_seen(changed: dict[str, Any]) -> None:
 
 def test_another_version_of_the_protocol_is_seen(changed: dict[str, Any]) -> None:
     changed["drive_il"]["plan"]["protocol_version"] = 0
-    with pytest.raises(ValueError, match=r"version 0 of protocol lb2\.1, this is version 1"):
+    with pytest.raises(ValueError, match=r"version 0 of protocol lb2\.1, this is version 2"):
         check(changed)
 
 

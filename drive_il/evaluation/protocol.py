@@ -235,7 +235,7 @@ LB1 = Protocol(
 
 LB20 = Protocol(
     id="lb2.0",
-    version=1,
+    version=2,  # 1 compared speed with traffic however far away
     layout=2,
     penalty=Penalty.PRODUCT,
     costs={**_FACTORS, **_SCENARIO_FACTORS, Kind.MIN_SPEED: 0.7},

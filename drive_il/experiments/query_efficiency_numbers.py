@@ -11,7 +11,7 @@ import numpy as np
 
 from drive_il.datatypes import Floats, Ints
 from drive_il.experiments.query_efficiency_jobs import returned
-from drive_il.theory import estimators as est
+from drive_il.theory import intervals as est
 
 if TYPE_CHECKING:
     from drive_il.experiments.query_efficiency import Config

@@ -17,7 +17,7 @@ from drive_il.actors import Mover
 from drive_il.datatypes import VEHICLE, Records
 from drive_il.maps import lane_queries
 from drive_il.maps.ground import GROUND, Ground
-from drive_il.maps.progress import wrap
+from drive_il.maps.route_geometry import wrap
 from drive_il.sim import vehicle
 from drive_il.sim.collisions import clear_contact
 from drive_il.sim.drivers import Street
