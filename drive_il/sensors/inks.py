@@ -29,6 +29,20 @@ def put(row: Ints, j: int, color: int) -> None:
 
 
 @kernels.inner
+def _develop_words(inks: Ints, lens: Any, words: Ints) -> None:
+    """Writes red, green and blue of four pixels at a time, as three words."""
+    for i in range(lens.height):
+        begin = i * lens.width >> 2
+        for j in range(lens.left >> 2, lens.right >> 2):
+            a, b = inks[i, 4 * j], inks[i, 4 * j + 1]
+            c, d = inks[i, 4 * j + 2], inks[i, 4 * j + 3]
+            first = np.uint64(3 * (begin + j))
+            words[first] = a | b << 24
+            words[first + np.uint64(1)] = b >> 8 | c << 16
+            words[first + np.uint64(2)] = c >> 16 | d << 8
+
+
+@kernels.inner
 def _develop_bgra(inks: Ints, lens: Any, words: Ints) -> None:
     for i in range(lens.height):
         begin = i * lens.width
@@ -51,6 +65,8 @@ def develop(inks: Ints, lens: Any, picture: Ints) -> None:
     width = lens.width
     if len(picture) == 4 * lens.height * width:
         _develop_bgra(inks, lens, picture.view(np.uint32))
+    elif width % 4 == 0:  # then bands begin and end at whole words, too
+        _develop_words(inks, lens, picture.view(np.uint32))
     else:
         for i in range(lens.height):
             for j in range(lens.left, lens.right):
