@@ -8,7 +8,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from drive_il.datatypes import PROGRESS, VEHICLE, Route
-from drive_il.maps import library, progress
+from drive_il.maps import library, progress, route_geometry
 from drive_il.maps.routes import RoutePlanner, make_table, plan_record, read_routes
 
 ROUTES = Path(__file__).parents[1] / "routes"
@@ -50,7 +50,7 @@ def test_progress_of_4096_egos_on_one_core(
     length = table.points["s"][table.first + table.count - 1][route]
     s = rng.uniform(0.1, 0.8, n) * length
     poses = [
-        progress.poses(table, route, s + shift, rng.normal(0, 0.3, n), 0.0 * s)
+        route_geometry.poses(table, route, s + shift, rng.normal(0, 0.3, n), 0.0 * s)
         for shift in np.arange(0.0, 10.0, 0.5)
     ]
     egos = np.zeros((len(poses), n), VEHICLE)

@@ -39,7 +39,7 @@ def multiplications(config: NetworkConfig, camera: CameraSpec) -> int:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_fit(benchmark: BenchmarkFixture, threads: int) -> None:
     config = FitConfig(n_epochs=1, n_threads=threads, device="cpu")
-    network = driving_network(NetworkConfig(), CameraSpec(), 0)
+    network = driving_network(NetworkConfig(), ObservationSpec(), 0)
     batches = ArrayBatches(FRAMES, config.batch_size)
     benchmark.pedantic(
         lambda: fit(network, batches, driving_loss(5.0), config, seed=0), rounds=4, warmup_rounds=1
@@ -73,7 +73,7 @@ def test_photometric(benchmark: BenchmarkFixture) -> None:
 @pytest.mark.parametrize("n_rows", [1, 16, 64])
 def test_act(benchmark: BenchmarkFixture, n_rows: int) -> None:
     config = NetworkConfig()
-    policy = DrivingPolicy(driving_network(config, CameraSpec(), 0), config, ObservationSpec())
+    policy = DrivingPolicy(driving_network(config, ObservationSpec(), 0), config, ObservationSpec())
     seen = {name: value[:n_rows] for name, value in FRAMES.items()}
     benchmark(lambda: policy.act(seen, {}))
     benchmark.extra_info["images_per_second"] = n_rows / benchmark.stats.stats.min

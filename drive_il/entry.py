@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any
 import drive_il
 from drive_il.actors import Traffic
 from drive_il.datatypes import EpisodeSpec, Route
-from drive_il.evaluation import compounding
+from drive_il.evaluation import compounding, conditions
 from drive_il.evaluation.agent_spec import AgentLimits, AgentSpec, is_privileged
 from drive_il.evaluation.protocol import Protocol, protocol_of
 from drive_il.evaluation.results_file import Plan, ResultsFile, drive_seed
@@ -28,6 +28,7 @@ from drive_il.experiments import jobs
 from drive_il.maps import library
 from drive_il.maps.network import RoadNetwork
 from drive_il.maps.routes import load_routes
+from drive_il.worlds import WorldChoice
 
 POLICY = "drive_il"
 """as `agent`: a model folder of ours drives, named by `agent_config`"""
@@ -63,7 +64,8 @@ class Entry:
     scenarios: str = ""
     """scenario file of leaderboard 1.0"""
     traffic: str = "protocol"
-    """none, protocol, a number of vehicles, or one of the protocol's crowds"""
+    """none, protocol, a number of vehicles, or one of the protocol's crowds; with a protocol that
+    has conditions, protocol stands for all its crowds"""
     protocol: str = "lb2.1"
     """how drives are judged"""
     upstream_bugs: bool = False
@@ -88,12 +90,20 @@ class Entry:
     """the agent may see the truth"""
     memory: float = AgentLimits.memory
     """resident set of the agent [GiB]"""
+    world: WorldChoice = WorldChoice()
+    """where it drives"""
 
     def __post_init__(self) -> None:
         if self.repetitions < 1:
             raise ValueError(f"repetitions must be at least 1, got {self.repetitions}")
         if self.agent == POLICY and not self.agent_config:
             raise ValueError("--agent drive_il needs --agent-config MODEL, a trained model folder")
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Entry:
+        """Returns the entry of which `asdict` gave these values."""
+        fields = dict(plain)
+        return cls(**fields | {"world": WorldChoice(**fields.get("world", {}))})
 
     @property
     def path(self) -> Path:
@@ -132,38 +142,49 @@ class Entry:
         )
 
     def loaded_routes(self) -> list[Route]:
-        """Returns the routes to drive, planned.
+        """Returns the routes to drive, planned, each under every condition of the protocol.
 
         Raises:
             ValueError: a bad file, or a subset that names no route.
         """
         routes = load_routes(self.routes, library.load, self.scenarios or None)
-        chosen = _subset(self.routes_subset, [route.id for route in routes])
-        return [routes[i] for i in chosen]
+        found = conditions.conditions(self.rules, self.traffic)
+        if not found:
+            chosen = _subset(self.routes_subset, [(route.id,) for route in routes])
+            return [routes[i] for i in chosen]
+        many = conditions.under(routes, found)
+        names = [(route.id, conditions.parts_of(self.rules, route.id)[0]) for route in many]
+        return [many[i] for i in _subset(self.routes_subset, names)]
 
-    def crowd(self, network: RoadNetwork) -> Traffic:
-        """Returns what else is on the road.
+    def crowd(self, network: RoadNetwork, route: str = "") -> Traffic:
+        """Returns what else is on the road of a route.
+
+        Args:
+            network: the map.
+            route: its id, which says the crowd where the protocol has conditions.
 
         Raises:
             ValueError: neither a number nor a name that the protocol knows.
         """
-        if self.traffic == "none":
+        _, condition = conditions.parts_of(self.rules, route)
+        traffic = self.traffic if condition is None else condition.crowd
+        if traffic == "none":
             return Traffic(signals=True)
-        if self.traffic.isdecimal():
-            return Traffic(vehicles=int(self.traffic), signals=True)
-        return self.rules.traffic(network, None if self.traffic == "protocol" else self.traffic)
+        if traffic.isdecimal():
+            return Traffic(vehicles=int(traffic), signals=True)
+        return self.rules.traffic(network, None if traffic == "protocol" else traffic)
 
     def spec(self, route: Route, repetition: int) -> EpisodeSpec:
         """Returns the episode of one drive."""
         seed = drive_seed(self.seed, route.town, route.id, repetition)
-        traffic = self.crowd(library.load(route.town))
+        traffic = self.crowd(library.load(route.town), route.id)
         return EpisodeSpec(route, seed, self.rules.steps_allowed(route, DT), traffic=traffic)
 
 
-def _subset(text: str, ids: Sequence[str]) -> list[int]:
-    """Returns which routes `0-4,7` names, in the order of the file."""
+def _subset(text: str, names: Sequence[tuple[str, ...]]) -> list[int]:
+    """Returns which routes `0-4,7` means, in order; a route has one name or several."""
     if not text:
-        return list(range(len(ids)))
+        return list(range(len(names)))
     chosen: set[int] = set()
     for part in text.replace(" ", "").split(","):
         first, dash, last = part.partition("-")
@@ -171,11 +192,11 @@ def _subset(text: str, ids: Sequence[str]) -> list[int]:
             wanted = {str(number) for number in range(int(first), int(last) + 1)}
         else:
             wanted = {part}
-        found = {i for i, name in enumerate(ids) if name in wanted}
+        found = {i for i, some in enumerate(names) if wanted & {*some}}
         if not found:
             raise ValueError(
                 f"--routes-subset {part!r} names no route; the file has the ids "
-                f"{ids[0]} to {ids[-1]}"
+                f"{names[0][-1]} to {names[-1][-1]}"
             )
         chosen |= found
     return sorted(chosen)
@@ -219,6 +240,7 @@ def run(
             ("traffic", entry.traffic),
             ("privileged", str(entry.kind == Kind.EXPERT).lower()),
             ("routes", Path(entry.routes).stem),
+            *((("world", entry.world.world),) if entry.world.is_carla else ()),
             *decided_by.items(),
         ),
     )
@@ -234,7 +256,13 @@ def run(
     work, code = _jobs(entry, routes, missing), "".join(decided_by.values())
     status = "Finished"
     try:
-        jobs.run(work, parts, code, n_workers, _Collector(watcher, file, parts, work, code))
+        jobs.run(
+            work,
+            parts,
+            code,
+            entry.world.workers(n_workers),
+            _Collector(watcher, file, parts, work, code),
+        )
     except _Rejected:
         status = "Rejected"
     errors = [compounding.from_plain(one) for one in file.extras("errors")]
@@ -253,11 +281,13 @@ def _label(entry: Entry) -> str:
 def _jobs(
     entry: Entry, routes: Sequence[Route], drives: Sequence[tuple[int, int]]
 ) -> list[jobs.Job]:
-    """Cuts the drives into jobs, in order; a batch is of one town."""
+    """Cuts the drives into jobs; a batch is of one town, and of routes that are about as long."""
     size = 1 if entry.kind == Kind.AGENT else BATCH
     by_town: dict[str, list[tuple[int, int]]] = {}
     for i, k in drives:
         by_town.setdefault(routes[i].town, []).append((i, k))
+    for whole in by_town.values():  # those that begin together should end together
+        whole.sort(key=lambda drive: -routes[drive[0]].length)
     batches = [
         (town, whole[first : first + size])
         for town, whole in by_town.items()
@@ -336,7 +366,7 @@ class _Collector:
         from drive_il.entry_drives import read_batch
 
         folder = self._parts / f"{job.name}-{self._keys[job.name]}"
-        for driven in read_batch(folder):
-            self._file.add(driven.result, driven.extras)
-            if driven.result.ending == Ending.BAD_SENSORS:
-                raise _Rejected(job.title)
+        batch = [(driven.result, driven.extras) for driven in read_batch(folder)]
+        self._file.extend(batch)
+        if any(result.ending == Ending.BAD_SENSORS for result, _ in batch):
+            raise _Rejected(job.title)

@@ -36,10 +36,11 @@ from drive_il.experiments.jobs import Report
 from drive_il.experts.planner import Planner
 from drive_il.gates import AskAlways, ExpertDrives
 from drive_il.maps import library
+from drive_il.maps.network import RoadNetwork
 from drive_il.protocols import Expert, Gate, Observer, Policy
 from drive_il.rollout import Step, drive
-from drive_il.sensors.observer import SceneObserver
-from drive_il.sim.world import World
+from drive_il.sensor_specs import ObservationSpec
+from drive_il.worlds import Worlds
 
 _FILE = "drives.json"
 
@@ -62,8 +63,9 @@ def drive_batch(
     folder: Path, inputs: dict[str, Path], report: Report, entry: dict[str, Any], drives: Any
 ) -> None:
     """Drives (route index, repetition) pairs of one town, and keeps how they went."""
-    who = Entry(**entry)
-    driven = _Batch(who, [(int(i), int(k)) for i, k in drives], report).run()
+    who = Entry.of(entry)
+    with Worlds(who.world, DT) as worlds:
+        driven = _Batch(who, [(int(i), int(k)) for i, k in drives], report, worlds).run()
     content = [{"result": results_file.packed(one.result), "extras": one.extras} for one in driven]
     (folder / _FILE).write_text(json.dumps(content), encoding="utf-8")
 
@@ -77,11 +79,6 @@ def read_batch(folder: Path) -> list[Driven]:
 @lru_cache(maxsize=1)
 def _routes(entry: Entry) -> list[Route]:
     return entry.loaded_routes()
-
-
-@lru_cache(maxsize=4)
-def _world(town: str, n_rows: int, history: float) -> World:
-    return World(library.load(town), n_rows, dt=DT, history=history)
 
 
 @lru_cache(maxsize=4)
@@ -104,9 +101,12 @@ def _host(entry: Entry) -> AgentHost:
 class _Batch:
     """Drives of one town, one way or the other."""
 
-    def __init__(self, entry: Entry, drives: Sequence[tuple[int, int]], report: Report) -> None:
+    def __init__(
+        self, entry: Entry, drives: Sequence[tuple[int, int]], report: Report, worlds: Worlds
+    ) -> None:
         routes = _routes(entry)
-        self.entry, self.report = entry, report
+        self.entry, self.report, self.worlds = entry, report, worlds
+        self._n_rows = 1 if entry.kind == Kind.AGENT or entry.world.is_carla else BATCH
         self.specs = [entry.spec(routes[i], k) for i, k in drives]
         self._repetition = {spec.seed: k for spec, (_, k) in zip(self.specs, drives, strict=True)}
         self.town = self.specs[0].route.town
@@ -127,20 +127,26 @@ class _Batch:
             expert: Expert = load_privileged(self.entry.agent_spec(), self.network)
         except AgentFailure as failure:
             return [self._not_driven(spec, failure) for spec in self.specs]
-        own = self._drive(self.specs, None, None, self._judge(BATCH), expert, ExpertDrives())
+        own = self._drive(self.specs, None, None, self._judge(self._n_rows), expert, ExpertDrives())
         return [self._driven(one, one if self.entry.errors else None) for one in own]
 
     def _policy(self) -> list[Driven]:
         policy = _model(self.entry.agent_config)
-        observer, planner = SceneObserver(self.network, policy.spec), _planner(self.town)
-        pedals = planner if policy.card.get("learner") == "alvinn" else None
+        observer, planner = self._observer(self.network, policy.spec), _planner(self.town)
+        pedals = planner if policy.card.get("learner") in learners.STEER_ONLY else None
         own = self._drive(
-            self.specs, observer, policy, self._judge(BATCH), planner, self._asks, pedals
+            self.specs, observer, policy, self._judge(self._n_rows), planner, self._asks, pedals
         )
         if not self.entry.errors:
             return [self._driven(one, None) for one in own]
         truth = self._drive(
-            self.specs, observer, policy, self._silent(BATCH), planner, ExpertDrives(), pedals
+            self.specs,
+            observer,
+            policy,
+            self._silent(self._n_rows),
+            planner,
+            ExpertDrives(),
+            pedals,
         )
         return [self._driven(*pair) for pair in zip(own, truth, strict=True)]
 
@@ -148,7 +154,9 @@ class _Batch:
         """Drives one route with an agent in its own process."""
         name = f"RouteScenario_{spec.route.id}_rep{self._repetition[spec.seed]}"
         try:
-            policy = _host(self.entry).begin(spec.route, self.network, spec.seed, name=name)
+            policy = _host(self.entry).begin(
+                spec.route, self.network, spec.seed, name=name, observer_of=self._observer
+            )
         except AgentFailure as failure:
             return self._not_driven(spec, failure)
         judge = _AgentJudge(self._judge(1), policy)
@@ -167,7 +175,9 @@ class _Batch:
     def _answers(self, spec: EpisodeSpec) -> Episode | None:
         """The expert drives, a new agent object answers in every state."""
         try:
-            policy = _host(self.entry).begin(spec.route, self.network, spec.seed)
+            policy = _host(self.entry).begin(
+                spec.route, self.network, spec.seed, observer_of=self._observer
+            )
         except AgentFailure:
             return None
         [truth] = self._drive(
@@ -180,6 +190,10 @@ class _Batch:
         )
         policy.finish()
         return truth
+
+    def _observer(self, network: RoadNetwork, spec: ObservationSpec) -> Observer:
+        """What these sensors show of the world that is driven in next."""
+        return self.worlds.observer(network, spec, self._n_rows)
 
     @property
     def _asks(self) -> Gate | None:
@@ -214,9 +228,8 @@ class _Batch:
         pedals: Expert | None = None,
     ) -> list[Episode]:
         history = 0.0 if observer is None else observer.spec.history
-        n_rows = 1 if self.entry.kind == Kind.AGENT else BATCH
         return drive(
-            _world(self.town, n_rows, history),
+            self.worlds.world(self.network, self._n_rows, history),
             observer,
             policy,
             specs,

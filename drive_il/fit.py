@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from drive_il.datatypes import Array, Episode
+from drive_il.datatypes import Array, Bools, Episode
 from drive_il.randomness import derive_seed
 
 Batch = dict[str, Array]
@@ -193,11 +193,14 @@ class ArrayBatches:
             yield self.transform(batch, epoch, rows) if self.transform else batch
 
 
-def labelled_frames(episodes: Sequence[Episode]) -> Batch:
+def labelled_frames(
+    episodes: Sequence[Episode], keep: Callable[[Episode], Bools] | None = None
+) -> Batch:
     """Collects every step for which an expert label was paid.
 
     Args:
         episodes: with observations kept, N labelled steps in all.
+        keep: says which of the labelled steps are collected, (T,); all when not given.
 
     Returns:
         Each observation array by its name (N, ...), `control` the expert's labels (N,)
@@ -213,7 +216,7 @@ def labelled_frames(episodes: Sequence[Episode]) -> Batch:
                 f"the episode on route {episode.spec.route.id!r} has no observations; record "
                 "with keep_observations=True"
             )
-        steps = np.flatnonzero(episode.asked)
+        steps = np.flatnonzero(episode.asked if keep is None else episode.asked & keep(episode))
         for name, value in episode.observations.items():
             parts.setdefault(name, []).append(np.asarray(value)[steps])
         parts.setdefault("control", []).append(episode.expert_control[steps])

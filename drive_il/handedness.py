@@ -164,3 +164,8 @@ def turn_rates_to_carla(rates: Floats) -> Floats:
     flipped = _mirror(np.array(rates, float))
     flipped[..., 1] = _mirror(flipped[..., 1])
     return flipped
+
+
+def turn_rates_from_carla(rates: Floats) -> Floats:
+    """Returns our turn rates for CARLA's; the inverse of `turn_rates_to_carla`."""
+    return turn_rates_to_carla(rates)

@@ -1,4 +1,7 @@
-"""The camera network that the cloning learners share, and the policy around it.
+"""The driving network that the cloning learners share, and the policy around it.
+
+It sees what the ObservationSpec asks for: one picture, the state vector, the scene as
+vectors, or several of them at once; speed and command always.
 
 Policies run their network always padded to one fixed batch shape, on one thread: at a
 fixed shape a row's result depends neither on its position nor on the other rows.
@@ -7,7 +10,7 @@ fixed shape a row's result depends neither on its position nor on the other rows
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +22,10 @@ from torch.nn import functional
 
 from drive_il.datatypes import CONTROL, Array, Command, Floats, Records, State
 from drive_il.datatypes import Observation as ObservationArrays
+from drive_il.encoders import VectorEncoder
+from drive_il.randomness import derive_seed
 from drive_il.sensor_specs import CameraSpec, ObservationSpec
+from drive_il.vector_layouts import ACTOR, LANE, STATE
 
 INFERENCE_BATCH = 16
 """rows that every policy network takes at once"""
@@ -72,7 +78,7 @@ def in_fixed_batches(
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """The camera network."""
+    """The driving network."""
 
     channels: tuple[int, ...] = (16, 24, 32, 48)
     """of each convolution, stride 2"""
@@ -88,8 +94,21 @@ class NetworkConfig:
     """False hides the speed from the network"""
     dropout: float = 0.0
     """share of the hidden units dropped while training"""
+    state_hidden: tuple[int, ...] = (128, 128)
+    """units of each layer that sees the state vector, and what was seen of actors and lanes"""
+    set_hidden: int = 64
+    """units that see one actor or one lane; of all of them the largest answer counts"""
+    members: int = 1
+    """networks that learn side by side; their mean drives, their spread is the doubt"""
 
     def __post_init__(self) -> None:
+        if not self.state_hidden or min(self.state_hidden) < 1:
+            raise ValueError(
+                f"state_hidden must be one or more positive numbers, got {self.state_hidden}"
+            )
+        for name in ("set_hidden", "members"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not self.channels or min(self.channels) < 1:
             raise ValueError(f"channels must be one or more positive numbers, got {self.channels}")
         if self.first_kernel < 1 or self.first_kernel % 2 == 0:
@@ -105,16 +124,38 @@ class NetworkConfig:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
 
 
-class CameraNetwork(nn.Module):
-    """Picture, speed and command -> outputs, with one branch per command.
+class DrivingNetwork(nn.Module):
+    """What the spec shows, speed and command -> outputs, with one branch per command.
 
     The branches are those of conditional imitation learning (Codevilla et al. 2018): only
     the branch of the row's command is evaluated, so the others get zero gradient.
     """
 
-    def __init__(self, config: NetworkConfig, height: int, width: int, n_outputs: int) -> None:
+    def __init__(self, config: NetworkConfig, spec: ObservationSpec, n_outputs: int) -> None:
         super().__init__()
+        names = driving_inputs(spec)  # refuses a spec that shows nothing
+        self.use_speed = config.use_speed
+        n_features = int(config.use_speed)
+        self.encoder: nn.Sequential | None = None
+        self.trunk: nn.Linear | None = None
+        self.vectors: VectorEncoder | None = None
+        if "rgb" in names:
+            n_features += self._see(config, driving_camera(spec))
+        if spec.state or spec.vectors is not None:
+            self.vectors = VectorEncoder(spec, config.state_hidden, config.set_hidden)
+            n_features += self.vectors.n_features
+        self.n_features = n_features
+        self.dropout = nn.Dropout(config.dropout)
+        hidden = config.branch_hidden
+        self.branch_weight = nn.Parameter(torch.empty(N_BRANCHES, hidden, n_features))
+        self.branch_bias = nn.Parameter(torch.zeros(N_BRANCHES, hidden))
+        self.head_weight = nn.Parameter(torch.empty(N_BRANCHES, n_outputs, hidden))
+        self.head_bias = nn.Parameter(torch.zeros(N_BRANCHES, n_outputs))
+
+    def _see(self, config: NetworkConfig, camera: CameraSpec) -> int:
+        """Adds the layers that see the picture; returns the features they give."""
         layers: list[nn.Module] = []
+        height, width = camera.height, camera.width
         self.first_row = int(config.crop_top * height)
         height -= self.first_row
         n_in, kernel = 3, config.first_kernel
@@ -122,17 +163,11 @@ class CameraNetwork(nn.Module):
             layers += [nn.Conv2d(n_in, n_out, kernel, 2, kernel // 2), nn.ReLU()]
             n_in, kernel = n_out, 3
             height, width = -(-height // 2), -(-width // 2)
-        self.use_speed = config.use_speed
         self.encoder = nn.Sequential(*layers, nn.Flatten())
         self.trunk = nn.Linear(n_in * height * width, config.hidden)
-        self.dropout = nn.Dropout(config.dropout)
-        n_trunk = config.hidden + int(config.use_speed)
-        self.branch_weight = nn.Parameter(torch.empty(N_BRANCHES, config.branch_hidden, n_trunk))
-        self.branch_bias = nn.Parameter(torch.zeros(N_BRANCHES, config.branch_hidden))
-        self.head_weight = nn.Parameter(torch.empty(N_BRANCHES, n_outputs, config.branch_hidden))
-        self.head_bias = nn.Parameter(torch.zeros(N_BRANCHES, n_outputs))
+        return config.hidden
 
-    def initialise(self, seed: int) -> CameraNetwork:
+    def initialise(self, seed: int) -> DrivingNetwork:
         """Draws all weights from the seed, and returns itself."""
         generator = torch.Generator().manual_seed(seed)
         for module in self.modules():
@@ -154,28 +189,51 @@ class CameraNetwork(nn.Module):
         )
         return self
 
-    def forward(self, rgb: Tensor, speed: Tensor, command: Tensor) -> Tensor:
+    def features(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Returns what the branches decide by, (B, n_features); the arguments of `forward`."""
+        parts = []
+        if self.encoder is not None and self.trunk is not None:
+            # Seen as (B, 3, H, W), an RGB image as cameras give it is channels_last already.
+            picture = batch["rgb"][:, self.first_row :].permute(0, 3, 1, 2)
+            picture = picture.float().sub_(128.0).mul_(1 / 64)
+            parts.append(self.dropout(functional.relu(self.trunk(self.encoder(picture)))))
+        if self.vectors is not None:
+            parts.append(self.dropout(self.vectors(batch)))
+        if self.use_speed:
+            parts.append(batch["speed"].float()[:, None] / SPEED_SCALE)
+        return torch.cat(parts, 1)
+
+    def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Returns the outputs of each row's branch.
 
         Args:
-            rgb: (B, H, W, 3) uint8; normalised here.
-            speed: (B,) float32 [m/s].
-            command: (B,) int64 of Command.
+            batch: `driving_inputs` by name; `rgb` (B, H, W, 3) uint8 is normalised here,
+                `speed` (B,) [m/s], `command` (B,) int64 of Command.
 
         Returns:
             (B, n_outputs) float32.
         """
-        # Seen as (B, 3, H, W), an RGB image as cameras give it is channels_last already.
-        picture = rgb[:, self.first_row :].permute(0, 3, 1, 2).float().sub_(128.0).mul_(1 / 64)
-        features = functional.relu(self.trunk(self.encoder(picture)))
-        features = self.dropout(features)
-        if self.use_speed:
-            features = torch.cat((features, speed.float()[:, None] / SPEED_SCALE), 1)
-        branch = branch_of(command)
-        hidden = torch.einsum("bi,noi->bno", features, self.branch_weight) + self.branch_bias
-        hidden = functional.relu(_pick(hidden, branch))
+        branch = branch_of(batch["command"])
+        hidden = torch.einsum("bi,noi->bno", self.features(batch), self.branch_weight)
+        hidden = functional.relu(_pick(hidden + self.branch_bias, branch))
         outputs = torch.einsum("bi,noi->bno", hidden, self.head_weight) + self.head_bias
         return _pick(outputs, branch)
+
+
+class Ensemble(nn.Module):
+    """Driving networks with weights of their own, side by side."""
+
+    def __init__(self, members: Iterable[DrivingNetwork]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def each(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Returns what each member says, (B, M, n_outputs)."""
+        return torch.stack([member(batch) for member in self.members], 1)
+
+    def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Returns the mean of the members, (B, n_outputs)."""
+        return self.each(batch).mean(1)
 
 
 def branch_of(command: Tensor) -> Tensor:
@@ -190,10 +248,18 @@ def _pick(values: Tensor, branch: Tensor) -> Tensor:
     return values.gather(1, index)[:, 0]
 
 
-def driving_network(config: NetworkConfig, camera: CameraSpec, seed: int) -> CameraNetwork:
+def driving_network(
+    config: NetworkConfig, spec: ObservationSpec, seed: int
+) -> DrivingNetwork | Ensemble:
     """Returns a fresh network with the outputs steer and acceleration."""
-    network = CameraNetwork(config, camera.height, camera.width, 2)
-    return network.initialise(seed).to(memory_format=torch.channels_last).eval()
+    members = [
+        DrivingNetwork(config, spec, 2)
+        .initialise(seed if k == 0 else derive_seed(seed, "member", k))
+        .to(memory_format=torch.channels_last)
+        .eval()
+        for k in range(config.members)
+    ]
+    return members[0] if config.members == 1 else Ensemble(members).eval()
 
 
 def pedals_to_acceleration(control: Records) -> Floats:
@@ -216,46 +282,107 @@ def driving_camera(spec: ObservationSpec) -> CameraSpec:
     return cameras[0]
 
 
-def driving_frames(frames: Mapping[str, Array], camera: CameraSpec) -> dict[str, Array]:
+def driving_inputs(spec: ObservationSpec) -> tuple[str, ...]:
+    """Returns what the network takes of an observation, by the names it uses.
+
+    Raises:
+        ValueError: nothing it could drive by, or more than one rgb camera.
+    """
+    names: tuple[str, ...] = ("speed", "command")
+    if spec.cameras:
+        driving_camera(spec)
+        names = ("rgb", *names)
+    if spec.state:
+        names += ("state",)
+    if spec.vectors is not None:
+        names += ("lanes", "lanes_mask") + (("actors", "actors_mask") * bool(spec.vectors.actors))
+    if len(names) == 2:
+        raise ValueError(
+            "nothing to drive by: this learner sees an rgb camera, the state vector "
+            "(state=True) or the scene as vectors (vectors=VectorSpec())"
+        )
+    return names
+
+
+def observed(seen: Mapping[str, Array], spec: ObservationSpec) -> dict[str, Array]:
+    """Returns the network's inputs of an observation, or of recorded frames.
+
+    Args:
+        seen: named arrays with B rows, as an observer gives them.
+        spec: the sensors that the network was made for.
+
+    Raises:
+        ValueError: a sensor is missing or of another size.
+    """
+    inputs = {}
+    for name in driving_inputs(spec):
+        key = driving_camera(spec).name if name == "rgb" else name
+        value = seen.get(key)
+        wanted = _shape_of(name, spec)
+        is_bad = value is None or value.shape[1:] != wanted
+        if value is None or is_bad or (name == "rgb" and value.dtype != np.uint8):
+            found = "none" if value is None else f"{value.shape[1:]} {value.dtype}"
+            raise ValueError(
+                f"the observation must hold {key!r} of shape {wanted} per row, got {found}; "
+                "observe and record with the policy's own spec"
+            )
+        dtype = {"speed": np.float32, "command": np.int64}.get(name, value.dtype)
+        inputs[name] = np.asarray(value, dtype)
+    return inputs
+
+
+def _shape_of(name: str, spec: ObservationSpec) -> tuple[int, ...]:
+    if name == "rgb":
+        camera = driving_camera(spec)
+        return camera.height, camera.width, 3
+    if name == "state":
+        return (len(STATE) + spec.state_actors * (1 + len(ACTOR)),)
+    if name in ("speed", "command"):
+        return ()
+    assert spec.vectors is not None, name
+    return {
+        "lanes": (spec.vectors.lanes, spec.vectors.points, len(LANE)),
+        "lanes_mask": (spec.vectors.lanes,),
+        "actors": (spec.vectors.actors, len(ACTOR)),
+        "actors_mask": (spec.vectors.actors,),
+    }[name]
+
+
+def driving_frames(frames: Mapping[str, Array], spec: ObservationSpec) -> dict[str, Array]:
     """Returns what `driving_loss` needs of labelled frames.
 
     Args:
-        frames: named arrays with N rows: the camera's picture, `speed`, `command` and
-            `control`, the expert's labels.
-        camera: the one to learn from.
+        frames: named arrays with N rows: the observation and `control`, the expert's labels.
+        spec: the sensors to learn from.
 
     Returns:
-        `rgb` (N, H, W, 3) uint8, `speed` (N,) float32, `command` (N,) int64, `target`
-        (N, 2) float32: steer and acceleration.
+        `driving_inputs` and `target` (N, 2) float32: steer and acceleration.
 
     Raises:
-        ValueError: the pictures are not of this camera, or a label is missing.
+        ValueError: a sensor is missing or of another size, or a label is missing.
     """
-    rgb = frames.get(camera.name)
-    if rgb is None or rgb.shape[1:] != (camera.height, camera.width, 3):
-        found = "none" if rgb is None else f"{rgb.shape[2]}x{rgb.shape[1]}"
-        raise ValueError(
-            f"the data must hold {camera.width}x{camera.height} pictures of the camera "
-            f"{camera.name!r}, got {found}; record with the same observation"
-        )
     control = frames["control"]
     target = np.stack((control["steer"], pedals_to_acceleration(control)), 1).astype(np.float32)
     if not np.isfinite(target).all():
         raise ValueError("a labelled frame has no expert control (NaN); verify the dataset")
-    return {
-        "rgb": rgb,
-        "speed": np.asarray(frames["speed"], np.float32),
-        "command": np.asarray(frames["command"], np.int64),
-        "target": target,
-    }
+    return observed(frames, spec) | {"target": target}
 
 
 def driving_loss(steer_weight: float) -> Callable[[nn.Module, dict[str, Tensor]], Tensor]:
-    """Returns the loss of the cloning learners: weighted L1 on steer and acceleration."""
+    """Returns the loss of the cloning learners: weighted L1 on steer and acceleration.
+
+    Of an ensemble it is the sum over members, each on the frames that `weight` (B, M) gives
+    it where the batch has one.
+    """
 
     def loss(network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-        outputs = network(batch["rgb"], batch["speed"], batch["command"])
-        error: Tensor = (outputs - batch["target"]).abs().mean(0)
+        if not isinstance(network, Ensemble):
+            error: Tensor = (network(batch) - batch["target"]).abs().mean(0)
+            return steer_weight * error[0] + error[1]
+        errors = (network.each(batch) - batch["target"][:, None]).abs()  # (B, M, 2)
+        if "weight" in batch:
+            errors = errors * batch["weight"][..., None]
+        error = errors.mean(0).sum(0)
         return steer_weight * error[0] + error[1]
 
     return loss
@@ -263,7 +390,7 @@ def driving_loss(steer_weight: float) -> Callable[[nn.Module, dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class DrivingPolicy:
-    """Drives from one camera, the speed and the command, without memory.
+    """Drives by what its spec shows, without memory.
 
     Attributes:
         network: gives steer and acceleration.
@@ -272,7 +399,7 @@ class DrivingPolicy:
         card: where it comes from: learner, seed, labels, training config.
     """
 
-    network: CameraNetwork
+    network: DrivingNetwork | Ensemble
     config: NetworkConfig
     spec: ObservationSpec
     card: Mapping[str, Any] = field(default_factory=dict)
@@ -283,21 +410,20 @@ class DrivingPolicy:
 
     def act(self, observation: ObservationArrays, state: State) -> tuple[Records, State, State]:
         """Returns (control (B,) CONTROL, {}, {})."""
-        camera = driving_camera(self.spec)
-        rgb = observation[camera.name]
-        if rgb.shape[1:] != (camera.height, camera.width, 3) or rgb.dtype != np.uint8:
-            raise ValueError(
-                f"camera {camera.name!r} must give (B, {camera.height}, {camera.width}, 3) uint8, "
-                f"got {rgb.shape} {rgb.dtype}; observe with the policy's own spec"
-            )
-        outputs = in_fixed_batches(
-            self.network,
-            rgb,
-            np.asarray(observation["speed"], np.float32),
-            np.asarray(observation["command"], np.int64),
-        ).astype(np.float64)
-        control = np.zeros(len(rgb), CONTROL)
+        outputs = self.run(self.network, observation).astype(np.float64)
+        control = np.zeros(len(outputs), CONTROL)
         control["steer"] = np.clip(outputs[:, 0], -1.0, 1.0)
         control["throttle"] = np.clip(outputs[:, 1], 0.0, 1.0)
         control["brake"] = np.clip(-outputs[:, 1], 0.0, 1.0)
         return control, {}, {}
+
+    def run(
+        self, function: Callable[[dict[str, Tensor]], Tensor], observation: Mapping[str, Array]
+    ) -> Floats:
+        """Returns a function of the network's inputs, at one fixed batch shape, (B, ...)."""
+        inputs = observed(observation, self.spec)
+
+        def call(*tensors: Tensor) -> Tensor:
+            return function(dict(zip(inputs, tensors, strict=True)))
+
+        return in_fixed_batches(call, *inputs.values())

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from drive_il.actors import LightState
+from drive_il.actors import LightState, Traffic
 from drive_il.datatypes import (
     CONTROL,
     Actors,
@@ -33,10 +33,8 @@ from drive_il.datatypes import (
 )
 from drive_il.past import n_past_steps, past_of_log
 from drive_il.protocols import Expert, Gate, Judge, Observer, Policy, World
+from drive_il.rollout_labels import Desk, Meter, Sink, rows_of
 from drive_il.rollout_log import Log
-
-_ON_STATES = ("ego", "progress", "weather", "vehicles", "walkers", "lights", "events")
-_ON_STEPS = ("control", "policy_control", "expert_control", "who", "asked")
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,8 @@ class Step:
 Stop = Callable[[Scene], Ints]
 """Scene -> Outcome of each row; RUNNING goes on."""
 Listener = Callable[[Step], None]
-Sink = Callable[[Episode], None]
+Disturbance = Callable[[Scene, Records, Ints], Records]
+"""(scene, control (B,) CONTROL, who (B,)) -> what is executed instead; labels stay clean"""
 
 
 def drive(
@@ -79,6 +78,7 @@ def drive(
     stop: Stop | None = None,
     judge: Judge | None = None,
     pedals: Expert | None = None,
+    disturbance: Disturbance | None = None,
     label_budget: int | None = None,
     keep_observations: bool = True,
     keep_actors: bool = True,
@@ -104,6 +104,8 @@ def drive(
         judge: follows every episode from its first state to its last, and ends it early.
         pedals: when given, throttle and brake of the policy's control are replaced by
             this expert's, which costs no label: the policy only steers.
+        disturbance: changes the control of whoever drives before it is executed (noise keyed
+            by seed and step). `control` is what was executed; labels are what was meant.
         label_budget: labels in all; None does not limit them.
         keep_observations: False leaves the observations out of the episodes.
         keep_actors: False leaves out who else was there (a drive among 200 vehicles takes
@@ -138,11 +140,12 @@ def drive(
             stop,
             judge,
             pedals,
+            disturbance,
             keep_observations,
             keep_actors,
         ),
         list(specs),
-        _Desk(len(specs), label_budget, sink),
+        Desk(len(specs), label_budget, sink),
     )
     run.begin()
     while run.active.any():
@@ -222,6 +225,7 @@ class _Pieces:
     stop: Stop | None
     judge: Judge | None
     pedals: Expert | None
+    disturbance: Disturbance | None
     keep_observations: bool
     keep_actors: bool
 
@@ -231,72 +235,10 @@ class _Pieces:
         return self.observer is not None and (self.policy is not None or self.keep_observations)
 
 
-class _Desk:
-    """Takes finished episodes, grants labels in the order of the specs, hands out."""
-
-    def __init__(self, n_specs: int, budget: int | None, sink: Sink | None) -> None:
-        self.kept: list[Episode] = []
-        self.n_finished = 0
-        self.used = np.zeros(n_specs, np.int64)  # labels, of running episodes so far
-        self._budget = budget
-        self._sink = sink
-        self._waiting: dict[int, Episode] = {}
-        self._next = 0
-        self._granted = 0
-
-    def may_start(self, spec: int) -> bool:
-        """Whether any label could be left for this spec."""
-        return self._budget is None or int(self.used[:spec].sum()) < self._budget
-
-    def over(self, specs: Ints) -> Bools:
-        """Which running episodes certainly hold a label that will not be granted."""
-        if self._budget is None:
-            return np.zeros(len(specs), np.bool_)
-        return np.asarray(np.cumsum(self.used)[specs] > self._budget, np.bool_)
-
-    def take(self, spec: int, episode: Episode) -> None:
-        """Takes a finished episode and hands out what can be."""
-        self.n_finished += 1
-        if self._budget is None and self._sink is not None:
-            self._sink(episode)
-            return
-        self._waiting[spec] = episode
-        while self._next in self._waiting:
-            self._hand_out(self._waiting.pop(self._next))
-            self._next += 1
-
-    def _hand_out(self, episode: Episode) -> None:
-        if self._budget is not None:
-            left = self._budget - self._granted
-            if left == 0:
-                return
-            self._granted += min(left, episode.labels)
-            if episode.labels > left:
-                episode = _shorten(episode, int(np.flatnonzero(episode.asked)[left]))
-        if episode.n_steps == 0 and episode.outcome == Outcome.ABORTED:
-            return
-        if self._sink is None:
-            self.kept.append(episode)
-        else:
-            self._sink(episode)
-
-
-def _shorten(episode: Episode, n_steps: int) -> Episode:
-    states, steps = slice(0, n_steps + 1), slice(0, n_steps)
-    return replace(
-        episode,
-        outcome=Outcome.ABORTED,
-        observations={name: value[states] for name, value in episode.observations.items()},
-        info={name: value[steps] for name, value in episode.info.items()},
-        **{name: getattr(episode, name)[states] for name in _ON_STATES},
-        **{name: getattr(episode, name)[steps] for name in _ON_STEPS},
-    )
-
-
 class _Run:
     """One call of `drive`: which row drives what, and the memories of policy and gate."""
 
-    def __init__(self, pieces: _Pieces, specs: list[EpisodeSpec], desk: _Desk) -> None:
+    def __init__(self, pieces: _Pieces, specs: list[EpisodeSpec], desk: Desk) -> None:
         n_rows = pieces.world.n_rows
         self.pieces, self.specs, self.desk = pieces, specs, desk
         self.active: Bools = np.zeros(n_rows, np.bool_)
@@ -316,9 +258,7 @@ class _Run:
         n_rows = len(self.active)
         if not self.specs or not self.desk.may_start(0):
             return
-        idle = np.arange(min(len(self.specs), n_rows), n_rows)
-        if len(idle):  # a world steps all its rows, so that each needs an episode
-            self.pieces.world.reset(idle, [self.specs[0]] * len(idle))
+        self._leave_idle(np.arange(min(len(self.specs), n_rows), n_rows))
         self._refill(np.arange(n_rows))
 
     def step(self) -> tuple[Records, Ints]:
@@ -336,6 +276,8 @@ class _Run:
             self._observe(np.flatnonzero(self.active))
         self._refill(ended)
         if self.active.any():
+            if len(self.pieces.world.scene.actors.vehicles) == len(self.active):  # share no world
+                self._leave_idle(ended[~self.active[ended]])
             self._log.forget(int(self._since[self.active].min()))
         return control, who
 
@@ -347,7 +289,7 @@ class _Run:
         if policy is not None:
             proposed, self._state, info = policy.act(self._observation, self._state)
             proposed = self._with_pedals(proposed)
-        meter = _Meter(self.pieces.expert, scene, self.active)
+        meter = Meter(self.pieces.expert, scene, self.active)
         if gate is not None:
             self._memory, who, ask = gate.decide(
                 self._memory, scene, self._observation, proposed, meter.query
@@ -374,12 +316,12 @@ class _Run:
             return proposed
         proposed = proposed.copy()
         rows = np.flatnonzero(self.active)
-        pushed = pedals.control(_rows_of(self.pieces.world.scene, rows))
+        pushed = pedals.control(rows_of(self.pieces.world.scene, rows))
         for name in ("throttle", "brake"):
             proposed[name][rows] = pushed[name]
         return proposed
 
-    def _executed(self, proposed: Records, who: Ints, meter: _Meter) -> Records:
+    def _executed(self, proposed: Records, who: Ints, meter: Meter) -> Records:
         """Returns the control of the driver of each row; idle rows brake."""
         world, active = self.pieces.world, self.active
         by_policy = active & (who != Who.EXPERT)
@@ -394,6 +336,8 @@ class _Run:
         control = proposed.copy()
         by_expert = active & ~by_policy
         control[by_expert] = meter.labels[by_expert]
+        if self.pieces.disturbance is not None:
+            control = self.pieces.disturbance(world.scene, control, who)
         control[~active] = (0.0, 1.0, 0.0)
         check_control(control, len(active), world.scene.step)
         return control
@@ -427,9 +371,9 @@ class _Run:
         scene = self.pieces.world.scene
         outcome: Ints = np.full(len(rows), Outcome.RUNNING, np.int64)
         if self.pieces.judge is not None:
-            outcome[:] = self.pieces.judge.watch(_rows_of(scene, rows), rows)
+            outcome[:] = self.pieces.judge.watch(rows_of(scene, rows), rows)
         if self.pieces.stop is not None:
-            stopped = self.pieces.stop(_rows_of(scene, rows))
+            stopped = self.pieces.stop(rows_of(scene, rows))
             outcome = np.where(outcome == Outcome.RUNNING, stopped, outcome)
         running = outcome == Outcome.RUNNING
         outcome[running & (scene.step[rows] >= self._max_steps[rows])] = Outcome.TRUNCATED
@@ -497,29 +441,14 @@ class _Run:
             self._observe(rows)
             rows = self._finish(rows)  # a start may be an end
 
+    def _leave_idle(self, rows: Ints) -> None:
+        """Empties the roads of rows that have nothing to drive any more.
 
-class _Meter:
-    """Expert labels of one step: one per row, counted when it is first looked at."""
-
-    def __init__(self, expert: Expert | None, scene: Scene, active: Bools) -> None:
-        self._expert, self._scene, self._active = expert, scene, active
-        self.labels = nan_control(scene.n_rows)
-        self.asked: Bools = np.zeros(scene.n_rows, np.bool_)
-
-    def query(self, rows: Ints) -> Records:
-        """Returns the labels of these rows, (len(rows),) CONTROL; NaN in idle rows."""
-        rows = np.asarray(rows)
-        self.ask(np.unique(rows[self._active[rows]]))
-        return self.labels[rows]
-
-    def ask(self, rows: Ints) -> None:
-        """Pays for the labels of these rows where that has not happened."""
-        rows = rows[~self.asked[rows]]
-        if len(rows) == 0:
-            return
-        assert self._expert is not None, "drive() has checked that a gate has an expert"
-        self.labels[rows] = self._expert.control(_rows_of(self._scene, rows))
-        self.asked[rows] = True
+        A world steps all its rows, so that each needs an episode, and traffic costs time.
+        """
+        if len(rows):
+            bare = replace(self.specs[0], traffic=Traffic())
+            self.pieces.world.reset(rows, [bare] * len(rows))
 
 
 def _surroundings(scene: Scene, keep: bool) -> dict[str, Array]:
@@ -543,10 +472,6 @@ def _used(actors: Records, alone: int) -> Records:
 def _running(lights: Ints) -> Ints:
     """Leaves out lights that were off all the time."""
     return lights if (lights != LightState.OFF).any() else lights[:, :0]
-
-
-def _rows_of(scene: Scene, rows: Ints) -> Scene:
-    return scene if len(rows) == scene.n_rows else scene.take(rows)
 
 
 def _named(whole: Mapping[str, Array], prefix: str) -> dict[str, Array]:

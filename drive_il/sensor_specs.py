@@ -265,6 +265,16 @@ class VectorSpec:
                 )
 
 
+def _check_kinds(name: str, given: object, kind: type) -> None:
+    """Raises a ValueError unless a field holds specs of one kind."""
+    what = f"{name} must be a tuple of {kind.__name__}, as in {name}=({kind.__name__}(),)"
+    if not isinstance(given, (tuple, list)):
+        raise ValueError(f"{what}, got {given!r}")
+    for one in given:
+        if not isinstance(one, kind):
+            raise ValueError(f"{what}, got {one!r} in it")
+
+
 @dataclass(frozen=True)
 class ObservationSpec:
     """Which sensors a policy has; saved in every model folder.
@@ -304,6 +314,8 @@ class ObservationSpec:
     """the scene as vectors: `lanes`, `lanes_mask`, `actors`, `actors_mask`"""
 
     def __post_init__(self) -> None:
+        for name, kind in (("cameras", CameraSpec), ("lidars", LidarSpec), ("radars", RadarSpec)):
+            _check_kinds(name, getattr(self, name), kind)
         if not 0 <= self.state_actors <= 1024:
             raise ValueError(f"state_actors must be in [0, 1024], got {self.state_actors}")
         if self.birdview_actors and not self.birdview:

@@ -91,7 +91,7 @@ def recorded_entry(document: Mapping[str, Any], changes: Mapping[str, str]) -> E
     if not isinstance(known, dict) or {one.name for one in fields(Entry)} - set(known):
         raise ValueError("the results do not say what was run: run it again with this version")
     names = {one.name for one in fields(Entry)}
-    return Entry(**{k: v for k, v in known.items() if k in names} | dict(changes))
+    return Entry.of({k: v for k, v in known.items() if k in names} | dict(changes))
 
 
 def _same_inputs(document: Mapping[str, Any], entry: Entry) -> None:

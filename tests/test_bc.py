@@ -108,7 +108,9 @@ def test_errors_say_what_to_do() -> None:
         bc.Config(augmentation="mirror")
     with pytest.raises(ValueError, match="pass renderer"):
         bc.train(drives(1), replace(QUICK, augmentation="both"), seed=0, spec=SPEC)
-    with pytest.raises(ValueError, match="96x64 pictures of the camera 'rgb', got 32x24"):
+    with pytest.raises(
+        ValueError, match="must hold 'rgb' of shape .64, 96, 3. per row, got .24, 32, 3. uint8"
+    ):
         bc.train(drives(2), QUICK, seed=0)
     unlabelled = [replace(episode, asked=np.zeros(60, bool)) for episode in drives(2)]
     with pytest.raises(ValueError, match="no expert labels"):

@@ -1,4 +1,6 @@
-"""Bounds against closed forms and against simulation of the small MDPs."""
+"""Bounds against closed forms: attained where they are tight, never exceeded."""
+
+import math
 
 import numpy as np
 import pytest
@@ -6,13 +8,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drive_il.theory.bounds import (
-    cliff_cost,
+    best_iterate_bound,
     cloning_bound,
+    density_ratio_bound,
+    exponential_bound,
+    follow_the_leader_regret,
     interactive_bound,
     is_vacuous,
+    k_step_bound,
+    lipschitz_bound,
+    log_loss_bound,
+    log_loss_sample_bound,
+    no_regret_error,
+    sampling_error,
+    tabular_bound,
+)
+from drive_il.theory.closed_forms import (
+    LinearSystem,
+    cliff_cost,
     one_shot_cost,
     recoverable_chain,
+    reset_cliff_cost,
 )
+from drive_il.theory.instances import cliff, hardest_masses, regime
 
 
 @pytest.mark.parametrize(
@@ -87,20 +105,6 @@ def test_the_exact_costs_never_exceed_their_bounds(eps: float, horizon: int, k: 
     assert cliff_cost(eps, horizon) <= cloning_bound(eps, horizon) + slack
 
 
-def test_the_chain_agrees_with_simulation() -> None:
-    rng = np.random.default_rng(1)
-    n, horizon, eps, k = 20_000, 60, 0.05, 4
-    off_until = np.zeros(n, int)
-    cost = np.zeros(n)
-    for t in range(1, horizon + 1):
-        off = t <= off_until
-        cost += off
-        off_until[~off & (rng.random(n) < eps)] = t + k
-    # five standard errors: a false alarm once in two million runs
-    error = 5 * cost.std() / np.sqrt(n)
-    assert cost.mean() == pytest.approx(recoverable_chain(eps, k, horizon).cost, abs=error)
-
-
 def test_vacuous_means_no_less_than_the_horizon() -> None:
     horizon = np.array([10, 100, 1000])
     assert is_vacuous(cloning_bound(0.01, horizon), horizon).tolist() == [False, True, True]
@@ -115,3 +119,108 @@ def test_bounds_refuse_what_is_no_rate_or_horizon(eps: float, horizon: int) -> N
 def test_a_negative_u_is_refused() -> None:
     with pytest.raises(ValueError, match="must not be negative"):
         interactive_bound(0.1, -1.0, 10)
+
+
+def test_back_within_k_steps_means_a_recoverability_of_k() -> None:
+    chain = recoverable_chain(0.01, 20, 200)
+    assert k_step_bound(chain.eps_own, 20, 200) == pytest.approx(33.625, abs=5e-7)
+    # no way back within T is no worse than losing all T steps
+    assert k_step_bound(0.01, 10_000, 200) == pytest.approx(0.01 * 200**2)
+    with pytest.raises(ValueError, match="k must not be negative"):
+        k_step_bound(0.01, -1, 200)
+
+
+def test_the_density_ratio_carries_an_error_from_the_experts_states_to_the_learners() -> None:
+    # a ratio of 1 is the same distribution, and infinity leaves u T
+    assert density_ratio_bound(0.01, 1.0, 5.0, 100) == interactive_bound(0.01, 5.0, 100)
+    assert density_ratio_bound(0.0, math.inf, 5.0, 100) == 500.0
+    for method in ("cloning", "reweighted"):
+        found = regime("covered", method, 200).solve()
+        bound = density_ratio_bound(found.eps_expert, found.ratio, found.u, 200)
+        assert found.eps_own <= found.ratio * found.eps_expert
+        assert found.gap <= bound
+
+
+def test_daggers_mixing_term_counts_rounds_that_the_expert_drives() -> None:
+    # beta = 1, 0, 0, ...: n_beta = 1, so that 2 / N is added
+    first = np.array([1.0] + [0.0] * 19)
+    assert no_regret_error(0.02, 0.01, first, 100) == pytest.approx(0.03 + 2 / 20)
+    # beta_i = 0.5^(i - 1), T = 4: rounds 1 and 2 lie above 1/4, the rest sums to 1/2 - 1/2^19
+    halved = 0.5 ** np.arange(20)
+    rest = halved[2:].sum()
+    assert no_regret_error(0.0, 0.0, halved, 4) == pytest.approx(2 / 20 * (2 + 4 * rest))
+    with pytest.raises(ValueError, match="one probability per round"):
+        no_regret_error(0.0, 0.0, [1.5], 4)
+
+
+def test_more_rounds_bring_daggers_best_iterate_to_the_best_of_its_class() -> None:
+    horizon, u = 100, 5.0
+    errors = [
+        no_regret_error(0.01, follow_the_leader_regret(n, 1.0, 1.0), np.eye(1, n)[0], horizon)
+        for n in (10, 100, 100_000)
+    ]
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[2] == pytest.approx(0.01, rel=0.02)
+    assert best_iterate_bound(errors[2], u, horizon) == pytest.approx(u * horizon * 0.01, rel=0.02)
+    assert best_iterate_bound(7.0, u, horizon) == u * horizon
+    assert follow_the_leader_regret(1, 2.0, 4.0) == pytest.approx(0.5)
+    # delta = exp(-2), m N = 100: sqrt(4 / 100)
+    assert sampling_error(20, 5, math.exp(-2)) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("n", [8, 20, 200, 5000])
+def test_the_tabular_bound_holds_on_its_hardest_instance_and_is_half_attained(n: int) -> None:
+    horizon, n_states = 50, 10
+    exact = reset_cliff_cost(hardest_masses(n_states, n), n, 2, horizon)
+    bound = tabular_bound(n_states, n, horizon)
+    assert exact <= bound <= horizon
+    if n == 5000:  # (1 - 1/A) (S - 1) / S = 0.45 of it, for small q
+        assert exact / bound == pytest.approx(0.45 * 49 / 51, rel=0.02)
+        assert bound == pytest.approx(n_states * horizon * 51 / (2 * math.e * n), rel=1e-3)
+
+
+def test_the_log_loss_of_a_cliff_bounds_its_cost() -> None:
+    for eps, horizon in ((0.001, 100), (0.01, 50), (0.1, 400)):
+        bound = log_loss_bound(-math.log1p(-eps), horizon, spread=horizon)
+        assert bound == pytest.approx(horizon * (1 - (1 - eps) ** horizon))  # P(any error) T
+        assert cliff_cost(eps, horizon) <= bound <= horizon
+    assert log_loss_bound(math.inf, 10, spread=1.0) == 1.0
+
+
+def test_the_log_loss_sample_bound_knows_the_horizon_only_through_the_spread() -> None:
+    bound = log_loss_sample_bound(math.log(100), 1000, 0.01, spread=50.0)
+    assert bound == pytest.approx(50 * 2 * math.log(10_000) / 1000)
+    assert log_loss_sample_bound(1000.0, 10, 0.01, spread=50.0) == 50.0
+    with pytest.raises(ValueError, match="strictly between"):
+        log_loss_sample_bound(1.0, 10, 0.0, spread=1.0)
+
+
+def test_the_lipschitz_bridge_holds_where_actions_are_probabilities() -> None:
+    # On the cliff let the action be the chance of a step aside: |a - a*| = eps on the track, and
+    # Q* rises by at most T - 1 per unit of it.
+    found = cliff(0.01, 100).solve()
+    assert found.gap <= lipschitz_bound(found.eps_own, 99.0, 100)
+
+
+@given(rate=st.floats(0.05, 0.95), error=st.floats(0.0, 0.5), bias=st.floats(0.0, 1.0))
+@settings(max_examples=50, deadline=None)
+def test_the_linear_system_attains_the_exponential_bound(
+    rate: float, error: float, bias: float
+) -> None:
+    system = LinearSystem(rate, error, bias)
+    expert = system.expert_states(1.0, 60)
+    reach = exponential_bound(system.action_errors(expert[:-1]), system.rate)
+    np.testing.assert_allclose(system.states(1.0, 60) - expert, reach, rtol=1e-8, atol=1e-9)
+
+
+def test_a_biased_but_stable_learner_stays_near_and_an_unstable_one_does_not() -> None:
+    stable = LinearSystem(0.8, 0.1, bias=0.05).states(0.0, 1000)
+    assert stable.max() == pytest.approx(0.05 / (1 - 0.9))
+    grown = LinearSystem(0.9, 0.2).states(1.0, 101)
+    assert grown[-1] == pytest.approx(1.1**100)
+    # its mean action error on the expert's states: dK s (1 - r^T) / ((1 - r) T)
+    system = LinearSystem(0.9, 0.2)
+    mean = system.action_errors(system.expert_states(1.0, 100)).mean()
+    assert mean == pytest.approx(0.2 * (1 - 0.9**100) / (0.1 * 100))
+    with pytest.raises(ValueError, match="so that it is stable"):
+        LinearSystem(1.1, 0.0)

@@ -148,5 +148,7 @@ def test_cameras_that_cannot_be_are_refused() -> None:
         Camera(STRAIGHT, CameraSpec(z=0.0))
     with pytest.raises(ValueError, match="one per ego"):
         Camera(STRAIGHT, CameraSpec()).render(at(0, 0), default_weather(2))
+    with pytest.raises(ValueError, match="only rgb and instance can be bgra, got 'depth'"):
+        Camera(STRAIGHT, CameraSpec(kind="depth"), as_bgra=True)
     with pytest.raises(ValueError, match="kind must be"):
         CameraSpec(kind="infrared")

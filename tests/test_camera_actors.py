@@ -321,6 +321,33 @@ def test_a_picture_depends_on_its_own_world_alone(monkeypatch: pytest.MonkeyPatc
     np.testing.assert_array_equal(camera.render(ego, default_weather(48), actors), together)
 
 
+@pytest.mark.parametrize("kind", ["rgb", "depth", "semantic", "instance"])
+@pytest.mark.parametrize("width", [640, 641])
+@pytest.mark.parametrize("exact", [False, True], ids=["level path", "general path"])
+def test_threads_share_a_large_picture_without_a_seam(
+    exact: bool, width: int, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, ego, actors = town_scene(2)
+    weather = default_weather(2)
+    weather["fog_density"][1] = 30.0
+    camera = Camera(network, CameraSpec(kind=kind, width=width, height=800, y=-1.5), exact)
+    monkeypatch.setenv("DRIVE_IL_THREADS", "1")
+    alone = camera.render(ego, weather, actors)
+    for threads in ("3", "11"):  # two bands of each picture, five
+        monkeypatch.setenv("DRIVE_IL_THREADS", threads)
+        np.testing.assert_array_equal(camera.render(ego, weather, actors), alone)
+
+
+@pytest.mark.parametrize("kind", ["rgb", "instance"])
+def test_bgra_is_the_same_picture(kind: str) -> None:
+    network, ego, actors = town_scene(4)
+    spec = CameraSpec(kind=kind, width=101, height=60)
+    picture = Camera(network, spec).render(ego, default_weather(4), actors)
+    bgra = Camera(network, spec, as_bgra=True).render(ego, default_weather(4), actors)
+    np.testing.assert_array_equal(bgra[..., 2::-1], picture)
+    assert (bgra[..., 3] == 255).all()
+
+
 def test_a_pitched_camera_sees_a_box_where_geometry_says() -> None:
     # The middle of a low box 10 m ahead: a camera that looks down at it has it in its middle.
     pitch = -math.atan2(1.5 - 0.25, 10.0)

@@ -15,6 +15,7 @@ from drive_il.maps.routes import plan
 from drive_il.networks import DrivingPolicy, NetworkConfig, driving_network
 from drive_il.protocols import Policy
 from drive_il.rollout import drive
+from drive_il.rounds import Place, Rounds, RoundsConfig
 from drive_il.sensor_specs import CameraSpec, ObservationSpec
 from drive_il.sim.world import World
 from tests.roads import ring_road
@@ -23,7 +24,7 @@ from tests.toy_drives import road_pictures
 RADIUS = 30.0
 SMALL = NetworkConfig(channels=(8, 12), hidden=24, branch_hidden=8)
 FIT = FitConfig(n_steps=150, batch_size=32, learning_rate=3e-3, n_threads=1)
-CONFIG = dagger.Config(
+ROUNDS = RoundsConfig(
     n_rounds=4,
     label_budget=900,
     steps_per_episode=60,
@@ -32,6 +33,7 @@ CONFIG = dagger.Config(
     network=SMALL,
     fit=FIT,
 )
+CONFIG = dagger.Config(rounds=ROUNDS)
 
 
 class ToyCamera:
@@ -89,7 +91,7 @@ def driven(world: World, policy: Policy, specs: list[EpisodeSpec]) -> float:
     ],
 )
 def test_beta_has_its_closed_form(schedule: str, closed_form: Callable[[int], float]) -> None:
-    config = dagger.Config(n_rounds=6, schedule=schedule, beta0=0.5)
+    config = dagger.Config(schedule, beta0=0.5, rounds=replace(ROUNDS, n_rounds=6))
     assert [dagger.beta(config, i) for i in range(1, 7)] == pytest.approx(
         [closed_form(i) for i in range(1, 7)]
     )
@@ -101,39 +103,49 @@ def test_it_drives_a_ring_better_than_an_untrained_policy(
 ) -> None:
     world, specs, data = drives
     reports: list[Progress] = []
-    policy = dagger.train(
-        world, ToyCamera(), Planner(), specs, data, CONFIG, seed=0, progress=reports.append
-    )
-    assert policy.card["labels"] == CONFIG.label_budget
-    assert len(policy.card["validation_scores"]) == CONFIG.n_rounds
+    iterates: dict[int, DrivingPolicy] = {}
+    place = Place(world, ToyCamera(), Planner(), specs)
+    policy = dagger.train(place, data, CONFIG, 0, reports.append, iterates.__setitem__)
+    assert policy.card["labels"] == ROUNDS.label_budget
+    assert len(policy.card["validation_scores"]) == ROUNDS.n_rounds
+    assert policy.network is iterates[policy.card["best_round"]].network
+    assert [one["labels"] for one in policy.card["rounds"]] == [450, 600, 750, 900]
     best = policy.card["validation_scores"][policy.card["best_round"] - 1]
     assert best == max(policy.card["validation_scores"])
-    network = driving_network(SMALL, ToyCamera.spec.cameras[0], 5)
+    network = driving_network(SMALL, ToyCamera.spec, 5)
     untrained = DrivingPolicy(network, SMALL, ToyCamera.spec)
     assert driven(world, policy, specs) > 2 * driven(world, untrained, specs) > 0
-    assert [r.done for r in reports if r.stage == "DAgger rounds"] == [1, 2, 3, 4]
+    assert [r.done for r in reports if r.stage == "rounds"] == [1, 2, 3, 4]
     shares = [r.share for r in reports]
     assert shares == sorted(shares)  # what is done never becomes undone
     assert 0.0 < shares[0] <= 0.25
     assert shares[-1] == 1.0
 
 
-def test_the_last_round_may_take_more_steps() -> None:
-    config = replace(CONFIG, last_steps=500)
-    steps = [dagger._fit_of_round(config, i).n_steps for i in (1, 2, 3, 4)]
-    assert steps == [150, 150, 150, 500]
-    assert dagger._fit_of_round(CONFIG, 4).n_steps == 150
+def test_the_last_round_may_take_more_steps(
+    drives: tuple[World, list[EpisodeSpec], list[Episode]],
+) -> None:
+    world, specs, data = drives
+    reports: list[Progress] = []
+    rounds = replace(ROUNDS, n_rounds=2, label_budget=600, fit=replace(FIT, n_steps=20))
+    place = Place(world, ToyCamera(), Planner(), specs)
+    config = dagger.Config(rounds=replace(rounds, last_steps=60))
+    dagger.train(place, data, config, 0, reports.append)
+    # 450 frames are 15 batches a pass, 600 frames 19: passes of each round, the last cut short.
+    assert [r.total for r in reports if r.stage == "round 1 of 2"] == [2, 2]
+    assert [r.total for r in reports if r.stage == "round 2 of 2"] == [4, 4, 4, 4]
 
 
 def test_the_same_seed_gives_the_same_bits_for_any_number_of_rows(
     drives: tuple[World, list[EpisodeSpec], list[Episode]],
 ) -> None:
     world, specs, data = drives
-    config = replace(CONFIG, n_rounds=2, label_budget=700, fit=replace(FIT, n_steps=20))
+    rounds = replace(ROUNDS, n_rounds=2, label_budget=700, fit=replace(FIT, n_steps=20))
+    config = dagger.Config(rounds=rounds)
     other = World(ring_road(RADIUS, speed_limit=8.0), 3, [spec.route for spec in specs[:2]], 0.05)
     weights = []
     for place in (world, other):
-        network = dagger.train(place, ToyCamera(), Planner(), specs, data, config, 1).network
+        network = dagger.train(Place(place, ToyCamera(), Planner(), specs), data, config, 1).network
         weights.append([value.numpy().tobytes() for value in network.state_dict().values()])
     assert weights[0] == weights[1]
 
@@ -142,9 +154,9 @@ def test_without_demonstrations_the_expert_drives_round_one(
     drives: tuple[World, list[EpisodeSpec], list[Episode]],
 ) -> None:
     world, specs, _ = drives
-    run = dagger._Run(world, ToyCamera(), Planner(), specs, CONFIG, 0)
-    episodes = run.collect(None, 1, [])
-    assert sum(episode.labels for episode in episodes) == CONFIG.label_budget // CONFIG.n_rounds
+    run = Rounds(Place(world, ToyCamera(), Planner(), specs), ROUNDS, 0)
+    episodes = run.demonstrate()
+    assert run.labels == ROUNDS.label_budget // ROUNDS.n_rounds
     assert all((episode.who == Who.EXPERT).all() for episode in episodes)
 
 
@@ -152,11 +164,11 @@ def test_errors_say_what_to_do(
     drives: tuple[World, list[EpisodeSpec], list[Episode]],
 ) -> None:
     world, specs, data = drives
-    with pytest.raises(ValueError, match="more specs than the 4 it validates on, got 3"):
-        dagger.train(world, ToyCamera(), Planner(), specs[:3], data, CONFIG, 0)
-    config = replace(CONFIG, label_budget=100)
+    with pytest.raises(ValueError, match="more specs than the 4 they validate on, got 3"):
+        dagger.train(Place(world, ToyCamera(), Planner(), specs[:3]), data, CONFIG, 0)
+    config = dagger.Config(rounds=replace(ROUNDS, label_budget=100))
     with pytest.raises(ValueError, match="hold 450 labels, more than label_budget 100"):
-        dagger.train(world, ToyCamera(), Planner(), specs, data, config, 0)
+        dagger.train(Place(world, ToyCamera(), Planner(), specs), data, config, 0)
     with pytest.raises(ValueError, match="schedule must be one of"):
         dagger.Config(schedule="cosine")
     with pytest.raises(ValueError, match="beta0 is a probability"):

@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 
 from drive_il.datatypes import Floats, Ints
-from drive_il.theory.bounds import cliff_cost
+from drive_il.theory.closed_forms import cliff_cost
 from drive_il.theory.estimators import (
     disagreement,
+    errors,
     gaps,
     growth_exponent,
     hazard,
-    mean_with_interval,
-    none_of,
-    rate_interval,
-    recoverability,
-    resamples,
+    log_loss,
+    renewal,
+    renewal_cost,
     tolerance,
 )
+from drive_il.theory.intervals import mean_with_interval, none_of, rate_interval, resamples
 
 HORIZONS: Ints = np.array([25, 35, 50, 71, 100, 141, 200, 283, 400, 566, 800])
 
@@ -128,14 +128,85 @@ def test_the_hazard_of_a_cliff_is_found() -> None:
     assert hazard(at, 800) == pytest.approx(0.004, rel=0.05)
 
 
-def test_recoverability_summarises_forks() -> None:
-    summary = recoverability(np.array([0.0] * 19 + [100.0]))
-    assert summary.mean == pytest.approx(5.0)
-    assert summary.largest == 100.0
-    assert summary.n_forks == 20
-    assert recoverability(np.zeros(0)).n_forks == 0
-
-
 def test_the_exact_rate_interval_is_the_known_one() -> None:
     assert rate_interval(5, 50) == pytest.approx((0.0333, 0.2181), abs=1e-4)
     assert rate_interval(50, 50)[1] == 1.0
+
+
+def test_seeds_that_share_their_episodes_do_not_average_their_luck_away() -> None:
+    # five seeds that all do the same: their episodes' luck is one sample, not five
+    rng = np.random.default_rng(7)
+    episodes = rng.exponential(1.0, 60)
+    together = mean_with_interval(np.tile(episodes, (5, 1)), resamples(5, 60, 1000, 0))
+    alone = mean_with_interval(episodes[None], resamples(1, 60, 1000, 0))
+    assert together.high - together.low == pytest.approx(alone.high - alone.low, rel=0.1)
+
+
+def test_few_seeds_reach_as_far_as_students_t() -> None:
+    # three seeds without any luck of episodes: t with 2 degrees of freedom, 4.303
+    values = np.tile(np.array([0.0, 1.0, 2.0])[:, None], (1, 20))
+    found = mean_with_interval(values, resamples(3, 20, 4000, 0))
+    # no resample of three seeds reaches beyond the seeds themselves
+    assert (found.low, found.high) == (0.0, 2.0)
+    many = np.random.default_rng(8).normal(0, 1, 30)
+    found = mean_with_interval(np.tile(many[:, None], (1, 20)), resamples(30, 20, 4000, 0))
+    half = 2.045 * many.std(ddof=1) / np.sqrt(30)
+    assert found.high - found.low == pytest.approx(2 * half, rel=0.06)
+
+
+def test_values_all_alike_leave_room_towards_their_limits() -> None:
+    weights = resamples(1, 60, 100, 0)
+    full = mean_with_interval(np.ones((1, 60)), weights, limits=(0.0, 1.0))
+    assert full.value == full.high == 1.0
+    assert full.low == pytest.approx(1 - none_of(60))
+    assert mean_with_interval(np.ones((1, 60)), weights).low == 1.0
+
+
+def test_errors_hold_the_whole_tolerance_curve() -> None:
+    rng = np.random.default_rng(9)
+    difference = rng.normal(0, 0.1, (2, 40, 100))
+    difference[:, :, 70:] = np.nan
+    found = errors(difference, 0.1, (0.0, 0.1, 0.3), resamples(2, 40, 300, 0))
+    assert found.by_delta[0.0].value == 1.0  # every step disagrees a little
+    assert found.eps == found.by_delta[0.1]
+    assert found.eps.value == pytest.approx(0.3173, abs=0.02)  # outside one deviation
+    assert found.by_delta[0.3].value == pytest.approx(0.0027, abs=0.002)
+    assert found.root_mean_square.value == pytest.approx(0.1, rel=0.03)
+    assert found.absolute.value == pytest.approx(0.1 * np.sqrt(2 / np.pi), rel=0.03)
+    difference[1, 3] = np.nan
+    with pytest.raises(ValueError, match="episode 3 of seed 1"):
+        errors(difference, 0.1, (0.1,), resamples(2, 40, 100, 0))
+
+
+def test_log_loss_is_in_nats_and_refuses_densities() -> None:
+    weights = resamples(1, 10, 100, 0)
+    probability = np.full((1, 10, 20), 0.5)
+    probability[0, 0, 5:] = np.nan
+    assert log_loss(np.log(probability), weights).value == pytest.approx(np.log(2))
+    with pytest.raises(ValueError, match="a density is no probability"):
+        log_loss(np.full((1, 10, 20), 0.3), weights)
+    with pytest.raises(ValueError, match="excludes an action"):
+        log_loss(np.full((1, 10, 20), -np.inf), weights)
+
+
+def test_the_renewal_model_contains_the_cliff_and_the_chain() -> None:
+    steps = HORIZONS.astype(float)
+    cliff = cliff_cost(0.003, HORIZONS, at_error=True)
+    np.testing.assert_allclose(renewal_cost(np.array(0.003), np.array(0.0), steps), cliff)
+    linear = renewal_cost(np.array(0.01), np.array(0.99), steps)  # each error costs one step
+    np.testing.assert_allclose(linear, 0.01 * steps)
+
+
+def test_the_renewal_fit_finds_both_rates() -> None:
+    weights = resamples(1, 300, 300, 0)
+    fell = renewal(*(absorbing_costs(300, 2e-3, seed=2), np.zeros((300, 11))), HORIZONS, weights)
+    assert fell is not None
+    assert fell.error_rate.holds(2e-3)
+    assert fell.recovery_rate.value < 1e-3
+    recovers = renewal(*(steady_costs(300, 0.02, 3), np.zeros((300, 11))), HORIZONS, weights)
+    assert recovers is not None
+    assert recovers.error_rate.value == pytest.approx(0.02, rel=0.1)
+    assert recovers.recovery_rate.value > 0.5
+    assert recovers.misfit < 0.1
+    never = np.zeros((1, 300, 11))
+    assert renewal(never, never[0], HORIZONS, weights) is None

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drive_il.actors import Struck
-from drive_il.datatypes import CONTROL, Observation, Records, Route, State, no_events
+from drive_il.datatypes import CONTROL, Observation, Records, Route, State
 from drive_il.evaluation.evaluator import Driving, EvaluationConfig, evaluate, score, summary
+from drive_il.evaluation.infractions import Infraction, Kind
+from drive_il.evaluation.judge import judge_episode
+from drive_il.evaluation.protocol import LB1, TimeLimit
 from drive_il.evaluation.results import commit, plain, provenance, write_json
 from drive_il.experts.planner import Planner
 from drive_il.maps import library
@@ -28,7 +30,11 @@ SUITES = sorted(path for path in SUITE_FOLDER.glob("*.xml") if "scenarios" not i
 
 
 def world_of(town: str) -> World:
-    return World(replace(straight_road(), name=town), 4)
+    return World(network_of(town), 4)
+
+
+def network_of(town: str) -> RoadNetwork:
+    return replace(straight_road(), name=town)
 
 
 def planner_of(town: str) -> Planner:
@@ -36,12 +42,13 @@ def planner_of(town: str) -> Planner:
 
 
 def by_policy(policy: Wobbly) -> Driving:
-    return Driving(world_of, observer_of=lambda town: PoseObserver(), policy=policy)
+    return Driving(network_of, world_of, observer_of=lambda town: PoseObserver(), policy=policy)
 
 
 def test_the_expert_completes_routes_of_several_towns_in_order() -> None:
     other = replace(ROUTES[0], town="elsewhere", id="c")
-    results = evaluate([ROUTES[0], other, ROUTES[1]], Driving(world_of, expert_of=planner_of))
+    driving = Driving(network_of, world_of, expert_of=planner_of)
+    results = evaluate([ROUTES[0], other, ROUTES[1]], driving)
     assert [(r["id"], r["town"]) for r in results["routes"]] == [
         ("a", "straight"),
         ("c", "elsewhere"),
@@ -73,21 +80,22 @@ class Leftward(Wobbly):
 
 
 def test_standing_still_and_leaving_the_route_are_seen() -> None:
-    config = EvaluationConfig(blocked_after=5.0, max_deviation=10.0)
+    config = EvaluationConfig(blocked_after=5.0)
     blocked = evaluate(ROUTES, by_policy(Idle()), config)
     assert [r["outcome"] for r in blocked["routes"]] == ["blocked", "blocked"]
     assert blocked["routes"][0]["duration"] == pytest.approx(5.0, abs=0.1)
     assert blocked["summary"]["route_completion"] == 0.0
     left = evaluate(ROUTES, by_policy(Leftward()), config)["routes"][0]
     assert left["outcome"] == "deviated"
-    assert 10.0 < left["max_lateral_error"] < 11.0
+    assert 15.0 < left["max_lateral_error"] < 31.0  # at 15 m for 30 % of the route, or at 30 m
     assert left["lane_margin"] < 0.0
     assert 0.0 < left["route_completion"] < 100.0
 
 
 def test_time_runs_out() -> None:
     config = EvaluationConfig(time_per_metre=0.01, extra_time=2.0)
-    records = evaluate(ROUTES, Driving(world_of, expert_of=planner_of), config)["routes"]
+    driving = Driving(network_of, world_of, expert_of=planner_of)
+    records = evaluate(ROUTES, driving, config)["routes"]
     assert [r["outcome"] for r in records] == ["truncated", "truncated"]
     assert records[0]["duration"] == pytest.approx(0.01 * ROUTES[0].length + 2.0, abs=0.06)
 
@@ -112,32 +120,38 @@ def test_json_holds_no_nan() -> None:
     assert plain(value) == {"a": None, "b": [1.0, None], "c": [2.0, "x"]}
     facts = provenance(3, EvaluationConfig())
     assert facts["seed"] == 3
-    assert facts["config"]["max_deviation"] == 30.0
+    assert facts["config"]["blocked_after"] == 30.0
     assert facts["versions"]["numpy"] == np.__version__
     found = commit()
     assert found is None or len(found.rstrip("+")) == 40
 
 
-def test_each_contact_and_each_line_run_counts_once() -> None:
-    driven = drive(world_of("straight"), PoseObserver(), Wobbly(), specs_on(ROUTES, 1, 40))
-    events = no_events(driven[0].n_steps + 1)
-    events["struck"][5:9], events["struck_id"][5:9] = Struck.VEHICLE, 3  # one contact of 4 steps
-    events["struck"][9:11], events["struck_id"][9:11] = Struck.VEHICLE, 7  # then another car
-    events["struck"][20] = Struck.STATIC
-    events["red_light"][12], events["stop_sign"][[15, 30]] = 2, 4
-    record = score(replace(driven[0], events=events))
-    counts = [record[name] for name in ("collisions", "red_lights", "stop_signs")]
-    assert counts == [3, 1, 2]
-    assert summary([record, record])["collisions"] == 6
+def test_the_judge_decides_what_a_drive_was() -> None:
+    """A drive is scored as the judge says, from the log as well as live."""
+    driven = drive(world_of("straight"), PoseObserver(), Wobbly(), specs_on(ROUTES, 1, 40))[0]
+    result = judge_episode(network_of("straight"), EvaluationConfig().rules, driven)
+    hit, light = Kind.PEDESTRIAN, Kind.RED_LIGHT
+    found = [Infraction(kind, 1, 0.05, 0.0, 0.0, 0.0, 0, 0.0, "") for kind in (hit, hit, light)]
+    record = score(driven, replace(result, infractions=tuple(found)))
+    assert [record[name] for name in ("collisions", "red_lights", "stop_signs")] == [2, 1, 0]
+    assert record["route_completion"] == result.completion
+    assert summary([record, record])["collisions"] == 4
+
+
+def test_rules_are_leaderboard_ones_but_for_what_ends_a_drive() -> None:
+    rules = EvaluationConfig(blocked_after=7.0, time_per_metre=0.5, extra_time=3.0).rules
+    assert rules == replace(
+        LB1, id="evaluate", blocked_after=7.0, time_limit=TimeLimit(fixed=3.0, per_metre=0.5)
+    )
 
 
 def test_bad_evaluations_are_named() -> None:
     with pytest.raises(ValueError, match="no routes"):
-        evaluate([], Driving(world_of, expert_of=planner_of))
+        evaluate([], Driving(network_of, world_of, expert_of=planner_of))
     with pytest.raises(ValueError, match="either a policy or an expert"):
-        Driving(world_of)
+        Driving(network_of, world_of)
     with pytest.raises(ValueError, match="observer_of"):
-        Driving(world_of, policy=Wobbly())
+        Driving(network_of, world_of, policy=Wobbly())
     with pytest.raises(ValueError, match="time_per_metre must be positive, got -1"):
         EvaluationConfig(time_per_metre=-1)
 
@@ -149,7 +163,7 @@ def assert_expert_stays_in_lane(path: Path, networks: dict[str, RoadNetwork]) ->
         return networks[town]
 
     routes: list[Route] = load_routes(path, network_of)
-    driving = Driving(lambda town: World(network_of(town), 32), expert_of=planner_of)
+    driving = Driving(network_of, lambda town: World(network_of(town), 32), expert_of=planner_of)
     results = evaluate(routes, driving)
     for r in results["routes"]:
         assert r["outcome"] == "completed", r

@@ -10,6 +10,7 @@ import pytest
 
 from drive_il.actors import LightState
 from drive_il.datatypes import Array, Records, Route, Start
+from drive_il.experts.planner import Planner
 from drive_il.geometry import wrap_angle
 from drive_il.maps import library
 from drive_il.maps.lane_graph import LaneGraph
@@ -152,6 +153,31 @@ def test_it_never_runs_a_red_light_and_stands_at_its_line(offset: float, speed: 
     standing = run.ego["speed"] < 0.01
     if standing.any():
         assert 0.2 < (line - front[standing]).min() < 2.0
+
+
+@pytest.mark.parametrize(
+    ("over", "speed", "light", "goes"),
+    [
+        (0.01, 0.0, YELLOW, False),  # it has halted a hair too late: it stays
+        (0.01, 0.0, RED, False),
+        (0.01, 0.0, GREEN, True),
+        (0.5, 1.0, YELLOW, False),
+        (0.5, 5.0, YELLOW, True),  # soon across
+        (3.0, 3.0, YELLOW, True),
+        (4.2, 0.0, YELLOW, True),  # its tail is over the line already
+        (3.6, 5.0, RED, True),
+    ],
+)
+def test_over_the_line_of_a_light_it_goes_on_only_if_it_gets_across(
+    over: float, speed: float, light: int, goes: bool
+) -> None:
+    route, line = lit_route()
+    start = Start(line - 30.0, 0.0, 0.0, speed)
+    [scene] = drive_street(alder(), route, start=start, seconds=0.0, keep=True).scenes
+    scene.progress["stop_distance"] = -over
+    scene.progress["stop_kind"], scene.progress["stop_light"] = SignalKind.LIGHT, light
+    control = Planner(network=alder()).control(scene)
+    assert control["throttle"][0] > 0.2 if goes else control["throttle"][0] == 0.0
 
 
 @pytest.mark.parametrize("town", ["alder", "birch"])

@@ -24,7 +24,7 @@ from drive_il.datatypes import (
     Start,
 )
 from drive_il.experts.planner import Planner, PlannerConfig
-from drive_il.experts.road_law import CONFIG, pedals, steer, target_speed
+from drive_il.experts.road_law import CONFIG, hold_back, pedals, steer, target_speed
 from drive_il.maps import library
 from drive_il.maps.routes import load_routes
 from drive_il.sim import World
@@ -87,12 +87,12 @@ def _by_the_road_alone(
         ego, at = egos[row], progresses[row]
         low = first[at.route]
         high = low + count[at.route] - 1
-        target = target_speed(config[0], ego.speed, at, points, low, high)
-        most = config[0].max_acceleration
-        pedals(config[0], ego.speed, target, most, math.inf, control[row])
-        control[row].steer = steer(
+        control[row].steer, top = steer(
             config[0], ego, at, points, low, high, (0.0, 0.0, 0.0, 0.0), 0.05
         )
+        target = target_speed(config[0], ego.speed, at, points, low, high)
+        most, ceiling = config[0].max_acceleration, hold_back(config[0], ego.speed, top)
+        pedals(config[0], ego.speed, target, most, ceiling, control[row])
 
 
 def by_the_road_alone(scene: Scene) -> Records:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from drive_il.actors import LightState, Mover, ScenarioSpec, Struck
 from drive_il.datatypes import VEHICLE, Actors, EpisodeSpec, Outcome, Scene
+from drive_il.evaluation import criteria_route
 from drive_il.evaluation.comfort import MOTION, comfort
 from drive_il.evaluation.criteria_lanes import is_outside
 from drive_il.evaluation.infractions import Kind
@@ -26,6 +27,7 @@ from drive_il.evaluation.protocol import (
     time_allowed,
 )
 from drive_il.evaluation.route_result import Ending, RouteResult
+from drive_il.evaluation.sight import Ways, look
 from drive_il.maps.network import SignalKind
 from tests.drives import make_route
 from tests.judging import (
@@ -35,6 +37,7 @@ from tests.judging import (
     SPEC,
     Change,
     Pose,
+    among,
     count,
     judged,
     other,
@@ -396,7 +399,7 @@ def test_upstream_forgives_the_wrong_side_at_the_next_road() -> None:
 
 
 def test_the_mean_speed_is_compared_at_each_checkpoint() -> None:
-    """8 m/s on the first and last 100 m, 12 m/s between, among traffic at 10 m/s."""
+    """8 m/s on the first and last 100 m, 12 m/s between; the traffic nearby drives at 10 m/s."""
     poses = [
         *straight(0.0, 100.0, 8.0),
         *straight(100.0, 300.0, 12.0),
@@ -404,8 +407,10 @@ def test_the_mean_speed_is_compared_at_each_checkpoint() -> None:
     ]
 
     def crowd(scene: Scene, step: int) -> None:
-        cars = [scene.ego[0], other(5, 50.0, 5.0)[0], other(6, 90.0, 15.0)[0]]
-        cars += [other(7, 0.0, 99.0, Mover.SCRIPT)[0], np.zeros((), VEHICLE)]
+        x = float(scene.ego["x"][0])
+        cars = [scene.ego[0], other(5, x + 95.0, 5.0)[0], other(6, x - 95.0, 15.0)[0]]
+        cars += [other(7, x, 99.0, Mover.SCRIPT)[0], np.zeros((), VEHICLE)]
+        cars += [other(8, x + 105.0, 99.0)[0], other(9, x - 105.0, 99.0)[0]]
         old = scene.actors
         vehicles = np.array([cars], VEHICLE)
         object.__setattr__(
@@ -420,6 +425,21 @@ def test_the_mean_speed_is_compared_at_each_checkpoint() -> None:
     assert count(judged(BENCH2DRIVE, poses, crowd), Kind.MIN_SPEED) == 20
     assert judged(LB20, poses[:100], crowd).speeds == ()  # ended before the first checkpoint
     assert judged(LB20, poses).speeds == ()  # nobody to compare with
+
+
+def test_a_checkpoint_at_a_route_point_ends_once() -> None:
+    """Three quarters of this route are a point of it; four times that over its length is < 3."""
+    length, s = 171.29523232602236, 128.47142424451675
+    assert s * 4 >= 3 * length
+    assert s * 4 / length < 3
+    scene = among(state([(0.0, 0.0, 0.0, 5.0)], 0), [other(5, 50.0, 10.0)])
+    scene.progress["route_length"] = length
+    memory = np.zeros(1, criteria_route.PACE)
+    memory["checkpoint"] = 2
+    memory["others"] = 10.0
+    sight, at = look(scene, Ways(scene.routes)), np.array([s])
+    ended = [len(criteria_route.paces(sight, memory, at, 4)) for _ in range(3)]
+    assert ended == [1, 0, 0]
 
 
 def ambulance(gone_at: int, gap: float) -> Change:

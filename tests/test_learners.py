@@ -25,10 +25,9 @@ from drive_il.sensor_specs import (
 def driving() -> DrivingPolicy:
     camera = CameraSpec(name="front", width=48, height=32, fov=100.0)
     config = NetworkConfig(channels=(8, 12), hidden=16)
+    spec = ObservationSpec(cameras=(camera,))
     card = {"learner": "bc", "labels": 12, "seed": 4}
-    return DrivingPolicy(
-        driving_network(config, camera, 1), config, ObservationSpec(cameras=(camera,)), card
-    )
+    return DrivingPolicy(driving_network(config, spec, 1), config, spec, card)
 
 
 def alvinn() -> AlvinnPolicy:
@@ -84,7 +83,7 @@ def test_a_model_folder_keeps_all_its_sensors(tmp_path: Path) -> None:
 def test_a_default_model_is_small(tmp_path: Path) -> None:
     config = NetworkConfig()
     spec = ObservationSpec()
-    learners.save(DrivingPolicy(driving_network(config, CameraSpec(), 1), config, spec), tmp_path)
+    learners.save(DrivingPolicy(driving_network(config, spec, 1), config, spec), tmp_path)
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 2 * 2**20
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "card.json", "config.json", "model.safetensors",

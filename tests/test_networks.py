@@ -7,13 +7,15 @@ import torch
 from drive_il.datatypes import CONTROL, Array, Command, check_control
 from drive_il.networks import (
     DrivingPolicy,
+    Ensemble,
     NetworkConfig,
     driving_camera,
     driving_frames,
     driving_network,
     in_fixed_batches,
 )
-from drive_il.sensor_specs import CameraSpec, ObservationSpec
+from drive_il.sensor_specs import ObservationSpec, VectorSpec
+from drive_il.vector_layouts import ACTOR, LANE, STATE
 
 SMALL = NetworkConfig(channels=(8, 12, 16), hidden=32, branch_hidden=8)
 
@@ -28,7 +30,9 @@ def observation(n_rows: int, seed: int = 0) -> dict[str, Array]:
 
 
 def policy(config: NetworkConfig = SMALL, seed: int = 3) -> DrivingPolicy:
-    return DrivingPolicy(driving_network(config, CameraSpec(), seed), config, ObservationSpec())
+    return DrivingPolicy(
+        driving_network(config, ObservationSpec(), seed), config, ObservationSpec()
+    )
 
 
 @pytest.mark.parametrize("config", [NetworkConfig(), SMALL], ids=["default", "small"])
@@ -60,19 +64,21 @@ def test_a_policy_does_not_depend_on_the_callers_threads(threads: int) -> None:
 
 def test_weights_are_a_function_of_the_seed_alone() -> None:
     torch.manual_seed(1)
-    one = driving_network(SMALL, CameraSpec(), 5).state_dict()
+    one = driving_network(SMALL, ObservationSpec(), 5).state_dict()
     torch.manual_seed(2)
-    two = driving_network(SMALL, CameraSpec(), 5).state_dict()
-    other = driving_network(SMALL, CameraSpec(), 6).state_dict()
+    two = driving_network(SMALL, ObservationSpec(), 5).state_dict()
+    other = driving_network(SMALL, ObservationSpec(), 6).state_dict()
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert not torch.equal(one["trunk.weight"], other["trunk.weight"])
 
 
 def test_only_the_branch_in_force_gets_a_gradient() -> None:
-    network = driving_network(SMALL, CameraSpec(), 0)
+    network = driving_network(SMALL, ObservationSpec(), 0)
     seen = observation(12)
     commands = torch.tensor([Command.LEFT, Command.LANEFOLLOW] * 6)
-    outputs = network(torch.from_numpy(seen["rgb"]), torch.from_numpy(seen["speed"]), commands)
+    outputs = network(
+        {name: torch.from_numpy(seen[name]) for name in ("rgb", "speed")} | {"command": commands}
+    )
     outputs.abs().sum().backward()
     for parameter in (network.head_weight, network.head_bias, network.branch_weight):
         assert parameter.grad is not None
@@ -124,12 +130,12 @@ def test_padding_is_cut_off_again() -> None:
 def test_labels_become_steer_and_acceleration() -> None:
     control = np.zeros(2, CONTROL)
     control["steer"], control["throttle"], control["brake"] = [0.5, -1], [0.75, 0], [0, 0.25]
-    frames = driving_frames(observation(2) | {"control": control}, CameraSpec())
+    frames = driving_frames(observation(2) | {"control": control}, ObservationSpec())
     assert frames["target"].tolist() == [[0.5, 0.75], [-1.0, -0.25]]
 
 
 def test_errors_say_what_was_expected() -> None:
-    with pytest.raises(ValueError, match=r"got \(2, 32, 48, 3\) uint8; observe with"):
+    with pytest.raises(ValueError, match=r"got \(32, 48, 3\) uint8; observe and"):
         policy().act(observation(2) | {"rgb": np.zeros((2, 32, 48, 3), np.uint8)}, {})
     with pytest.raises(ValueError, match="exactly one rgb camera"):
         driving_camera(ObservationSpec(cameras=()))
@@ -137,6 +143,67 @@ def test_errors_say_what_was_expected() -> None:
         NetworkConfig(channels=())
     frames = observation(1) | {"control": np.full(1, np.nan, "f8").astype(CONTROL)}
     with pytest.raises(ValueError, match="no expert control"):
-        driving_frames(frames, CameraSpec())
-    with pytest.raises(ValueError, match="96x64 pictures of the camera 'rgb', got none"):
-        driving_frames({}, CameraSpec())
+        driving_frames(frames, ObservationSpec())
+    with pytest.raises(ValueError, match="must hold 'rgb' of shape .64, 96, 3. per row, got none"):
+        driving_frames({"control": np.zeros(1, CONTROL)}, ObservationSpec())
+
+
+STATE_SPEC = ObservationSpec(cameras=(), state=True, state_actors=3)
+VECTOR_SPEC = ObservationSpec(cameras=(), vectors=VectorSpec(lanes=5, points=4, actors=3))
+
+
+def vectors(n_rows: int) -> dict[str, Array]:
+    rng = np.random.default_rng(4)
+
+    def draw(*shape: int) -> Array:
+        return rng.normal(size=(n_rows, *shape)).astype(np.float32)
+
+    state = draw(len(STATE) + 3 * (1 + len(ACTOR)))
+    state[:, len(STATE) :: 1 + len(ACTOR)] = 1.0
+    return {
+        "speed": rng.uniform(0, 15, n_rows).astype(np.float32),
+        "command": rng.integers(1, 7, n_rows),
+        "state": state,
+        "lanes": draw(5, 4, len(LANE)),
+        "lanes_mask": rng.random((n_rows, 5)) < 0.7,
+        "actors": draw(3, len(ACTOR)),
+        "actors_mask": rng.random((n_rows, 3)) < 0.7,
+    }
+
+
+@pytest.mark.parametrize("spec", [STATE_SPEC, VECTOR_SPEC], ids=["state", "vectors"])
+@pytest.mark.parametrize("members", [1, 3])
+def test_vectors_drive_too_and_rows_stay_apart(spec: ObservationSpec, members: int) -> None:
+    config = NetworkConfig(members=members)
+    driver, seen = DrivingPolicy(driving_network(config, spec, 3), config, spec), vectors(37)
+    together, _, _ = driver.act(seen, {})
+    alone = [
+        driver.act({name: value[i : i + 1] for name, value in seen.items()}, {})[0][0]
+        for i in range(37)
+    ]
+    assert together.tobytes() == np.array(alone, CONTROL).tobytes()
+    assert len(np.unique(together["steer"])) > 10
+
+
+def test_a_set_has_no_order_and_nobody_there_is_not_seen() -> None:
+    config = NetworkConfig()
+    driver = DrivingPolicy(driving_network(config, VECTOR_SPEC, 3), config, VECTOR_SPEC)
+    seen = vectors(8)
+    before, _, _ = driver.act(seen, {})
+    turned = {name: value.copy() for name, value in seen.items()}
+    for name in ("lanes", "lanes_mask", "actors", "actors_mask"):
+        turned[name] = turned[name][:, ::-1].copy()
+    turned["actors"][~turned["actors_mask"]] = 99.0
+    after, _, _ = driver.act(turned, {})
+    assert before.tobytes() == after.tobytes()
+
+
+def test_the_mean_of_an_ensemble_drives() -> None:
+    config = NetworkConfig(members=3)
+    whole = DrivingPolicy(driving_network(config, STATE_SPEC, 3), config, STATE_SPEC)
+    assert isinstance(whole.network, Ensemble)
+    seen = vectors(5)
+    each = whole.run(whole.network.each, seen)
+    assert each.shape == (5, 3, 2)
+    np.testing.assert_allclose(whole.run(whole.network, seen), each.mean(1), rtol=1e-6)
+    assert each.std(1).min() > 0

@@ -1,5 +1,7 @@
 """What an observer hands over for each sensor: names, shapes and types."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from beams import boxes_around
@@ -96,3 +98,18 @@ def test_the_range_finder_sees_cars_and_walkers() -> None:
     walker = boxes_around([], [(5.3, 0.0)])
     seen = SceneObserver(MAP, spec).observe(walker, np.arange(1))["range_finder"][0]
     assert seen[2, 15] == pytest.approx(1.0 - 3.7 / 30.0, abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"cameras": ("rgb",)}, r"cameras must be a tuple of CameraSpec, .* got 'rgb' in it"),
+        ({"cameras": "rgb"}, "got 'rgb'$"),
+        ({"cameras": CameraSpec()}, r"as in cameras=\(CameraSpec\(\),\)"),
+        ({"lidars": (CameraSpec(),)}, "lidars must be a tuple of LidarSpec"),
+        ({"radars": (None,)}, "radars must be a tuple of RadarSpec"),
+    ],
+)
+def test_what_is_no_sensor_is_refused_by_name(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ObservationSpec(**fields)

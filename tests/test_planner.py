@@ -165,7 +165,27 @@ def test_target_speed_is_the_profile_of_the_road() -> None:
     assert target.max() <= 0.9 * 13.9 + 1e-9
 
 
+def test_it_drives_on_over_the_end_where_it_may() -> None:
+    through = run(STRAIGHT, config=PlannerConfig(speed_factor=1.0, end_speed=25.0))
+    limit = float(STRAIGHT.points["speed_limit"][0])
+    assert through.outcome == Outcome.COMPLETED
+    assert through.ego["speed"][-1] == pytest.approx(limit, rel=0.01)
+    assert through.ego["speed"].max() <= limit + 1e-9
+
+
+def test_it_slows_down_where_it_is_too_fast_to_get_back() -> None:
+    route = make_route([(600, 0)], 25.0)
+    episode = run(route, Start(100.0, -2.0, -0.12, 22.0), PlannerConfig(speed_factor=1.0))
+    assert episode.outcome == Outcome.COMPLETED
+    assert episode.ego["speed"][:40].min() < 19.0
+    assert np.abs(episode.progress["lateral_error"]).max() < 4.5
+    soon = run(route, Start(100.0, -0.5, 0.0, 22.0), PlannerConfig(speed_factor=1.0))
+    assert soon.ego["speed"][:100].min() > 21.0  # what it can put right as it drives
+
+
 def test_config_is_checked() -> None:
+    with pytest.raises(ValueError, match="end_speed of the planner must be at least 0, got -1"):
+        PlannerConfig(end_speed=-1.0)
     with pytest.raises(ValueError, match="braking of the planner must be positive, got 0"):
         PlannerConfig(braking=0.0)
     with pytest.raises(ValueError, match="nan"):

@@ -18,7 +18,7 @@ from drive_il.datatypes import (
     Route,
     RouteTable,
 )
-from drive_il.maps import progress
+from drive_il.maps import progress, route_geometry
 from drive_il.maps.routes import make_table
 
 
@@ -73,7 +73,7 @@ def table(*routes: Records) -> RouteTable:
 def place(
     routes: RouteTable, route: Ints, s: Floats, lateral: Floats | float, heading: Floats | float
 ) -> tuple[Records, Records]:
-    pose = progress.poses(routes, route, s, lateral, heading)
+    pose = route_geometry.poses(routes, route, s, lateral, heading)
     ego = np.zeros(len(pose), VEHICLE)
     ego["x"], ego["y"], ego["z"], ego["heading"] = pose.T
     state = np.zeros(len(pose), PROGRESS)

@@ -51,6 +51,23 @@ def test_episodes_do_not_depend_on_the_number_of_rows() -> None:
             assert_same(a, b)
 
 
+def test_rows_that_have_nothing_to_drive_any_more_have_an_empty_road() -> None:
+    """A world steps all its rows: traffic around an idle one would cost time for nothing."""
+    specs = [EpisodeSpec(ROUTES[0], k, 20 + 20 * k, traffic=Traffic(vehicles=3)) for k in range(2)]
+    seen: list[tuple[int, int]] = []
+
+    def listener(step: Step) -> None:
+        others = (step.scene.actors.vehicles["id"] != 0).sum(axis=1) - 1
+        idle = ~step.active
+        seen.append((int(others[idle].sum()), int(others[step.active].sum())))
+
+    episodes = run(4, specs, listener=listener, gate=None, expert=None)
+    assert all(idle == 0 for idle, _ in seen[:-1])  # after the last step nothing is emptied
+    assert seen[30][1] == 3  # one of two drives is still under way, among its traffic
+    for alone, together in zip(run(1, specs, gate=None, expert=None), episodes, strict=True):
+        assert_same(alone, together)
+
+
 def test_a_row_holds_one_state_and_observation_more_than_controls() -> None:
     for episode in run(4, specs_on(ROUTES, 6)):
         n_steps = episode.n_steps

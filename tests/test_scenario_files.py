@@ -23,7 +23,7 @@ from drive_il.maps.scenario_files import (
     unreachable,
     word,
 )
-from drive_il.scenarios.suites import make_suite
+from drive_il.scenarios.suites import LONG, make_suite
 from tests.roads import straight_road
 from tests.test_world import route_along
 
@@ -127,6 +127,19 @@ def test_the_shipped_suites_are_what_their_seed_gives(tmp_path: Path) -> None:
     path = tmp_path / "dell.xml"
     write_routes(path, make_suite(library.load("dell"), seed=3))
     assert path.read_bytes() == (ROUTES / "dell_scenarios.xml").read_bytes()
+
+
+@pytest.mark.parametrize("town", ["alder", "birch", "cedar"])
+def test_long_routes_have_several_scenarios_each(town: str) -> None:
+    routes = load_routes(ROUTES / f"{town}_long_scenarios.xml", library.load)
+    assert len(routes) == LONG.n_routes
+    for route in routes:
+        assert LONG.bounds[0] <= route.length <= LONG.bounds[1]
+        assert 5 <= len(route.scenarios) <= LONG.per_route
+        assert not unreachable(route)
+        s, _, _ = places(route, route.scenarios)
+        assert np.diff(np.sort(s)).min() > 45.0  # one is over before the next begins
+    assert len({spec.type for route in routes for spec in route.scenarios}) >= 20
 
 
 def test_scenarios_survive_planning() -> None:

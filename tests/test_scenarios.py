@@ -276,6 +276,21 @@ def test_an_obstacle_stands_in_the_lane(kind: str, n_still: int, two_ways: bool)
     assert (len(oncoming) > 0) == two_ways
 
 
+def test_a_barrier_is_to_be_passed_on_the_oncoming_lane() -> None:
+    program = compile_route(ONE, declared(AHEAD, "ManeuverOppositeDirection"))
+    barrier, *others = program.roles
+    assert barrier["kind"] == ActorKind.PROP
+    place = program.points[barrier["path_first"]]
+    at, aside = beside_route(AHEAD, place["x"], place["y"])
+    assert at == pytest.approx(TRIGGER + 50.0, abs=1.0)
+    assert aside == pytest.approx(0.0, abs=1e-6)
+    assert HALF_LANE - 0.5 * barrier["width"] < 1.0  # no car passes in the own lane
+    assert program.scripts["oncoming"][0]
+    for car in others:
+        assert np.cos(program.points["heading"][car["path_first"]]) < -0.99
+    assert others
+
+
 @pytest.mark.parametrize("kind", ["Accident", "ParkedObstacle"])
 def test_what_blocks_a_lane_leaves_the_lanes_beside_it_free(kind: str) -> None:
     world = begin(TWO, declared(INNER, kind, distance=60), s=TRIGGER - 10.0)
@@ -698,6 +713,10 @@ def test_what_cannot_take_place_is_said() -> None:
             assert len(compile_route(ONE, route).scripts) == 0
         with pytest.raises(ValueError, match="move it onto the route"):
             check_route(ONE, route)
+    # Past the end of the route in its own direction is as bad as beside it.
+    far = replace(spec, x=AHEAD.points["x"][-1] + 50.0, y=float(AHEAD.points["y"][-1]))
+    with pytest.raises(ValueError, match="50 m from route .* move it onto the route"):
+        compile_route(ONE, replace(AHEAD, scenarios=(far,)))
     for kind in ("PedestrianCrossing", "SignalizedJunctionLeftTurn", "EnterActorFlow"):
         with pytest.raises(ValueError, match=f"of type {kind}"):
             check_route(ONE, declared(AHEAD, kind))

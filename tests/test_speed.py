@@ -11,7 +11,7 @@ from drive_il.cli import main
 def test_every_case_has_a_rate_and_a_unit(capsys: pytest.CaptureFixture[str]) -> None:
     main(["speed", "--json", "--seconds", "0.05"])
     report = json.loads(capsys.readouterr().out)
-    assert {"empty", "step_and_rgb_96x64", "reset", "plan_1km", "import_to_first_step"} <= set(
+    assert {"empty", "camera_empty", "reset", "plan_1km", "import_to_first_step"} <= set(
         report["cases"]
     )
     for case in report["cases"].values():

@@ -99,7 +99,7 @@ def test_another_protocol_is_seen(changed: dict[str, Any]) -> None:
 
 def test_another_version_of_the_protocol_is_seen(changed: dict[str, Any]) -> None:
     changed["drive_il"]["plan"]["protocol_version"] = 0
-    with pytest.raises(ValueError, match=r"version 0 of protocol lb2\.1, this is version 1"):
+    with pytest.raises(ValueError, match=r"version 0 of protocol lb2\.1, this is version 2"):
         check(changed)
 
 
@@ -204,6 +204,18 @@ def test_replays_that_do_not_fit_are_left_out(rough: Run) -> None:
     assert len(content) <= entry_file.MAX_SIZE
     assert content.count(b"xxxx" * 22_000) == 2
     assert b'"small"' in content
+
+
+def test_large_results_keep_some_room_for_replays(
+    rough: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entry_file, "MAX_SIZE", 100)
+    one = {"data": "x" * 20_000}
+    content = entry_file.to_json(as_entry(rough[1], replays=(one, one, one)))
+    assert content.count(b"x" * 20_000) == 2  # of 50 kB
+    monkeypatch.setattr(entry_file, "MAX_RESULTS", 1000)
+    with pytest.raises(ValueError, match="3 drives take .* an entry has at most 1000"):
+        entry_file.to_json(as_entry(rough[1]))
 
 
 def test_what_is_no_entry_is_told(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 import math
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
 
 from drive_il.actors import ActorKind, LightState, Mover, Spawn, Traffic
 from drive_il.datatypes import CONTROL, EpisodeSpec, Records, Route, Start, default_weather
+from drive_il.geometry import wrap_angle
 from drive_il.maps import library
 from drive_il.maps.density import vehicle_count
 from drive_il.maps.network import SignalKind
@@ -128,6 +130,36 @@ def test_of_two_who_meet_at_most_one_gives_way() -> None:
         }
         for (a, b), yields in pairs.items():
             assert not (yields and pairs[b, a]), f"{town}: lanes {a} and {b} wait for each other"
+
+
+def _turn(way: Records) -> float:
+    return float(wrap_angle(way["heading"][-1] - way["heading"][0]))
+
+
+@pytest.mark.parametrize("town", ["alder", "birch"])
+def test_ways_that_cross_are_rivals_and_opposite_right_turns_are_not(town: str) -> None:
+    network = library.load(town)
+    roads = roads_of(network)
+    lanes = roads.lanes
+    owner = np.repeat(np.arange(len(lanes)), lanes["rival_count"])
+    rivals = set(zip(owner.tolist(), roads.rivals["lane"].tolist(), strict=True))
+    inside = np.flatnonzero((lanes["junction"] >= 0) & lanes["driving"])
+    ways = {int(i): roads.points[lanes[i]["first"] :][: lanes[i]["count"]] for i in inside}
+    n_crossing = n_turning = 0
+    for a, b in combinations(ways, 2):
+        if lanes["junction"][a] != lanes["junction"][b]:
+            continue
+        apart = np.hypot(ways[a]["x"][:, None] - ways[b]["x"], ways[a]["y"][:, None] - ways[b]["y"])
+        if apart.min() < 0.4:  # points lie half a metre apart
+            n_crossing += 1
+            assert (a, b) in rivals
+            assert (b, a) in rivals
+        facing = math.cos(ways[a]["heading"][0] - ways[b]["heading"][0]) < -0.9
+        if facing and _turn(ways[a]) < -1.0 and _turn(ways[b]) < -1.0:
+            n_turning += 1
+            assert (a, b) not in rivals
+    assert n_crossing > 100
+    assert n_turning > 0
 
 
 def _road(town: str) -> Route:

@@ -50,6 +50,22 @@ _COMMANDS: _Tree = {
                 "drive_il.cli.reproduce:alvinn",
                 "Shifted views and a balanced buffer rescue a road follower.",
             ),
+            "query-efficiency": _Command(
+                "drive_il.cli.reproduce:query_efficiency",
+                "How much success an expert's label buys, by who decides when to ask.",
+            ),
+        },
+    ),
+    "theory": _Group(
+        "What theory promises, where everything is known.",
+        {
+            "exact": _Command(
+                "drive_il.cli.theory:exact", "Small processes: exact cost, simulated cost, bound."
+            ),
+            "coverage": _Command(
+                "drive_il.cli.theory:coverage",
+                "How often the estimators' intervals hold the truth.",
+            ),
         },
     ),
     "record": _Command(
@@ -73,7 +89,40 @@ _COMMANDS: _Tree = {
                 "drive_il.cli.train:train_bc", "Behaviour cloning, with or without augmentation."
             ),
             "dagger": _Command(
-                "drive_il.cli.train:train_dagger", "DAgger (Ross, Gordon, Bagnell 2011)."
+                "drive_il.cli.train_interactive:train_dagger",
+                "DAgger (Ross, Gordon, Bagnell 2011).",
+            ),
+            "safe-dagger": _Command(
+                "drive_il.cli.train_interactive:train_safe_dagger",
+                "SafeDAgger (Zhang, Cho 2017).",
+            ),
+            "hg-dagger": _Command(
+                "drive_il.cli.train_interactive:train_hg_dagger",
+                "HG-DAgger (Kelly et al. 2019).",
+            ),
+            "ensemble-dagger": _Command(
+                "drive_il.cli.train_interactive:train_ensemble_dagger",
+                "EnsembleDAgger (Menda et al. 2019).",
+            ),
+            "lazy-dagger": _Command(
+                "drive_il.cli.train_interactive:train_lazy_dagger",
+                "LazyDAgger (Hoque et al. 2021).",
+            ),
+            "thrifty-dagger": _Command(
+                "drive_il.cli.train_interactive:train_thrifty_dagger",
+                "ThriftyDAgger (Hoque et al. 2021).",
+            ),
+            "confidence-based": _Command(
+                "drive_il.cli.train_interactive:train_confidence_based",
+                "Confidence-based autonomy (Chernova, Veloso 2009).",
+            ),
+            "dart": _Command(
+                "drive_il.cli.train_interactive:train_dart",
+                "DART (Laskey et al. 2017).",
+            ),
+            "stagger": _Command(
+                "drive_il.cli.train_interactive:train_stagger",
+                "Warm-Stagger (Li, Zhang 2024).",
             ),
         },
     ),
@@ -114,6 +163,7 @@ _COMMANDS: _Tree = {
             "show": _Command("drive_il.cli.maps:show", "Draw a map, or a close-up, as a picture."),
             "generate": _Command("drive_il.cli.maps:generate", "Make a new town as OpenDRIVE."),
             "import": _Command("drive_il.cli.maps:import_map", "Take in an OpenDRIVE file."),
+            "fetch": _Command("drive_il.cli.maps:fetch", "Take in the map of a CARLA server."),
         },
     ),
     "serve": _Command("drive_il.cli.serve:serve", "Be a CARLA server: no GPU, no Unreal."),

@@ -9,7 +9,9 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from drive_il.cli.where import EMBEDDED, Where
 from drive_il.datatypes import Route
+from drive_il.experiments.observations import OBSERVATIONS
 from drive_il.maps.network import RoadNetwork
 from drive_il.sensor_specs import ObservationSpec
 
@@ -22,9 +24,14 @@ def record(
     routes: Path | None = None,
     episodes: int = 200,
     max_steps: int = 1000,
-    sensors: Literal["camera", "alvinn", "both"] = "both",
+    sensors: Literal["camera", "alvinn", "both", "state", "vectors"] = "both",
+    policy: Path | None = None,
+    traffic: int = 0,
+    walkers: int = 0,
+    signals: bool = False,
     seed: int = 0,
     rows: int = 16,
+    where: Where = EMBEDDED,
 ) -> None:
     """Lets the expert drive a town and keeps every step; run again, it goes on where it was.
 
@@ -34,34 +41,45 @@ def record(
         routes: route file in CARLA's XML; default is the town's training suite.
         episodes: drives in all.
         max_steps: steps after which a drive is cut, 20 a second.
-        sensors: the 96x64 colour camera, ALVINN's retina and range finder, or both.
+        sensors: the 96x64 colour camera, ALVINN's retina and range finder, or both; the state
+            vector; lanes and actors as vectors.
+        policy: model folder that drives in the expert's place, with its own sensors; the expert
+            labels every state.
+        traffic: vehicles on the roads of each drive.
+        walkers: people on its sidewalks and crossings.
+        signals: lights run and stop signs bind.
         seed: of the starting places.
         rows: worlds driven at once; changes the speed, never the data.
+        where: the world, and the CARLA servers.
     """
+    from drive_il import learners
+    from drive_il.actors import Traffic
     from drive_il.cli.progress import episodes_bar
     from drive_il.experiments.record import RecordConfig
     from drive_il.experiments.record import record as record_episodes
     from drive_il.experts.planner import Planner
     from drive_il.maps import library
-    from drive_il.sensors.observer import SceneObserver
-    from drive_il.sim.world import World
+    from drive_il.worlds import Worlds
 
     network = library.load(town)
     chosen = _routes(network, routes)
-    world = World(network, rows, chosen)
-    observer = SceneObserver(network, _sensors(sensors))
+    driver = None if policy is None else learners.load(policy)
     planner = Planner(network=network)
-    config = RecordConfig(episodes, max_steps, seed)
-    with episodes_bar(f"recording {town}") as listener:
-        done = record_episodes(world, observer, planner, chosen, out, config, listener)
+    others = Traffic(vehicles=traffic, walkers=walkers, signals=signals)
+    config = RecordConfig(episodes, max_steps, seed, others)
+    spec = _sensors(sensors) if driver is None else driver.spec
+    with Worlds(where) as worlds, episodes_bar(f"recording {town}") as listener:
+        world = worlds.world(network, rows, spec.history)
+        observer = worlds.observer(network, spec, rows)
+        done = record_episodes(world, observer, planner, chosen, out, config, listener, driver)
     if done.strays:
         print(f"left aside: {len(done.strays)} unfinished files of an interrupted recording")
     print(f"{out}: {done.n_new} episodes recorded, {done.n_present} were there before")
 
 
 def _sensors(name: str) -> ObservationSpec:
-    if name == "camera":
-        return ObservationSpec()
+    if name in OBSERVATIONS:
+        return OBSERVATIONS[name]
     from drive_il.learners import alvinn
 
     if name == "alvinn":

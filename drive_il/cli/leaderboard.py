@@ -11,6 +11,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from drive_il.cli.where import EMBEDDED, Where
+
 if TYPE_CHECKING:
     from drive_il.evaluation.comparison import Change
     from drive_il.experiments.jobs import Job
@@ -45,9 +47,7 @@ def run(
     repetitions: int = 1,
     seed: int = 0,
     workers: int = 0,
-    world: Literal["embedded", "carla"] = "embedded",
-    host: str = "127.0.0.1",
-    port: int = 2000,
+    where: Where = EMBEDDED,
     out: Path = Path("runs/leaderboard/results.json"),
     resume: bool = False,
     record: Path | None = None,
@@ -76,7 +76,9 @@ def run(
         routes_subset: ids of routes, such as 0-4 or 1,6; all if not given.
         scenarios: scenario file of leaderboard 1.0 (JSON); 2.x has them in the routes.
         traffic: "none", "protocol" (what the protocol has in that town), a number of
-            vehicles, or one of nocrash's "empty", "regular" and "dense".
+            vehicles, or one of nocrash's "empty", "regular" and "dense" and corl2017's "static"
+            and "dynamic". These two drive every route in all their weathers; with "protocol"
+            among all their crowds.
         protocol: how drives are judged and scored.
         upstream_bugs: judge with the original's known faults (docs/leaderboard.md).
         track: SENSORS or MAP (leaderboard 2: also SENSORS_QUALIFIER, MAP_QUALIFIER); must be
@@ -84,9 +86,7 @@ def run(
         repetitions: drives of each route, each with other random numbers.
         seed: decides everything random.
         workers: processes; 0 takes one per core. Changes the speed, never the result.
-        world: "embedded", or "carla" for a CARLA server.
-        host: of the CARLA server.
-        port: of the CARLA server.
+        where: the world, and the CARLA servers; each worker takes one of those.
         out: the results file.
         resume: go on with an interrupted run's results file; nothing is driven twice.
         record: also keep every drive as an episode in this folder (for replay and the page).
@@ -98,10 +98,6 @@ def run(
         allow_privileged: the agent may declare that it sees the truth.
         agent_memory: resident set that the agent may have [GiB].
     """
-    if world == "carla":
-        raise ValueError(
-            "--world carla: this version drives the embedded world only; leave --world out"
-        )
     from drive_il.cli.progress import bar
     from drive_il.entry import Entry
     from drive_il.entry import run as run_entry
@@ -125,6 +121,7 @@ def run(
         untrusted=untrusted,
         allow_privileged=allow_privileged,
         memory=agent_memory,
+        world=where,
     )
     with bar() as progress:
         watcher = Bar(progress, f"{agent} on {routes.name}")
@@ -337,11 +334,30 @@ def _print(document: Mapping[str, Any]) -> None:
             _counts(record["infractions"]),
         )
     console.print(table)
+    if scores is not None and scores.get("conditions"):
+        console.print(_conditions(scores["conditions"]))
     done, asked = document["_checkpoint"]["progress"]
     if done < asked:
         print(f"{done} of {asked} drives made: go on with --resume")
     if "compounding" in ours:
         console.print(_compounding(ours["compounding"]))
+
+
+def _conditions(found: Sequence[Mapping[str, Any]]) -> Table:
+    """The table of the papers: crowds below one another, towns and weathers side by side."""
+    columns = list(dict.fromkeys((one["town"], one["weathers"]) for one in found))
+    heads = [f"{town}, {weathers} weathers" for town, weathers in columns]
+    table = Table("crowd", *heads, title="success rate [%]")
+    by_place = {(one["crowd"], one["town"], one["weathers"]): one for one in found}
+    for crowd in dict.fromkeys(one["crowd"] for one in found):
+        cells = [by_place.get((crowd, *column)) for column in columns]
+        texts = ["-" if one is None else _success(one) for one in cells]
+        table.add_row(crowd, *texts)
+    return table
+
+
+def _success(one: Mapping[str, Any]) -> str:
+    return f"{_with_interval(one['success_rate'], one['interval'])}, {one['n_drives']} drives"
 
 
 def _with_interval(value: float, interval: Sequence[float] | None) -> str:

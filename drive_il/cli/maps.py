@@ -75,5 +75,25 @@ def import_map(path: Annotated[Path, tyro.conf.Positional], /) -> None:
     Args:
         path: the .xodr file, for example CARLA's own Town01.xodr.
     """
+    from drive_il.sensors.ground import ground_map
+    from drive_il.sim.edges import edges_of
+    from drive_il.sim.pavements import pavements_of
+
     name = library.import_map(path)
+    for prepare in (ground_map, edges_of, pavements_of):  # so that no first use waits for it
+        prepare(library.load(name))
     print(f"imported {path} as {name}; `drive-il maps show {name}` draws it")
+
+
+def fetch(town: str = "", host: str = "127.0.0.1", port: int = 2000) -> None:
+    """Takes in the map of a CARLA server, so that routes on it can be driven and judged.
+
+    Args:
+        town: a map that the server loads first; the one that it holds if not given.
+        host: of the server.
+        port: of the server.
+    """
+    from drive_il.carla_sim.connection import fetch_map
+    from drive_il.carla_sim.servers import Address
+
+    print(f"imported {fetch_map(Address(host, port), town)}")

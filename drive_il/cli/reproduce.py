@@ -8,10 +8,13 @@ import tyro
 
 from drive_il.experiments import alvinn as alvinn_ablation
 from drive_il.experiments import covariate_shift as experiment
+from drive_il.experiments import query_efficiency as queries
 
 
 def covariate_shift(
-    config: Annotated[experiment.Config, tyro.conf.arg(name="")] = experiment.Config(),
+    config: Annotated[
+        experiment.Config, tyro.conf.arg(name=""), tyro.conf.OmitArgPrefixes
+    ] = experiment.Config(),
 ) -> None:
     """Behaviour cloning falls apart with the horizon, DAgger does not.
 
@@ -24,6 +27,22 @@ def covariate_shift(
         config: what to do.
     """
     experiment.reproduce(config)
+
+
+def query_efficiency(
+    config: Annotated[queries.Config, tyro.conf.arg(name="")] = queries.Config(),
+) -> None:
+    """How much success an expert's label buys, by who decides when to ask.
+
+    Trains DAgger, SafeDAgger, HG-DAgger, EnsembleDAgger, LazyDAgger, ThriftyDAgger,
+    confidence-based autonomy, DART, Warm-Stagger and behaviour cloning among traffic, every look
+    at the expert counted, and sets success on unseen routes and in an unseen town against the
+    labels used. Interrupted and run again, it goes on where it was.
+
+    Args:
+        config: what to do.
+    """
+    queries.reproduce(config)
 
 
 def alvinn(

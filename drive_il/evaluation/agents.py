@@ -46,7 +46,7 @@ from drive_il.maps.network import RoadNetwork
 from drive_il.protocols import Expert, Observer
 from drive_il.rollout import Stop
 from drive_il.sensor_specs import ObservationSpec
-from drive_il.sensors.observer import SceneObserver
+from drive_il.sensors.observer import scene_observer
 
 ObserverOf = Callable[[RoadNetwork, ObservationSpec], Observer]
 OpenDriveOf = Callable[[str], str]
@@ -65,14 +65,12 @@ class AgentHost:
     def __init__(
         self,
         spec: AgentSpec,
-        observer_of: ObserverOf = SceneObserver,
         opendrive_of: OpenDriveOf = library.opendrive_text,
     ) -> None:
         """Starts nothing yet.
 
         Args:
             spec: the agent.
-            observer_of: what a world of this network shows to these sensors.
             opendrive_of: gives the OpenDRIVE text of a town, for agents of a MAP track.
 
         Raises:
@@ -86,8 +84,7 @@ class AgentHost:
         if spec.sandbox and why_no_sandbox():
             raise ValueError(f"no sandbox: {why_no_sandbox()}")
         self._spec, self._rules = spec, rules_of(spec.protocol)
-        self._observer_of, self._opendrive_of = observer_of, opendrive_of
-        self._observers: dict[tuple[RoadNetwork, ObservationSpec], Observer] = {}
+        self._opendrive_of = opendrive_of
         self._process: AgentProcess | None = None
         self._dialect = ""
 
@@ -99,6 +96,7 @@ class AgentHost:
         *,
         name: str = "",
         dt: float = 0.05,
+        observer_of: ObserverOf = scene_observer,
     ) -> AgentPolicy:
         """Makes a new agent object for a route: constructor, plan, setup, sensors.
 
@@ -108,6 +106,7 @@ class AgentHost:
             seed: of the episode; Python's and NumPy's generators in the agent start from it.
             name: of the route in the results; Bench2Drive appends it to the config.
             dt: of the world [s].
+            observer_of: what the world shows to these sensors.
 
         Raises:
             AgentFailure: it could not be set up, or its sensors are invalid.
@@ -120,11 +119,7 @@ class AgentHost:
         sensors = read_sensors(
             told.get("sensors"), self._rules, self._spec.track, str(told.get("track"))
         )
-        wanted = observation_spec(sensors)
-        key = (network, wanted)
-        if key not in self._observers:
-            self._observers[key] = self._observer_of(network, wanted)
-        observer = self._observers[key]
+        observer = observer_of(network, observation_spec(sensors))
         if self._rules.shows_ego:
             observer = EgoShown(observer)
         return AgentPolicy(

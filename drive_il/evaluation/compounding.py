@@ -17,7 +17,7 @@ import numpy as np
 
 from drive_il.datatypes import Array, Bools, Episode, Floats, Ints, Outcome
 from drive_il.randomness import derive_seed
-from drive_il.theory import bounds, costs
+from drive_il.theory import bounds, costs, intervals
 from drive_il.theory import estimators as est
 
 DELTAS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3)
@@ -163,7 +163,7 @@ def compounding(drives: Sequence[DriveErrors], seed: int) -> dict[str, Any]:
     if not drives:
         raise ValueError("no drives to measure errors on")
     steps = horizons(drives)
-    weights = est.resamples(1, len(drives), N_DRAWS, derive_seed(seed, "compounding"))
+    weights = intervals.resamples(1, len(drives), N_DRAWS, derive_seed(seed, "compounding"))
     failing, amiss = (
         np.stack([_flags(drive, side, int(steps[-1])) for drive in drives])
         for side in ("", "expert_")
@@ -171,7 +171,7 @@ def compounding(drives: Sequence[DriveErrors], seed: int) -> dict[str, Any]:
     result: dict[str, Any] = {
         "n_drives": len(drives),
         "interval_over": "drives",
-        "interval_level": est.LEVEL,
+        "interval_level": intervals.LEVEL,
         "delta": DELTA,
         "horizons": steps.tolist(),
         "failed_drives": int((costs.first_failure(failing) > 0).sum()),
@@ -179,7 +179,9 @@ def compounding(drives: Sequence[DriveErrors], seed: int) -> dict[str, Any]:
     shares = {}
     for name in ("expert", "own"):
         share = np.array([_shares(drive, name) for drive in drives])
-        shares[name] = est.mean_with_interval(share[:, DELTAS.index(DELTA)][None], weights)
+        shares[name] = intervals.mean_with_interval(
+            share[:, DELTAS.index(DELTA)][None], weights, limits=(0.0, 1.0)
+        )
         result[f"eps_{name}"] = asdict(shares[name])
         result[f"eps_{name}_by_delta"] = {
             f"{delta:g}": float(share[:, k].mean()) for k, delta in enumerate(DELTAS)

@@ -31,7 +31,7 @@ PACE = np.dtype(
     [
         ("checkpoint", "i8"),  # number of the part of the route one is in
         ("own", "f8"),  # [m/s] sum of the ego's speeds in it
-        ("others", "f8"),  # [m/s] sum of the mean speed of the traffic
+        ("others", "f8"),  # [m/s] sum of the mean speed of the traffic nearby
         ("n", "i8"),  # steps summed
     ]
 )
@@ -40,13 +40,19 @@ PACE = np.dtype(
 GOAL_DISTANCE = 10.0
 """a drive is complete so near to the end of its route [m] ..."""
 GOAL_SHARE = 99.0
-"""... with more than this completed [%]"""
+"""... with more than this completed [%] ..."""
+GOAL_REST = 1.001
+"""... or with no more than the last point left, a metre away: on a route shorter than 100 m [m]"""
 _AHEAD = np.arange(3)  # route points looked at: the last one passed and two more
 _AROUND = np.arange(6)  # route points among which the nearest is looked for
 _FAR = 30.0  # [m] from the route one has left it
 _OUT = 15.0  # [m] from the route what one drives is not on it
 _OUT_SHARE = 30.0  # [%] of the route may be driven so
 _LAST_CHECKPOINT = 95.0  # [%] of the route that the last checkpoint needs
+NEARBY = 100.0
+"""traffic whose speed the ego is compared with is within this distance of it [m]; leaderboard 2
+has no other: its background activity puts vehicles on the ego's road up to 4 ahead and 3 behind,
+on the opposite one 60 m ahead, and 40 m before the next junction, and takes them away again"""
 _TRAFFIC = int(Mover.TRAFFIC)
 
 
@@ -69,7 +75,7 @@ def follow(sight: Sight, memory: Records) -> Floats:
     advanced: Floats = s - memory["s"]
     memory["index"] = np.minimum(index + step, sight.last)
     memory["s"] = s
-    near_end = 100.0 * s > GOAL_SHARE * sight.length
+    near_end = (100.0 * s > GOAL_SHARE * sight.length) | (s >= sight.length - GOAL_REST)
     if near_end.any():
         goal = sight.points(sight.last[:, None])
         dx, dy = sight.x - goal[:, 0, 0], sight.y - goal[:, 0, 1]
@@ -112,25 +118,38 @@ def strays(sight: Sight, memory: Records) -> list[Finding]:
         kernels.record(VEHICLE)[:, ::1],
         nt.int64[::1],
         nt.int64[::1],
+        nt.float64,
         nt.float64[::1],
         nt.int64[::1],
     )
 )
 def _sum_speeds(
-    first: int, last: int, vehicles: Records, world: Ints, slot: Ints, total: Floats, n: Ints
+    first: int,
+    last: int,
+    vehicles: Records,
+    world: Ints,
+    slot: Ints,
+    reach: float,
+    total: Floats,
+    n: Ints,
 ) -> None:
     for row in range(first, last):
         others = vehicles[world[row]]
+        ego = others[slot[row]]
         speed, found = 0.0, 0
         for v in range(len(others)):  # in order: a sum must not depend on empty slots
-            if others[v].id != 0 and others[v].mover == _TRAFFIC and v != slot[row]:
-                speed += others[v].speed
+            other = others[v]
+            if other.id == 0 or other.mover != _TRAFFIC or v == slot[row]:
+                continue
+            dx, dy = other.x - ego.x, other.y - ego.y
+            if dx * dx + dy * dy < reach * reach:
+                speed += other.speed
                 found += 1
         total[row], n[row] = speed, found
 
 
 def traffic_speed(sight: Sight) -> tuple[Floats, Bools]:
-    """Returns the mean speed of each ego's traffic [m/s], and whether there is any, (N,)."""
+    """Returns the mean speed of the traffic near each ego [m/s], and whether there is any, (N,)."""
     actors, n_rows = sight.scene.actors, len(sight.x)
     total, n = np.zeros(n_rows), np.zeros(n_rows, np.int64)
     if actors.vehicles.shape[1] > 0:
@@ -140,6 +159,7 @@ def traffic_speed(sight: Sight) -> tuple[Floats, Bools]:
             np.ascontiguousarray(actors.vehicles),
             actors.world.astype(np.int64),
             actors.slot.astype(np.int64),
+            NEARBY,
             total,
             n,
         )
@@ -163,7 +183,9 @@ def paces(sight: Sight, memory: Records, s: Floats, n_checkpoints: int) -> list[
     found = []
     for row in np.flatnonzero(ended):
         found += [(int(row), share) for share in close_pace(memory, int(row))]
-        memory["checkpoint"][row] = int(s[row] * n_checkpoints / sight.length[row])
+        # Each ends once, also where its end is a route point and rounding decides.
+        reached = int(s[row] * n_checkpoints / sight.length[row])
+        memory["checkpoint"][row] = max(int(memory["checkpoint"][row]) + 1, reached)
     memory["own"] += np.where(there, sight.speed, 0.0)
     memory["others"] += mean
     memory["n"] += there

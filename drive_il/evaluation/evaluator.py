@@ -1,35 +1,40 @@
-"""Drives routes to their end and says how it went."""
+"""Drives routes to their end and says how it went, by the judge's word."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from drive_il.actors import Struck, Traffic
-from drive_il.datatypes import Episode, EpisodeSpec, Outcome, Route
-from drive_il.evaluation.criteria import route_ended
+from drive_il.actors import Traffic
+from drive_il.datatypes import Episode, EpisodeSpec, Route
+from drive_il.evaluation.infractions import COLLISIONS, Kind
+from drive_il.evaluation.judge import Judge
+from drive_il.evaluation.protocol import LB1, Protocol, TimeLimit
 from drive_il.evaluation.results import provenance
+from drive_il.evaluation.route_result import RouteResult
 from drive_il.gates import ExpertDrives
+from drive_il.maps.network import RoadNetwork
 from drive_il.protocols import Expert, Observer, Policy, World
 from drive_il.randomness import derive_seed
 from drive_il.rollout import Listener, drive
 
-_INFRACTIONS = ("collisions", "red_lights", "stop_signs")
+_INFRACTIONS = {
+    "collisions": COLLISIONS,
+    "red_lights": (Kind.RED_LIGHT,),
+    "stop_signs": (Kind.STOP_SIGN,),
+}
 
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """How drives are judged."""
+    """How drives are judged: as leaderboard 1.0 does, but for what ends a drive."""
 
     seed: int = 0
     """of everything random in the drives"""
-    max_deviation: float = 30.0
-    """a drive ends this far from the route's lane centre [m]"""
     blocked_after: float = 30.0
     """a drive ends after standing still for so long [s]"""
     time_per_metre: float = 0.8
@@ -40,11 +45,17 @@ class EvaluationConfig:
     """what else is on the road"""
 
     def __post_init__(self) -> None:
-        for name in ("max_deviation", "blocked_after", "time_per_metre"):
+        for name in ("blocked_after", "time_per_metre"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if not self.extra_time >= 0:
             raise ValueError(f"extra_time must not be negative, got {self.extra_time}")
+
+    @property
+    def rules(self) -> Protocol:
+        """The protocol of judging."""
+        limit = TimeLimit(self.extra_time, self.time_per_metre)
+        return replace(LB1, id="evaluate", blocked_after=self.blocked_after, time_limit=limit)
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,7 @@ class Driving:
     """Who drives, and how the world is made.
 
     Attributes:
+        network_of: name of a map -> the map.
         world_of: name of a map -> a world that holds it.
         observer_of: name of a map -> what the policy sees there; None when the expert drives.
         policy: drives; None lets the expert drive.
@@ -60,6 +72,7 @@ class Driving:
             only steers.
     """
 
+    network_of: Callable[[str], RoadNetwork]
     world_of: Callable[[str], World]
     observer_of: Callable[[str], Observer] | None = None
     policy: Policy | None = None
@@ -98,12 +111,9 @@ def evaluate(
     records: dict[int, dict[str, Any]] = {}
     for town in dict.fromkeys(route.town for route in routes):
         index = [i for i, route in enumerate(routes) if route.town == town]
-        for i, episode in zip(
-            index,
-            _drive_town(town, [routes[i] for i in index], driving, config, listener),
-            strict=True,
-        ):
-            records[i] = score(episode)
+        driven = _drive_town(town, [routes[i] for i in index], driving, config, listener)
+        for i, (episode, result) in zip(index, driven, strict=True):
+            records[i] = score(episode, result)
     ordered = [records[i] for i in range(len(routes))]
     return {"routes": ordered, "summary": summary(ordered), **provenance(config.seed, config)}
 
@@ -114,35 +124,44 @@ def _drive_town(
     driving: Driving,
     config: EvaluationConfig,
     listener: Listener | None,
-) -> list[Episode]:
-    world = driving.world_of(town)
-    dt = world.scene.dt
+) -> list[tuple[Episode, RouteResult]]:
+    world, rules, results = driving.world_of(town), config.rules, dict[int, RouteResult]()
     specs = [
         EpisodeSpec(
             route,
             seed=derive_seed(config.seed, "evaluation", town, route.id),
-            max_steps=math.ceil((config.time_per_metre * route.length + config.extra_time) / dt),
+            max_steps=rules.steps_allowed(route, world.scene.dt),
             traffic=config.traffic,
         )
         for route in routes
     ]
+
+    def keep(spec: EpisodeSpec, result: RouteResult) -> None:
+        results[spec.seed] = result
+
     look = driving.observer_of is not None and driving.policy is not None
-    return drive(
+    episodes = drive(
         world,
         driving.observer_of(town) if look and driving.observer_of is not None else None,
         driving.policy,
         specs,
         expert=None if driving.expert_of is None else driving.expert_of(town),
         gate=ExpertDrives() if driving.policy is None else None,
-        stop=route_ended(config.max_deviation, config.blocked_after),
+        judge=Judge(driving.network_of(town), rules, world.n_rows, on_result=keep),
         pedals=None if driving.pedals_of is None else driving.pedals_of(town),
         keep_observations=False,
+        keep_actors=False,
         listener=listener,
     )
+    return [(one, results[one.spec.seed]) for one in episodes]
 
 
-def score(episode: Episode) -> dict[str, Any]:
+def score(episode: Episode, result: RouteResult) -> dict[str, Any]:
     """Returns how one drive went.
+
+    Args:
+        episode: the drive.
+        result: what the judge says of it.
 
     Returns:
         `id`, `town`, `outcome`, `route_completion` in [0, 100], `route_length` [m],
@@ -150,36 +169,27 @@ def score(episode: Episode) -> dict[str, Any]:
         [m], `lane_margin` the least distance between the ego's side and the lane's edge,
         negative when it left its lane (heading neglected) [m], `max_off_road` [m],
         `duration` [s], `mean_speed` [m/s], and how often it ran into somebody or something
-        (`collisions`, one for each contact that begins), a red light or a stop sign.
+        (`collisions`), a red light or a stop sign.
     """
-    progress, ego, events = episode.progress, episode.ego, episode.events
+    progress, ego = episode.progress, episode.ego
     error = np.abs(progress["lateral_error"])
-    completed = episode.outcome == Outcome.COMPLETED
-    length = float(progress["route_length"][-1])
-    share = 1.0 if completed else min(float(progress["s_max"][-1]) / length, 1.0)
     return {
-        "id": episode.spec.route.id,
-        "town": episode.spec.route.town,
+        "id": result.route,
+        "town": result.town,
         "outcome": episode.outcome.name.lower(),
-        "route_completion": 100.0 * share,
-        "route_length": length,
+        "route_completion": result.completion,
+        "route_length": result.length,
         "max_lateral_error": float(error.max()),
         "mean_lateral_error": float(error.mean()),
         "lane_margin": float((0.5 * progress["lane_width"] - 0.5 * ego["width"] - error).min()),
-        "max_off_road": float(ego["off_road"].max()),
-        "duration": episode.n_steps * episode.dt,
+        "max_off_road": result.measures["max_off_road"],
+        "duration": result.duration,
         "mean_speed": float(ego["speed"].mean()),
-        "collisions": _contacts(episode),
-        "red_lights": int((events["red_light"] >= 0).sum()),
-        "stop_signs": int((events["stop_sign"] >= 0).sum()),
+        **{
+            name: sum(one.kind in kinds for one in result.infractions)
+            for name, kinds in _INFRACTIONS.items()
+        },
     }
-
-
-def _contacts(episode: Episode) -> int:
-    """How often the ego touched somebody whom it did not touch in the step before."""
-    struck, who = episode.events["struck"], episode.events["struck_id"]
-    is_new = (struck[1:] != struck[:-1]) | (who[1:] != who[:-1])
-    return int(((struck[1:] != Struck.NOTHING) & is_new).sum() + (struck[0] != Struck.NOTHING))
 
 
 def summary(records: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from drive_il.evaluation.conditions import parts_of, weather_set
 from drive_il.evaluation.entry_file import EntryFile
 from drive_il.evaluation.infractions import Kind
 from drive_il.evaluation.protocol import Protocol
@@ -295,17 +296,23 @@ class Part:
 
 
 def breakdowns(entry: EntryFile) -> dict[str, list[Part]]:
-    """Returns the parts of an entry by town and by type of scenario; empty where all are alike."""
+    """Returns the parts of an entry by condition, town and type of scenario; empty where none."""
+    conditions: dict[str, list[RouteResult]] = {}
     towns: dict[str, list[RouteResult]] = {}
     types: dict[str, list[RouteResult]] = {}
+    protocol = entry.plan.protocol
     for one in entry.drives:
         towns.setdefault(one.town, []).append(one)
         for scenario in sorted(set(one.scenarios)):
             types.setdefault(scenario, []).append(one)
-    protocol = entry.plan.protocol
+        _, condition = parts_of(protocol, one.route)
+        if condition is not None:
+            among = weather_set(protocol, condition.weather)
+            label = f"{condition.crowd}, {one.town}, {among} weathers"
+            conditions.setdefault(label, []).append(one)
     return {
         name: [_part(protocol, label, drives) for label, drives in sorted(groups.items())]
-        for name, groups in (("town", towns), ("scenario", types))
+        for name, groups in (("condition", conditions), ("town", towns), ("scenario", types))
     }
 
 

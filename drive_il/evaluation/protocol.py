@@ -126,6 +126,8 @@ class Protocol:
         binary: a drive is worth 100 or 0: success.
         fixed_routes: routes that the averages divide by, whatever was asked for; 0: those.
         crowds: by name, the first is the default.
+        weathers: sets of weathers by CARLA's names, in all of which every route is driven, among
+            every crowd (`conditions.py`); none where a route is driven once, as its file says.
         upstream_bugs: reproduce known faults of the original (docs/leaderboard.md).
     """
 
@@ -150,6 +152,7 @@ class Protocol:
     binary: bool = False
     fixed_routes: int = 0
     crowds: Mapping[str, Crowd] = field(default_factory=lambda: {"standard": Crowd()})
+    weathers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     upstream_bugs: bool = False
 
     def steps_allowed(self, route: Route, dt: float) -> int:
@@ -232,7 +235,7 @@ LB1 = Protocol(
 
 LB20 = Protocol(
     id="lb2.0",
-    version=1,
+    version=2,  # 1 compared speed with traffic however far away
     layout=2,
     penalty=Penalty.PRODUCT,
     costs={**_FACTORS, **_SCENARIO_FACTORS, Kind.MIN_SPEED: 0.7},
@@ -268,6 +271,7 @@ _NO_CRASH = {
     "regular": Crowd({"Town01": (20, 50), "Town02": (15, 50)}, density=0.4, walkers=2.5),
     "dense": Crowd({"Town01": (100, 250), "Town02": (70, 150)}, density=2.0, walkers=2.5),
 }
+_TRAINING_WEATHERS = ("ClearNoon", "WetNoon", "HardRainNoon", "ClearSunset")
 
 NO_CRASH = replace(
     LB1,
@@ -277,6 +281,7 @@ NO_CRASH = replace(
     ends_on_collision=True,
     binary=True,
     crowds=_NO_CRASH,
+    weathers={"training": _TRAINING_WEATHERS, "new": ("WetSunset", "SoftRainSunset")},
 )
 """NoCrash."""
 
@@ -289,6 +294,7 @@ CORL2017 = replace(
         "static": Crowd({"Town01": (0, 0), "Town02": (0, 0)}, density=0.0),
         "dynamic": Crowd({"Town01": (20, 50), "Town02": (15, 50)}, density=0.4, walkers=2.5),
     },
+    weathers={"training": _TRAINING_WEATHERS, "new": ("WetCloudyNoon", "SoftRainSunset")},
 )
 """The benchmark of the CARLA paper."""
 

@@ -130,7 +130,7 @@ def drive_seed(seed: int, town: str, route: str, repetition: int) -> int:
 
 
 class ResultsFile:
-    """One results file, written whole after each drive.
+    """One results file, written whole after each drive or batch of drives.
 
     Args:
         path: where.
@@ -143,7 +143,8 @@ class ResultsFile:
     def __init__(self, path: Path, plan: Plan) -> None:
         if not plan.drives:
             raise ValueError("a run needs at least one drive, got an empty plan")
-        if len(set(plan.drives)) < len(plan.drives):
+        self._asked = frozenset(plan.drives)
+        if len(self._asked) < len(plan.drives):
             twice = [one for one in plan.drives if plan.drives.count(one) > 1][0]
             raise ValueError(f"route {twice[0]} repetition {twice[1]} is in the plan twice")
         self.path, self.plan = path, plan
@@ -212,12 +213,23 @@ class ResultsFile:
         Raises:
             ValueError: a drive that is not in the plan, or that has a record.
         """
-        key = (result.route, result.repetition)
-        if key not in self.plan.drives:
-            raise ValueError(f"route {key[0]} repetition {key[1]} was not asked for in this run")
-        if key in self._results:
-            raise ValueError(f"route {key[0]} repetition {key[1]} has a record already")
-        self._results[key], self._extras[key] = result, dict(extras or {})
+        self.extend([(result, extras or {})])
+
+    def extend(self, drives: Sequence[tuple[RouteResult, Mapping[str, Any]]]) -> None:
+        """Adds the records of some drives and writes the file once, see `add`.
+
+        Raises:
+            ValueError: a drive that is not in the plan, or that has a record.
+        """
+        for result, extras in drives:
+            key = (result.route, result.repetition)
+            if key not in self._asked:
+                raise ValueError(
+                    f"route {key[0]} repetition {key[1]} was not asked for in this run"
+                )
+            if key in self._results:
+                raise ValueError(f"route {key[0]} repetition {key[1]} has a record already")
+            self._results[key], self._extras[key] = result, dict(extras)
         self._write(self.document("Started"))
 
     def finish(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from scipy.stats import bootstrap
 
 from drive_il.datatypes import Floats
 from drive_il.evaluation.abilities import bench2drive
+from drive_il.evaluation.conditions import parts_of, weather_set
 from drive_il.evaluation.infractions import COLLISIONS, Kind
 from drive_il.evaluation.protocol import Penalty, Protocol
 from drive_il.evaluation.route_result import Ending, RouteResult
@@ -103,7 +105,8 @@ def global_scores(
         `mean` and `std_dev` (n - 1; None for a single drive) by CARLA's names; `interval`, 95 %,
         by name, of the mean over routes, which are drawn with replacement with all their
         repetitions; `infractions` per kilometre by kind; `success_rate` [%] for protocols of
-        success, and Bench2Drive's numbers for Bench2Drive, else None.
+        success, and Bench2Drive's numbers for Bench2Drive, else None; `conditions`, see
+        `condition_scores`.
 
     Raises:
         ValueError: for more results than drives, or none asked for.
@@ -122,7 +125,7 @@ def global_scores(
         values = np.array([one.named()[name] for one in made] + [0.0] * n_missing)
         mean[name] = round(float(values.sum()) / divisor, _DIGITS)
         spread[name] = round(float(values.std(ddof=1)), _DIGITS) if len(values) > 1 else None
-        interval[name] = _interval(values, results, seed)
+        interval[name] = _interval(values, [_route_of(protocol, one) for one in results], seed)
     is_bench = protocol.fixed_routes > 0
     return {
         "mean": mean,
@@ -131,22 +134,71 @@ def global_scores(
         "infractions": infractions_per_km(protocol, results),
         "success_rate": mean["score_composed"] if protocol.binary else None,
         "bench2drive": bench2drive(results, divisor) if is_bench else None,
+        "conditions": condition_scores(protocol, results, seed) if protocol.weathers else None,
     }
 
 
+def condition_scores(
+    protocol: Protocol, results: Sequence[RouteResult], seed: int = 0
+) -> list[dict[str, Any]]:
+    """Returns the success under each condition, as the papers' tables have it.
+
+    Args:
+        protocol: the rules.
+        results: of the drives that were made.
+        seed: of the bootstrap.
+
+    Returns:
+        `crowd`, `town`, `weathers` (the set's name), `n_drives`, `success_rate` [%], its 95 %
+        `interval`, and `reasons`: ending -> drives that failed so. Crowds and sets of weathers
+        are in the protocol's order; drives that were not made are not in it.
+    """
+    groups: dict[tuple[str, str, str], list[RouteResult]] = {}
+    for one in results:
+        _, condition = parts_of(protocol, one.route)
+        if condition is not None:
+            among = weather_set(protocol, condition.weather)
+            groups.setdefault((condition.crowd, one.town, among), []).append(one)
+    order = {name: k for k, name in enumerate((*protocol.crowds, *protocol.weathers))}
+    found = []
+    for crowd, town, among in sorted(
+        groups, key=lambda one: (order.get(one[0], -1), one[0], one[1], order.get(one[2], -1))
+    ):
+        drives = groups[crowd, town, among]
+        worth = np.array([route_scores(protocol, one).composed for one in drives])
+        failed = [one for one in drives if not _is_success(protocol, one)]
+        found.append(
+            {
+                "crowd": crowd,
+                "town": town,
+                "weathers": among,
+                "n_drives": len(drives),
+                "success_rate": round(float(worth.mean()), _DIGITS),
+                "interval": _interval(worth, [_route_of(protocol, one) for one in drives], seed),
+                "reasons": dict(sorted(Counter(one.ending.name for one in failed).items())),
+            }
+        )
+    return found
+
+
+def _route_of(protocol: Protocol, result: RouteResult) -> tuple[str, str]:
+    """Returns what the bootstrap draws: town and route, the same under all conditions."""
+    return result.town, parts_of(protocol, result.route)[0]
+
+
 def _interval(
-    values: Floats, results: Sequence[RouteResult], seed: int
+    values: Floats, names: Sequence[tuple[str, str]], seed: int
 ) -> tuple[float, float] | None:
     """Returns the bootstrap interval of the mean; None for fewer than two routes.
 
     Args:
         values: of the results, then of the drives that are missing.
-        results: that say which drives are of one route.
+        names: of the results' routes; those of one route are drawn together.
         seed: of the draws.
     """
     routes: dict[tuple[str, str], list[float]] = {}
     for k, value in enumerate(values.tolist()):
-        key = (results[k].town, results[k].route) if k < len(results) else ("", str(k))
+        key = names[k] if k < len(names) else ("", str(k))
         routes.setdefault(key, []).append(value)
     if len(routes) < 2:
         return None

@@ -17,12 +17,12 @@ from typing import Any
 
 from rich.console import Console
 
-import drive_il
 from drive_il.evaluation.results import provenance, write_json
 from drive_il.experiments import alvinn_report as report
 from drive_il.experiments.alvinn_jobs import TOWN
-from drive_il.experiments.jobs import Job, hash_of_code, run
-from drive_il.experiments.narration import Narrator, clock
+from drive_il.experiments.jobs import Job
+from drive_il.experiments.narration import clock
+from drive_il.experiments.reproduction import run_all
 
 VARIANTS = {
     "plain": {"views": 0, "buffer": 0},
@@ -100,14 +100,7 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
         f"snapshots each, {config.n_seeds} seeds, and drive the other half of the road.",
         highlight=False,
     )
-    code = hash_of_code(Path(drive_il.__file__).parent, _NOT_BEHIND_RESULTS)
-    try:
-        with Narrator(console, config.workers) as narrator:
-            folders = run(plan(config), config.out / "steps", code, config.workers, narrator)
-            narrator.say("computing intervals and drawing ...")
-    except KeyboardInterrupt:
-        console.print(f"\nstopped; what is finished is kept in {config.out}: run it again to go on")
-        raise
+    folders = run_all(plan(config), config.out, config.workers, console, _NOT_BEHIND_RESULTS)
     result = report.analyse(config, folders) | provenance(config.seed, config.facts())
     write_json(result, config.out / "results.json")
     stored = json.loads((config.out / "results.json").read_text(encoding="utf-8"))

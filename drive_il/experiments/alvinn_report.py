@@ -15,9 +15,9 @@ from drive_il import augment
 from drive_il.datatypes import Bools, Floats
 from drive_il.experiments.alvinn_jobs import SNAPSHOT_EVERY, TOWN
 from drive_il.experiments.drives import read
-from drive_il.experiments.pages import inline, save_figure, write_page
+from drive_il.experiments.reproduction import inline, save_figure, write_page
 from drive_il.theory import costs
-from drive_il.theory import estimators as est
+from drive_il.theory import intervals as est
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -153,8 +153,8 @@ def write(result: dict[str, Any], folders: dict[str, Path], out: Path) -> Path:
     _survival(result, out)
     _views(result, folders, out)
     return write_page(
-        out / "report.html",
         "alvinn.html",
+        out / "report.html",
         result=result,
         names=NAMES,
         colors=COLORS,

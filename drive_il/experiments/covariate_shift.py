@@ -16,13 +16,14 @@ from typing import Any
 
 from rich.console import Console
 
-import drive_il
 from drive_il.evaluation.results import provenance, write_json
 from drive_il.experiments import covariate_shift_numbers as numbers
 from drive_il.experiments import covariate_shift_report as report
-from drive_il.experiments.jobs import Job, hash_of_code, run
-from drive_il.experiments.narration import Narrator, clock
+from drive_il.experiments.jobs import Job
+from drive_il.experiments.narration import clock
+from drive_il.experiments.reproduction import run_all, timing
 from drive_il.maps import library
+from drive_il.worlds import WorldChoice
 
 LEARNERS = ("alvinn", "bc", "bc_augmented", "dagger")
 FORMS = ("own_pedals", "steering_only")
@@ -34,6 +35,7 @@ _NOT_BEHIND_RESULTS = (
     "experiments/covariate_shift_report",
     "experiments/covariate_shift_figures",
     "experiments/covariate_shift_numbers",
+    "experiments/query_efficiency",
 )
 
 
@@ -60,11 +62,13 @@ class Config:
     gradient_steps: int = 8000
     """of each camera learner, 64 frames each"""
     forks: int = 48
-    """forks per learner and town that u is measured by"""
+    """forks per learner and town that u is measured by; on CARLA, which cannot fork, none"""
     workers: int = 2
     """processes; changes the time, never the numbers"""
     out: Path = Path("runs/covariate-shift")
     """folder of everything that is written"""
+    where: WorldChoice = WorldChoice()
+    """the world, and the CARLA servers"""
 
     def __post_init__(self) -> None:
         for name in ("seeds", "labels", "episodes", "gradient_steps", "workers"):
@@ -89,9 +93,15 @@ class Config:
     def facts(self) -> dict[str, Any]:
         """Returns what decides the numbers, as JSON."""
         facts = asdict(self)
-        for name in ("workers", "out", "full"):
+        for name in ("workers", "out", "full", "where"):
             del facts[name]
-        return facts | {"seeds": self.n_seeds, "horizons": list(self.horizons)}
+        facts |= {"seeds": self.n_seeds, "horizons": list(self.horizons), "forks": self.n_forks}
+        return facts | ({"world": self.where.world} if self.where.is_carla else {})
+
+    @property
+    def n_forks(self) -> int:
+        """Forks per learner and town."""
+        return 0 if self.where.is_carla else self.forks
 
 
 def reproduce(config: Config, console: Console | None = None) -> Path:
@@ -116,27 +126,22 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
         f"{config.labels:,} expert labels each and drive in {' and '.join(config.towns)}.",
         highlight=False,
     )
+    if config.where.is_carla:
+        console.print("On CARLA servers, which cannot be forked: u is not measured.")
     jobs = plan(config)
-    code = hash_of_code(Path(drive_il.__file__).parent, _NOT_BEHIND_RESULTS)
-    try:
-        with Narrator(console, config.workers) as narrator:
-            folders = run(jobs, config.out / "steps", code, config.workers, narrator)
-            narrator.say("computing intervals and drawing ...")
-    except KeyboardInterrupt:
-        console.print(f"\nstopped; what is finished is kept in {config.out}: run it again to go on")
-        raise
+    folders = run_all(jobs, config.out, config.workers, console, _NOT_BEHIND_RESULTS)
     result = numbers.analyse(config, folders)
     result |= provenance(config.seed, config.facts())
     write_json(result, config.out / "results.json")
     # Apart: the results of one seed are the same bits, times never are.
-    timing = report.timing(jobs, folders)
-    write_json(timing, config.out / "timing.json")
+    times = timing(jobs, folders)
+    write_json(times, config.out / "timing.json")
     stored = json.loads((config.out / "results.json").read_text(encoding="utf-8"))
     page = report.write(stored, folders, config.out)
     console.print(report.table(stored))
     console.print(report.verdict(stored), highlight=False)
     console.print(
-        f"took {clock(time.monotonic() - start)} min; all steps together {clock(timing['total'])} "
+        f"took {clock(time.monotonic() - start)} min; all steps together {clock(times['total'])} "
         f"min of one core, earlier runs included\nthe page: {page}",
         highlight=False,
     )
@@ -145,8 +150,8 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
 
 def plan(config: Config) -> list[Job]:
     """Returns all jobs, those that are needed before those that need them."""
-    horizon = config.horizons[-1]
-    drives = {"n": config.episodes, "horizon": horizon, "seed": config.seed}
+    horizon, where = config.horizons[-1], {"where": asdict(config.where)}
+    drives = {"n": config.episodes, "horizon": horizon, "seed": config.seed, **where}
     jobs = [
         Job(
             f"expert/{town}",
@@ -162,7 +167,7 @@ def plan(config: Config) -> list[Job]:
             f"tolerance/{town}",
             f"how wrong the expert may steer in {town}",
             _JOBS + "tolerance",
-            {"town": town, "horizon": horizon},
+            {"town": town, "horizon": horizon, **where},
             needs=(f"expert/{town}",),
             weight=10,
         )
@@ -175,7 +180,8 @@ def plan(config: Config) -> list[Job]:
 
 
 def _training(config: Config, k: int) -> list[Job]:
-    common = {"town": config.town_train, "labels": config.labels, "seed": config.seed + k}
+    common: dict[str, Any] = {"town": config.town_train, "labels": config.labels}
+    common |= {"seed": config.seed + k, "where": asdict(config.where)}
     data = f"demonstrations/{k}"
     jobs = [Job(data, "recording the expert", _JOBS + "demonstrations", common, weight=40)]
     for learner, weight in (("bc_augmented", 260), ("dagger", 200), ("bc", 155), ("alvinn", 50)):
@@ -193,7 +199,8 @@ def _testing(config: Config, k: int) -> list[Job]:
         model = f"model/{learner}/{k}"
         for town in config.towns:
             expert = f"expert/{town}"
-            arguments = {"town": town, "learner": learner, "horizon": config.horizons[-1]}
+            at: dict[str, Any] = {"town": town, "learner": learner, "horizon": config.horizons[-1]}
+            arguments = at | {"where": asdict(config.where)}
             for form in forms(learner):
                 name = f"drives/{learner}/{town}/{form}/{k}"
                 title = f"{learner} drives in {town}, {form.replace('_', ' ')}{tag}"
@@ -208,7 +215,7 @@ def _testing(config: Config, k: int) -> list[Job]:
                 expert,
                 f"tolerance/{town}",
             )
-            job = {**arguments, "n": config.forks, "seed": config.seed + k}
+            job = {**at, "n": config.n_forks, "seed": config.seed + k}
             title = f"forking {learner} in {town}{tag}"
             jobs.append(Job(name, title, _JOBS + "forks", job, needs, 3))
     return jobs

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from drive_il.datatypes import Array, Episode
 from drive_il.experiments.drives import read
-from drive_il.experiments.pages import save_figure
+from drive_il.experiments.reproduction import save_figure
 from drive_il.maps import library
 from drive_il.rollout import scene_of
 from drive_il.sensor_specs import CameraSpec

@@ -7,7 +7,8 @@ function of its arguments alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,18 +29,21 @@ from drive_il.experiments.jobs import Report
 from drive_il.gates import ExpertDrives
 from drive_il.maps import library
 from drive_il.maps.network import RoadNetwork
-from drive_il.protocols import Expert
+from drive_il.protocols import Expert, Observer, World
 from drive_il.randomness import derive_seed, uniform
 from drive_il.rollout import drive, scene_of
 from drive_il.sensor_specs import ObservationSpec
 from drive_il.sensors.observer import SceneObserver
-from drive_il.sim.world import World
+from drive_il.sim.world import World as EmbeddedWorld
 from drive_il.theory import costs
 from drive_il.theory.forks import fork, snapshots_at
+from drive_il.worlds import WorldChoice, Worlds
 
 DELTAS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3)
 """steer errors that are tried as the tolerance of the 0-1 loss"""
 TOLERANCE_DRIVES = 16
+SERVER_PATIENCE = 24.0 * 3600.0
+"""for so long a step waits for a CARLA server that other steps drive [s]"""
 DAGGER_ROUNDS = 10
 VALIDATION_DRIVES = 16
 STEER_WEIGHT = 30.0
@@ -52,8 +56,27 @@ LOST_DISTANCE = 2.5
 """a drive of DAgger's ends this far from the lane centre [m]"""
 
 
+@contextmanager
+def _world(
+    where: Mapping[str, Any], town: str, spec: ObservationSpec | None = None
+) -> Iterator[tuple[World, Observer | None]]:
+    """A world on a town, and what these sensors show of it; waits for a free CARLA server."""
+    choice, network = WorldChoice(**where), library.load(town)
+    rows = 1 if choice.is_carla else ROWS
+    with Worlds(choice, patience=SERVER_PATIENCE) as worlds:
+        history = 0.0 if spec is None else spec.history
+        world = worlds.world(network, rows, history)
+        yield world, None if spec is None else worlds.observer(network, spec, rows)
+
+
 def demonstrations(
-    folder: Path, inputs: dict[str, Path], report: Report, town: str, labels: int, seed: int
+    folder: Path,
+    inputs: dict[str, Path],
+    report: Report,
+    town: str,
+    labels: int,
+    seed: int,
+    where: Mapping[str, Any],
 ) -> None:
     """Records the expert with every learner's sensors, at most `labels` steps."""
     from drive_il.learners import alvinn
@@ -61,18 +84,18 @@ def demonstrations(
     spec = ObservationSpec(
         cameras=ObservationSpec().cameras + alvinn.SPEC.cameras, range_finder=True
     )
-    network = library.load(town)
-    episodes = drive(
-        World(network, ROWS),
-        SceneObserver(network, spec),
-        None,
-        demonstration_specs(town, labels, seed),
-        expert=EXPERT,
-        gate=ExpertDrives(),
-        stop=never_blocked(),
-        label_budget=labels,
-        listener=listener(report),
-    )
+    with _world(where, town, spec) as (world, observer):
+        episodes = drive(
+            world,
+            observer,
+            None,
+            demonstration_specs(town, labels, seed),
+            expert=EXPERT,
+            gate=ExpertDrives(),
+            stop=never_blocked(),
+            label_budget=labels,
+            listener=listener(report),
+        )
     write(folder, episodes)
 
 
@@ -85,6 +108,7 @@ def train(
     seed: int,
     learner: str,
     gradient_steps: int,
+    where: Mapping[str, Any],
 ) -> None:
     """Trains one learner on at most `labels` expert labels, and saves its model folder."""
     from drive_il import learners
@@ -96,7 +120,7 @@ def train(
     def progress(at: Progress) -> None:
         report(at.share, at.stage)
 
-    training = _Training(town, labels, seed, gradient_steps, progress)
+    training = _Training(town, labels, seed, gradient_steps, progress, where)
     policy = {
         "alvinn": training.alvinn,
         "bc": training.bc,
@@ -115,6 +139,7 @@ class _Training:
     seed: int
     gradient_steps: int
     progress: Callable[[Any], None]
+    where: Mapping[str, Any]
 
     def alvinn(self, episodes: list[Episode]) -> Any:
         """ALVINN 1989."""
@@ -141,39 +166,44 @@ class _Training:
         )
 
     def bc_augmented(self, episodes: list[Episode]) -> Any:
-        """Behaviour cloning on shifted, turned and recoloured views too."""
-        return self.bc(episodes, "both")
+        """Behaviour cloning on shifted, turned and recoloured views too.
+
+        Of what CARLA's cameras saw there are no shifted views, so those are only recoloured.
+        """
+        is_carla = WorldChoice(**self.where).is_carla
+        return self.bc(episodes, "photometric" if is_carla else "both")
 
     def dagger(self, episodes: list[Episode]) -> Any:
         """DAgger; the first round's share of the demonstrations is its round one."""
+        from drive_il.fit import FitConfig
         from drive_il.learners import dagger
+        from drive_il.rounds import Place, RoundsConfig
 
-        network = library.load(self.town)
-        config = dagger.Config(
+        last = round(LAST_ROUND * self.gradient_steps)
+        each = (self.gradient_steps - last) // (DAGGER_ROUNDS - 1)
+        rounds = RoundsConfig(
             label_budget=self.labels,
             n_rounds=DAGGER_ROUNDS,
             steer_weight=STEER_WEIGHT,
             lost_distance=LOST_DISTANCE,
             steps_per_episode=300,
+            n_validation=VALIDATION_DRIVES,
+            fit=FitConfig(n_steps=each, n_threads=1, device="cpu"),
+            last_steps=last,
         )
-        last = round(LAST_ROUND * self.gradient_steps)
-        each = (self.gradient_steps - last) // (DAGGER_ROUNDS - 1)
-        fit = replace(config.fit, n_steps=each, n_threads=1, device="cpu")
-        config = replace(config, fit=fit, last_steps=last, n_validation=VALIDATION_DRIVES)
         enough = self.labels + 2 * VALIDATION_DRIVES * DRIVE_STEPS
         specs = demonstration_specs(self.town, enough, derive_seed(self.seed, "dagger"))
-        specs = [replace(spec, max_steps=config.validation_steps) for spec in specs]
+        specs = [replace(spec, max_steps=rounds.validation_steps) for spec in specs]
         first = _first(episodes, self.labels // DAGGER_ROUNDS)
-        return dagger.train(
-            World(network, ROWS),
-            SceneObserver(network, ObservationSpec()),
-            EXPERT,
-            specs,
-            [_only(episode, "rgb") for episode in first],
-            config,
-            self.seed,
-            self.progress,
-        )
+        with _world(self.where, self.town, ObservationSpec()) as (world, observer):
+            assert observer is not None, "made with sensors"
+            return dagger.train(
+                Place(world, observer, EXPERT, specs),
+                [_only(episode, "rgb") for episode in first],
+                dagger.Config(rounds=rounds),
+                self.seed,
+                self.progress,
+            )
 
 
 def _first(episodes: list[Episode], labels: int) -> list[Episode]:
@@ -195,10 +225,12 @@ def expert_drives(
     n: int,
     horizon: int,
     seed: int,
+    where: Mapping[str, Any],
 ) -> None:
     """Drives the test specs with the expert."""
-    world = World(library.load(town), ROWS)
-    write(folder, expert_episodes(world, evaluation_specs(town, n, horizon, seed), EXPERT))
+    with _world(where, town) as (world, _):
+        episodes = expert_episodes(world, evaluation_specs(town, n, horizon, seed), EXPERT)
+    write(folder, episodes)
 
 
 def learner_drives(
@@ -209,53 +241,63 @@ def learner_drives(
     learner: str,
     horizon: int,
     form: str,
+    where: Mapping[str, Any],
 ) -> None:
     """Drives the test specs with a learner; its own states are labelled afterwards."""
     from drive_il import learners
 
-    network, policy = library.load(town), learners.load(_input(inputs, "model") / "model")
+    policy = learners.load(_input(inputs, "model") / "model")
     specs = [episode.spec for episode in read(_input(inputs, "expert"))]
-    episodes = drive(
-        World(network, ROWS),
-        SceneObserver(network, policy.spec),
-        policy,
-        specs,
-        stop=never_blocked(),
-        pedals=EXPERT if form == "steering_only" else None,
-        keep_observations=False,
-        listener=listener(report),
-    )
+    with _world(where, town, policy.spec) as (world, observer):
+        episodes = drive(
+            world,
+            observer,
+            policy,
+            specs,
+            stop=never_blocked(),
+            pedals=EXPERT if form == "steering_only" else None,
+            keep_observations=False,
+            listener=listener(report),
+        )
     write(folder, episodes)
 
 
 def proposals(
-    folder: Path, inputs: dict[str, Path], report: Report, town: str, learner: str, horizon: int
+    folder: Path,
+    inputs: dict[str, Path],
+    report: Report,
+    town: str,
+    learner: str,
+    horizon: int,
+    where: Mapping[str, Any],
 ) -> None:
     """How far a learner's steer is from the expert's on the expert's states.
 
-    A learner with a memory looks on while the expert drives; one without is shown every
-    LOOK_EVERY-th state.
+    A learner with a memory, and one that sees with CARLA's sensors, looks on while the expert
+    drives; another is shown every LOOK_EVERY-th state.
     """
     from drive_il import learners
 
     network, policy = library.load(town), learners.load(_input(inputs, "model") / "model")
-    observer, truth = SceneObserver(network, policy.spec), read(_input(inputs, "expert"))
-    errors = []
-    if policy.initial_state(1):
+    truth, errors = read(_input(inputs, "expert")), []
+    if policy.initial_state(1) or WorldChoice(**where).is_carla:
         specs = [episode.spec for episode in truth]
-        for episode in drive(
-            World(network, ROWS),
-            observer,
-            policy,
-            specs,
-            expert=EXPERT,
-            gate=ExpertDrives(),
-            stop=never_blocked(),
-            keep_observations=False,
-            listener=listener(report),
-        ):
+        with _world(where, town, policy.spec) as (world, watcher):
+            driven = drive(
+                world,
+                watcher,
+                policy,
+                specs,
+                expert=EXPERT,
+                gate=ExpertDrives(),
+                stop=never_blocked(),
+                keep_observations=False,
+                listener=listener(report),
+            )
+        for episode in driven:
             errors.append(np.abs(episode.policy_control["steer"] - episode.control["steer"]))
     else:
+        observer = SceneObserver(network, policy.spec)
         for i, episode in enumerate(truth):
             steps = np.arange(0, episode.n_steps, LOOK_EVERY)
             seen = observer.observe(scene_of(episode).take(steps), np.arange(len(steps)))
@@ -289,7 +331,12 @@ class _Erring:
 
 
 def tolerance(
-    folder: Path, inputs: dict[str, Path], report: Report, town: str, horizon: int
+    folder: Path,
+    inputs: dict[str, Path],
+    report: Report,
+    town: str,
+    horizon: int,
+    where: Mapping[str, Any],
 ) -> None:
     """What steer errors up to delta cost the expert, at worst of three kinds.
 
@@ -298,17 +345,18 @@ def tolerance(
     """
     [source] = inputs.values()
     truth = read(source)[:TOLERANCE_DRIVES]
-    world, specs = World(library.load(town), ROWS), [episode.spec for episode in truth]
+    specs = [episode.spec for episode in truth]
     expert = costs.tracks(truth, horizon)
     extra = []
-    for i, delta in enumerate(DELTAS):
-        report(i / len(DELTAS), f"delta {delta:g}")
-        worst = 0.0
-        for bias in (-1, 0, 1):
-            driven = expert_episodes(world, specs, _Erring(EXPERT, delta, bias))
-            failing = costs.failures(costs.tracks(driven, horizon), expert).either
-            worst = max(worst, float(costs.absorbing(failing)[:, -1].mean()))
-        extra.append(worst)
+    with _world(where, town) as (world, _):
+        for i, delta in enumerate(DELTAS):
+            report(i / len(DELTAS), f"delta {delta:g}")
+            worst = 0.0
+            for bias in (-1, 0, 1):
+                driven = expert_episodes(world, specs, _Erring(EXPERT, delta, bias))
+                failing = costs.failures(costs.tracks(driven, horizon), expert).either
+                worst = max(worst, float(costs.absorbing(failing)[:, -1].mean()))
+            extra.append(worst)
     _write_json(folder / "tolerance.json", {"deltas": list(DELTAS), "extra": extra})
 
 
@@ -332,12 +380,12 @@ def forks(
     extra: dict[str, list[float]] = {name: [] for name in costs.COSTS}
     if chosen:
         report(0.1, f"{len(chosen)} of {len(places)} disagreements")
-        extra = _fork_costs(World(network, ROWS), driven, truth, sorted(chosen), horizon)
+        extra = _fork_costs(EmbeddedWorld(network, ROWS), driven, truth, sorted(chosen), horizon)
     _write_json(folder / "forks.json", {"n_disagreements": len(places), **extra})
 
 
 def _fork_costs(
-    world: World,
+    world: EmbeddedWorld,
     driven: list[Episode],
     truth: list[Episode],
     places: list[tuple[int, int]],

@@ -12,7 +12,7 @@ import numpy as np
 from drive_il.datatypes import Bools, Floats, Ints
 from drive_il.experiments import covariate_shift_jobs as jobs
 from drive_il.experiments.drives import read
-from drive_il.theory import bounds, costs
+from drive_il.theory import bounds, costs, intervals, recovery
 from drive_il.theory import estimators as est
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def analyse(config: Config, folders: Folders) -> dict[str, Any]:
         "experiment": "covariate-shift",
         "towns": towns,
         "horizons": list(config.horizons),
-        "interval_level": est.LEVEL,
+        "interval_level": intervals.LEVEL,
         "interval_over": interval_over(config),
         "claim": claim(towns, config.horizons[-1]),
     }
@@ -63,7 +63,7 @@ class _Table:
         self.horizons = np.array(config.horizons)
         self.truth = costs.tracks(truth, int(self.horizons[-1]))
         self.speed = float(np.mean([episode.ego["speed"].mean() for episode in truth]))
-        self.weights = est.resamples(config.n_seeds, len(truth), N_DRAWS, config.seed)
+        self.weights = intervals.resamples(config.n_seeds, len(truth), N_DRAWS, config.seed)
 
     def expert(self) -> dict[str, Any]:
         """The expert's own cost, part by part: it must be zero."""
@@ -165,7 +165,7 @@ class _Table:
             "reason": found.reason,
         }
 
-    def _eps_on_expert(self, learner: str) -> tuple[est.Estimate, dict[str, float]]:
+    def _eps_on_expert(self, learner: str) -> tuple[intervals.Estimate, dict[str, float]]:
         last = int(self.horizons[-1])
         stored = [
             jobs._read_json(self.folders[f"proposals/{learner}/{self.town}/{k}"] / "errors.json")
@@ -182,8 +182,8 @@ class _Table:
     def _by_delta(self, errors: Floats) -> dict[str, float]:
         return {f"{delta:g}": float(self._disagree(errors, delta).mean()) for delta in jobs.DELTAS}
 
-    def _mean(self, values: Floats) -> est.Estimate:
-        return est.mean_with_interval(values, self.weights)
+    def _mean(self, values: Floats) -> intervals.Estimate:
+        return intervals.mean_with_interval(values, self.weights)
 
     def _recoverability(self, learner: str) -> dict[str, Any]:
         found = [
@@ -193,7 +193,7 @@ class _Table:
         summary: dict[str, Any] = {"n_disagreements": sum(one["n_disagreements"] for one in found)}
         for name in costs.COSTS:
             extra = np.concatenate([np.array(one[name], float) for one in found])
-            summary[name] = asdict(est.recoverability(extra))
+            summary[name] = asdict(recovery.recoverability(recovery.Forks.independent(extra)))
         return summary
 
     def _bounds(self, eps_expert: float, eps_own: float, u: dict[str, Any]) -> dict[str, Any]:

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from drive_il.experiments import covariate_shift_figures as figures
-from drive_il.experiments.jobs import Job, seconds
-from drive_il.experiments.pages import inline, write_page
-
-
-def timing(jobs: Sequence[Job], folders: dict[str, Path]) -> dict[str, Any]:
-    """Returns how long each kind of step took, also in an earlier, interrupted run [s]."""
-    kinds: dict[str, float] = {}
-    for job in jobs:
-        kind = (
-            "/".join(job.name.split("/")[:2])
-            if job.name.startswith("model")
-            else (job.name.split("/")[0])
-        )
-        kinds[kind] = kinds.get(kind, 0.0) + seconds(folders[job.name])
-    total = sum(kinds.values())
-    return {"process_seconds": kinds, "total": total}
+from drive_il.experiments.reproduction import inline, write_page
 
 
 def table(result: dict[str, Any]) -> Table:
@@ -100,8 +84,8 @@ def write(result: dict[str, Any], folders: dict[str, Path], out: Path) -> Path:
     figures.growth(result, out)
     story = figures.strip(result, folders, out)
     return write_page(
-        out / "report.html",
         "covariate_shift.html",
+        out / "report.html",
         result=result,
         last=str(result["horizons"][-1]),
         names=figures.NAMES,

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from drive_il.actors import Traffic
 from drive_il.dataset import EpisodeWriter, stray_files
 from drive_il.datatypes import EpisodeSpec, Route, Start
 from drive_il.evaluation.criteria import route_ended
 from drive_il.evaluation.results import provenance
-from drive_il.gates import ExpertDrives
-from drive_il.protocols import Expert, Observer, World
+from drive_il.gates import AskAlways, ExpertDrives
+from drive_il.protocols import Expert, Observer, Policy, World
 from drive_il.randomness import derive_seed
 from drive_il.rollout import Step, drive
 
@@ -29,6 +30,8 @@ class RecordConfig:
     """steps after which a drive is cut"""
     seed: int = 0
     """of the starting places"""
+    traffic: Traffic = Traffic()
+    """what else is on the road"""
 
     def __post_init__(self) -> None:
         for name in ("episodes", "max_steps"):
@@ -69,7 +72,7 @@ def demonstration_specs(routes: Sequence[Route], config: RecordConfig) -> list[E
             s = float(rng.uniform(0.0, max(0.0, route.length - 50.0)))
             start = Start(s=s, speed=float(rng.uniform(0.0, 8.0)))
         seed = derive_seed(config.seed, "demonstration", i)
-        specs.append(EpisodeSpec(route, seed, config.max_steps, start))
+        specs.append(EpisodeSpec(route, seed, config.max_steps, start, config.traffic))
     return specs
 
 
@@ -81,17 +84,19 @@ def record(
     out: Path | str,
     config: RecordConfig = RecordConfig(),
     listener: Callable[[Step], None] | None = None,
+    policy: Policy | None = None,
 ) -> Recorded:
     """Records demonstrations; run again, it goes on where it was stopped.
 
     Args:
         world: to drive in; as many drives at once as it has rows.
         observer: what is recorded.
-        expert: who drives.
+        expert: who drives, and labels.
         routes: of the world's map.
         out: folder of the dataset.
         config: how many, how long.
         listener: called after each step, e.g. to show progress.
+        policy: drives in the expert's place, who then labels every state.
     """
     facts: dict[str, Any] = provenance(config.seed, config)
     writer = EpisodeWriter(out, facts=facts)
@@ -101,10 +106,10 @@ def record(
     drive(
         world,
         observer,
-        None,
+        policy,
         missing,
         expert=expert,
-        gate=ExpertDrives(),
+        gate=ExpertDrives() if policy is None else AskAlways(),
         stop=route_ended(),
         listener=listener,
         sink=writer,

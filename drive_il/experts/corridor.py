@@ -16,7 +16,7 @@ from drive_il.actors import LightState
 from drive_il.datatypes import Records
 from drive_il.experts.road_law import allowed
 from drive_il.maps.network import SignalKind
-from drive_il.maps.progress import tangent, wrap
+from drive_il.maps.route_geometry import tangent, wrap
 
 MAX_POINTS = 256
 """points of a path, about 1 m apart"""
@@ -26,6 +26,8 @@ _LOOK_AROUND = 0.5  # [s] for which it stands at a stop sign
 _LINE_BEFORE = 20.0  # [m] a stop line so far before a junction belongs to it
 _LINE_BEHIND = 3.0  # [m] or so little behind its edge
 _TAIL = 1.8  # half lengths from the front to what must be past a line, as the leaderboard has it
+_REAR = 1.2  # [m] behind that: its rear bumper and what the leaderboard adds
+_YELLOW_LEFT = 1.5  # [s] for which a yellow light is trusted to stay that
 _NEVER = math.inf
 _LIGHT, _STOP, _YIELD = int(SignalKind.LIGHT), int(SignalKind.STOP), int(SignalKind.YIELD)
 _RED, _YELLOW, _OFF = int(LightState.RED), int(LightState.YELLOW), int(LightState.OFF)
@@ -150,7 +152,7 @@ def lay(
         n += 1
         i += 1
     if i > high:
-        path[n - 1].v2 = 0.0
+        path[n - 1].v2 = min(path[n - 1].v2, config.end_speed * config.end_speed)
     plan.n = n
     for j in range(n - 2, -1, -1):
         slack = 2.0 * config.braking * (path[j + 1].s - path[j].s)
@@ -245,21 +247,32 @@ def rank_of(kind: int, state: int) -> int:
 
 
 @kernels.device
+def _time_over(config: np.record, speed: float, way: float) -> float:
+    """Returns how long the ego takes for a way when it speeds up [s]."""
+    a = config.max_acceleration
+    return float((math.sqrt(speed * speed + 2.0 * a * way) - speed) / a)
+
+
+@kernels.device
 def mind_signal(config: np.record, plan: np.record, at: np.record) -> None:
     """Sets where the light or stop sign ahead makes the ego halt, infinite when nowhere.
 
-    A yellow light is one to stop at as long as that can be done with firm braking.
+    A yellow light is one to stop at as long as that can be done with firm braking. Over the
+    line what counts is the tail: the ego goes on at yellow if it will soon be across, else it
+    stays where it is until the light is green, as it does at red.
     """
     plan.halt_s = _NEVER
     distance = at.stop_distance - _MARGIN
     halts = False
-    if at.stop_kind == _LIGHT:
-        halts = at.stop_light == _RED
-        if halts and distance < -_MARGIN:  # over the line: what counts is its tail
-            tail = at.stop_distance + _TAIL * plan.half_length
-            halts = plan.speed * plan.speed <= 2.0 * config.firm_braking * (tail - _MARGIN)
-        if at.stop_light == _YELLOW and at.stop_distance > 0.0:
-            halts = plan.speed * plan.speed <= 2.0 * config.firm_braking * at.stop_distance
+    if at.stop_kind == _LIGHT and at.stop_light in (_RED, _YELLOW):
+        room, binds = at.stop_distance, at.stop_light == _RED
+        halts = True
+        if room < 0.0:
+            tail = room + _TAIL * plan.half_length
+            halts = binds or _time_over(config, plan.speed, tail + _REAR) > _YELLOW_LEFT
+            room, binds = max(tail - _MARGIN, 0.0), False
+        if not binds:
+            halts &= plan.speed * plan.speed <= 2.0 * config.firm_braking * room
     elif at.stop_kind == _STOP:
         halts = not at.stop_served
         if at.stop_served and 0.0 < at.standing < _LOOK_AROUND:

@@ -19,7 +19,7 @@ from drive_il.actors import ActorKind, LightState, Mover, VehicleLight
 from drive_il.datatypes import Floats, Ints, Records
 from drive_il.experts.corridor import rank_of
 from drive_il.maps.network import LaneType, RoadNetwork, SignalKind
-from drive_il.maps.progress import wrap
+from drive_il.maps.route_geometry import wrap
 
 STEP = 0.3
 """step of the forecasts, mostly [s]"""

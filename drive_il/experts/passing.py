@@ -40,6 +40,7 @@ _PROP, _BICYCLE = int(ActorKind.PROP), int(ActorKind.BICYCLE)
 _NOBODY, _TRAFFIC = int(Mover.NOBODY), int(Mover.TRAFFIC)
 _WAY_ON = 5.0  # [s] for which a slow one rides on while it is passed
 _SIREN_BEHIND = 70.0  # [m]
+_SIREN_FAR = 150.0  # [m] one that is known to want to pass is waited for, not run away from
 _SIREN_RAMP = 35.0  # [m]
 _SIREN_AHEAD = 25.0  # [m]
 _SIREN_SPEED = 0.5  # of the limit
@@ -233,13 +234,17 @@ def _siren(plan: np.record, at: np.record, vehicles: Records, slot: int) -> floa
     """Returns how far ahead the emergency vehicle is that wants to pass, NaN when none [m]."""
     for v in range(len(vehicles)):
         vehicle = vehicles[v]
-        if v == slot or vehicle.id == 0 or vehicle.lights & _SIREN == 0 or vehicle.speed < 1.0:
+        if v == slot or vehicle.id == 0 or vehicle.lights & _SIREN == 0:
+            continue
+        known = vehicle.id == at.emergency  # wherever it is, and before it has set out
+        if vehicle.speed < 1.0 and not known:
             continue
         dx, dy = vehicle.x - plan.x, vehicle.y - plan.y
         along, aside = dx * plan.cos + dy * plan.sin, dy * plan.cos - dx * plan.sin
         c = math.cos(vehicle.heading) * plan.cos + math.sin(vehicle.heading) * plan.sin
-        in_lane = abs(aside + at.lateral_error) < 0.5 * at.lane_width + 1.0
-        if c > 0.7 and in_lane and -_SIREN_BEHIND < along < _SIREN_AHEAD:
+        in_lane = c > 0.7 and abs(aside + at.lateral_error) < 0.5 * at.lane_width + 1.0
+        behind = _SIREN_FAR if known else _SIREN_BEHIND
+        if (known or in_lane) and -behind < along < _SIREN_AHEAD:
             return float(along)
     return math.nan
 
@@ -265,7 +270,7 @@ def let_pass(
         Speed not to exceed, infinite where there is none [m/s].
     """
     along = _siren(plan, at, vehicles, slot)
-    if not along > -_SIREN_BEHIND:  # true for NaN
+    if math.isnan(along):
         return math.inf
     over = -edge_of(plan, at)
     if 0 <= lane < len(ways[0]):
@@ -275,11 +280,14 @@ def let_pass(
         elif way.left_same_way:
             over = 0.5 * (way.width + ways[0][way.left].width)
     near = min((along + _SIREN_BEHIND) / _SIREN_RAMP, (_SIREN_AHEAD - along) / _SIREN_AHEAD, 1.0)
+    near = max(near, 0.0)
     plan.shift = over * near * near * (3.0 - 2.0 * near)
     plan.up_from, plan.up_to = plan.s - 2.0, plan.s - 1.0
     plan.down_from, plan.down_to = plan.s + 1000.0, plan.s + 1001.0
     plan.committed = abs(at.lateral_error) > 0.5 * abs(over)
-    slow = _SIREN_SPEED * at.speed_limit + (1.0 - near) * 10.0
+    slow = _SIREN_SPEED * at.speed_limit
+    if at.emergency == 0 or along > 0.0 or abs(over) <= edge_of(plan, at):
+        slow += (1.0 - near) * 10.0  # only who has a lane to go to waits for one far behind
     plan.shift_v2 = slow * slow
     return float(slow)
 

@@ -48,7 +48,14 @@ from drive_il.experts.passing import (
     move_over,
     slow_for_shift,
 )
-from drive_il.experts.road_law import CONFIG, PlannerConfig, pedals, steer, target_speed
+from drive_il.experts.road_law import (
+    CONFIG,
+    PlannerConfig,
+    hold_back,
+    pedals,
+    steer,
+    target_speed,
+)
 from drive_il.experts.yielding import (
     WALKER_REACH,
     Desk,
@@ -58,7 +65,7 @@ from drive_il.experts.yielding import (
     mind_walkers,
 )
 from drive_il.maps.network import RoadNetwork
-from drive_il.maps.progress import segment_at
+from drive_il.maps.route_geometry import segment_at
 
 _DEFAULT = PlannerConfig()
 _WAIT_BEFORE = 9.0  # [m] it waits so far behind an obstacle, to be able to move over
@@ -169,15 +176,15 @@ def _mind_others(
     high = low + road[2][route] - 1
     vehicles, slot = actors[0][actors[3][row]], actors[4][row]
     find_junction(plan, at, road[0], low, high, road[3], road[4][route], road[5][route])
-    alone = plan.ceiling
     top = let_pass(plan, at, road[0][low + at.index].lane, ways, vehicles, slot)
+    alone = float(min(plan.ceiling, max((top - plan.speed) / 2.0, -2.0)))
+    plan.ceiling = alone
     if plan.shift != 0.0:
         _consider(config, plan, at, road, actors, row, ways, desk)
         if plan.conflict and not plan.committed:  # that lane is taken
             edge = edge_of(plan, at)
             plan.shift, plan.ceiling = max(min(plan.shift, edge), -edge), alone
             _consider(config, plan, at, road, actors, row, ways, desk)
-        plan.ceiling = min(plan.ceiling, max((top - plan.speed) / 2.0, -2.0))
         return
     plan.astray = 0.0
     path = desk[0]
@@ -246,12 +253,13 @@ def _control_rows(
         _look(config, ego, at, plan)
         if _somebody_near(plan, actors, row):
             _mind_others(config, plan, at, road, actors, row, ways, desk)
-        target[row] = target_speed(config, ego.speed, at, points, low, high)
-        pedals(config, ego.speed, target[row], plan.most, plan.ceiling, control[row])
         here = shift_at(plan, plan.s)
         there = shift_at(plan, plan.s + ego.speed * (config.lag + 0.5 * dt))
         aside = (here[0], here[1], here[2], there[2])
-        control[row].steer = steer(config, ego, at, points, low, high, aside, dt)
+        control[row].steer, top = steer(config, ego, at, points, low, high, aside, dt)
+        plan.ceiling = min(plan.ceiling, hold_back(config, ego.speed, top))
+        target[row] = target_speed(config, ego.speed, at, points, low, high)
+        pedals(config, ego.speed, target[row], plan.most, plan.ceiling, control[row])
 
 
 class Planner:

@@ -13,7 +13,8 @@ heading error h against the tractrix, with both poles at look-ahead distance l a
 
     slip = slip_ff - 2 r / l^2 e - r (2 / l - 2 r / l^2) h,    r = REAR_WHEELBASE
 
-bounded smoothly in what it adds to the lateral acceleration.
+bounded smoothly in what it adds to the lateral acceleration. Where it asks for more than that
+bound, the car is too fast for the place it has got to, and slows down.
 
 Speed. Each route point allows the least of its limit and what the lateral acceleration
 permits in its bend; braking evenly towards the points ahead gives a profile v(s). The
@@ -29,7 +30,7 @@ import numpy as np
 
 from drive_il import kernels
 from drive_il.datatypes import Records
-from drive_il.maps.progress import wrap
+from drive_il.maps.route_geometry import wrap
 from drive_il.steering import MAX_CURVATURE, REAR_WHEELBASE, SLIP_RATIO, STEER_GAIN
 
 _MEMORY = 8.0 * REAR_WHEELBASE
@@ -37,6 +38,7 @@ _MEMORY = 8.0 * REAR_WHEELBASE
 _STANDS = 0.1  # [m/s] below this the car stands
 _WORTH_IT = 0.4  # [m/s^2] it does not set out for less
 _MAX_SLIP = math.asin(MAX_CURVATURE * REAR_WHEELBASE)  # [rad] at full steer
+_MAY_BE_ZERO = ("lag", "end_speed")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class PlannerConfig:
     """never faster [m/s]"""
     lateral_acceleration: float = 2.5
     """in bends [m/s^2]"""
+    end_speed: float = 0.0
+    """at the end of the route; by default it halts there [m/s]"""
     braking: float = 2.0
     """towards bends, limits and the end of the route [m/s^2]"""
     max_acceleration: float = 2.5
@@ -105,8 +109,9 @@ class PlannerConfig:
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
-            if not (math.isfinite(value) and (value > 0 or (item.name == "lag" and value == 0))):
-                raise ValueError(f"{item.name} of the planner must be positive, got {value}")
+            least = "at least 0" if item.name in _MAY_BE_ZERO else "positive"
+            if not math.isfinite(value) or value < 0 or (value == 0 and least == "positive"):
+                raise ValueError(f"{item.name} of the planner must be {least}, got {value}")
 
 
 CONFIG = np.dtype([(item.name, "f8") for item in fields(PlannerConfig)])
@@ -168,8 +173,8 @@ def steer(
     high: int,
     aside: tuple[float, float, float, float],
     dt: float,
-) -> float:
-    """Returns the steer that holds the car on the route, or on a line beside it.
+) -> tuple[float, float]:
+    """Holds the car on the route, or on a line beside it.
 
     Args:
         config: CONFIG record.
@@ -181,6 +186,9 @@ def steer(
         aside: how far left of the route to drive [m], the slope of that [rad], its curvature
             here and where the actuators will have answered [1/m]; zeros: on the route.
         dt: the command holds for this long [s].
+
+    Returns:
+        The steer, and the speed up to which it brings the car back as it should [m/s].
     """
     ahead = ego.speed * (config.lag + 0.5 * dt)
     here, there = _trailing(points, low, high, low + at.index, at.s, ahead)
@@ -198,7 +206,8 @@ def steer(
     slip = -there + bound * math.tanh(back / bound)
     slip = min(max(slip, -_MAX_SLIP), _MAX_SLIP)
     angle = math.atan(math.tan(slip) / SLIP_RATIO)
-    return float(min(max(angle / STEER_GAIN, -1.0), 1.0))
+    top = math.sqrt(config.recovery_acceleration * REAR_WHEELBASE / max(abs(back), 1e-9))
+    return float(min(max(angle / STEER_GAIN, -1.0), 1.0)), float(top)
 
 
 @kernels.device
@@ -216,7 +225,8 @@ def target_speed(
     """Returns the least of the speed profile between here and T seconds ahead."""
     preview = speed * config.speed_time
     left = points[high].s - at.s - preview
-    best = min(allowed(config, at.curvature, at.speed_limit), max(left, 0.0) * 2.0 * config.braking)
+    end = config.end_speed * config.end_speed + max(left, 0.0) * 2.0 * config.braking
+    best = min(allowed(config, at.curvature, at.speed_limit), end)
     i = low + at.index + 1
     while i <= high:
         distance = max(points[i].s - at.s - preview, 0.0)
@@ -226,6 +236,18 @@ def target_speed(
         best = min(best, slack + allowed(config, points[i].curvature, points[i].speed_limit))
         i += 1
     return float(math.sqrt(best))
+
+
+@kernels.device
+def hold_back(config: np.record, speed: float, top: float) -> float:
+    """Returns the acceleration with which the car does not become, or stay, faster than that.
+
+    Args:
+        config: CONFIG record.
+        speed: of the car [m/s].
+        top: [m/s].
+    """
+    return float(max((top - speed) / config.speed_time, -config.max_braking))
 
 
 @kernels.device

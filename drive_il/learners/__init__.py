@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "card.json"
+STEER_ONLY = ("alvinn", "alvinn_1991")
+"""learners without pedals: whoever drives with them takes those from the expert's speed law"""
 
 
 class TrainedPolicy(Policy, Protocol):
@@ -164,14 +166,14 @@ def _driving(
     from drive_il.networks import (
         DrivingPolicy,
         NetworkConfig,
-        driving_camera,
         driving_network,
     )
 
     values = config["network"]
-    network_config = NetworkConfig(**values | {"channels": tuple(values["channels"])})
+    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    network_config = NetworkConfig(**values | lists)
     spec = _observation(config["observation"])
-    network = driving_network(network_config, driving_camera(spec), 0)
+    network = driving_network(network_config, spec, 0)
     network.load_state_dict(weights)
     return DrivingPolicy(network, network_config, spec, card)
 

@@ -1,9 +1,10 @@
-"""Behaviour cloning from pixels, with command branches (Codevilla et al. 2018).
+"""Behaviour cloning, with command branches (Codevilla et al. 2018).
 
     D     <- {(o, pi*(o))} on the states the expert visits
     theta <- argmin  sum_D  w |steer_theta(o) - steer*| + |acceleration_theta(o) - acceleration*|
 
-pi_theta sees one picture, the speed and the command; the branch of the command in force
+pi_theta sees what the spec shows (a picture, the state vector, the scene as vectors), the
+speed and the command; the branch of the command in force
 gives the outputs, the other branches get no gradient. With viewpoint augmentation D also
 holds what the expert never saw: the same places from shifted and turned poses, labelled
 by pure pursuit at no cost in expert queries (see `augment`).
@@ -39,11 +40,12 @@ from drive_il.networks import (
     NetworkConfig,
     driving_camera,
     driving_frames,
+    driving_inputs,
     driving_loss,
     driving_network,
 )
 from drive_il.randomness import derive_seed
-from drive_il.sensor_specs import CameraSpec, ObservationSpec
+from drive_il.sensor_specs import ObservationSpec
 
 Prepare = Callable[[Batch, int, Array], Batch]
 """(recorded frames, epoch, frame indices) -> network inputs and targets"""
@@ -110,24 +112,24 @@ def train(
             f"augmentation {config.augmentation!r} renders new pictures: pass renderer, the "
             "camera on the map that the data were recorded on"
         )
-    spec = spec or ObservationSpec()
-    camera = driving_camera(spec)
+    shown = spec or ObservationSpec()
 
     def plain(batch: Batch, epoch: int, index: Array) -> Batch:
-        return driving_frames(batch, camera)
+        return driving_frames(batch, shown)
 
     prepare: Prepare = plain
     if config.augmentation != "none":
-        prepare = _augmentation(config, camera, seed, renderer)
+        driving_camera(shown)  # refuses a spec without pictures
+        prepare = _augmentation(config, shown, seed, renderer)
     kept, held = split(len(data), config.validation_fraction, seed)
-    network = driving_network(config.network, camera, derive_seed(seed, "network"))
+    network = driving_network(config.network, shown, derive_seed(seed, "network"))
     history = fit(
         network,
-        _batches(data, kept, camera, config, seed, prepare),
+        _batches(data, kept, shown, config, seed, prepare),
         driving_loss(config.steer_weight),
         config.fit,
         seed=seed,
-        validation=_batches(data, held, camera, config, None, plain) if held else None,
+        validation=_batches(data, held, shown, config, None, plain) if held else None,
         checkpoint=checkpoint,
         progress=progress,
     )
@@ -140,7 +142,7 @@ def train(
         "validation_losses": history.validation_losses,
         "best_epoch": history.best_epoch,
     }
-    return DrivingPolicy(network, config.network, spec, card)
+    return DrivingPolicy(network, config.network, shown, card)
 
 
 def _labels(data: Sequence[Episode] | Dataset) -> int:
@@ -152,7 +154,7 @@ def _labels(data: Sequence[Episode] | Dataset) -> int:
 def _batches(
     data: Sequence[Episode] | Dataset,
     episodes: list[int],
-    camera: CameraSpec,
+    spec: ObservationSpec,
     config: Config,
     shuffle_seed: int | None,
     prepare: Prepare,
@@ -161,7 +163,10 @@ def _batches(
     size, seed, shuffled = config.fit.batch_size, shuffle_seed or 0, shuffle_seed is not None
     if isinstance(data, Dataset):
         return data.batches(
-            (camera.name, "speed", "command"),
+            tuple(
+                driving_camera(spec).name if name == "rgb" else name
+                for name in driving_inputs(spec)
+            ),
             batch_size=size,
             seed=seed,
             shuffled=shuffled,
@@ -169,12 +174,12 @@ def _batches(
             transform=prepare,
         )
     frames = labelled_frames([data[i] for i in episodes])
-    driving_frames(frames, camera)  # refuses other pictures before the first batch
+    driving_frames(frames, spec)  # refuses other sensors before the first batch
     return ArrayBatches(frames, size, seed, shuffled, prepare)
 
 
 def _augmentation(
-    config: Config, camera: CameraSpec, seed: int, renderer: augment.Renderer | None
+    config: Config, spec: ObservationSpec, seed: int, renderer: augment.Renderer | None
 ) -> Prepare:
     """Returns what makes augmented network inputs and targets of recorded frames."""
     relights = config.augmentation in ("photometric", "both")
@@ -182,7 +187,7 @@ def _augmentation(
 
     def prepare(batch: Batch, epoch: int, index: Array) -> Batch:
         draw = augment.Draw(seed, epoch, index)
-        view = driving_frames(batch, camera)
+        view = driving_frames(batch, spec)
         rgb, target = view["rgb"], view["target"]
         if moves and renderer is not None:
             rgb, steer = augment.viewpoint(

@@ -17,7 +17,12 @@ from drive_il.datatypes import ROUTE_POINT, Floats, Route, RouteTable
 from drive_il.maps.network import RoadNetwork
 from drive_il.maps.planning import RoutePlanner
 from drive_il.maps.route_files import RouteRecord, make_record, read_routes, write_routes
-from drive_il.maps.scenario_files import on_the_way, read_scenarios, read_town_scenarios
+from drive_il.maps.scenario_files import (
+    on_the_way,
+    read_scenarios,
+    read_town_scenarios,
+    refuse_far,
+)
 
 __all__ = [
     "RoutePlanner",
@@ -58,7 +63,7 @@ def plan_record(planner: RoutePlanner, record: RouteRecord) -> Route:
 
     Raises:
         ValueError: if the route cannot be planned on the planner's network, or its weather or
-            scenarios cannot be read.
+            scenarios cannot be read or are far from it.
     """
     weathers, weather_at = record.weather()
     route = planner.plan(
@@ -68,7 +73,9 @@ def plan_record(planner: RoutePlanner, record: RouteRecord) -> Route:
         weathers=weathers,
         weather_at=weather_at,
     )
-    return replace(route, scenarios=read_scenarios(record.extras, f"route {record.id}"))
+    route = replace(route, scenarios=read_scenarios(record.extras, f"route {record.id}"))
+    refuse_far(route)
+    return route
 
 
 def load_routes(

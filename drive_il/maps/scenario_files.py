@@ -20,13 +20,15 @@ import numpy as np
 
 from drive_il import handedness
 from drive_il.actors import ScenarioSpec
-from drive_il.datatypes import Floats, Route
+from drive_il.datatypes import Bools, Floats, Route
 from drive_il.geometry import project, wrap_angle
 
 TRIGGER_DISTANCE = 2.0
 """a trigger point further beside the route is not met, as in CARLA [m]"""
 TRIGGER_ANGLE = math.radians(10.0)
 """a trigger point that is turned further against the route is not met [rad]"""
+FAR = 30.0
+"""a trigger point further from the route that declares it belongs to another road [m]"""
 _NUMBERED = {
     "Scenario1": "ControlLoss",
     "Scenario2": "FollowLeadingVehicle",
@@ -165,10 +167,9 @@ def on_the_way(route: Route, specs: Sequence[ScenarioSpec]) -> tuple[ScenarioSpe
     """
     if not specs:
         return ()
-    s, offset, angle = places(route, specs)
-    fine = (np.abs(offset) <= TRIGGER_DISTANCE) & (np.abs(angle) <= TRIGGER_ANGLE)
+    s, _, _ = places(route, specs)
     chosen: list[int] = []
-    for k in np.flatnonzero(fine).tolist():
+    for k in np.flatnonzero(~_missed(route, specs)).tolist():
         if all(abs(s[k] - s[other]) > TRIGGER_DISTANCE for other in chosen):
             chosen.append(k)
     return tuple(specs[k] for k in sorted(chosen, key=lambda k: float(s[k])))
@@ -176,9 +177,39 @@ def on_the_way(route: Route, specs: Sequence[ScenarioSpec]) -> tuple[ScenarioSpe
 
 def unreachable(route: Route) -> tuple[ScenarioSpec, ...]:
     """Returns the scenarios of a route that it does not meet; CARLA ignores them."""
-    s, offset, angle = places(route, route.scenarios)
-    bad = (np.abs(offset) > TRIGGER_DISTANCE) | (np.abs(angle) > TRIGGER_ANGLE)
-    return tuple(route.scenarios[k] for k in np.flatnonzero(bad))
+    return tuple(route.scenarios[k] for k in np.flatnonzero(_missed(route, route.scenarios)))
+
+
+def refuse_far(route: Route) -> None:
+    """Makes sure that no scenario which a route declares is nowhere near it.
+
+    CARLA ignores such a scenario too. But who declares one within a route means it to happen
+    there, and a score without it would be one of another test.
+
+    Raises:
+        ValueError: for the first one that is more than `FAR` from it.
+    """
+    for spec, away in zip(route.scenarios, distances(route, route.scenarios), strict=True):
+        if away > FAR:
+            raise ValueError(
+                f"the trigger point ({spec.x:.1f}, {spec.y:.1f}) of scenario {spec.name} of type "
+                f"{spec.type} is {away:.0f} m from route {route.id!r} that declares it, at most "
+                f"{FAR:g} m can be a slip; move it onto the route, or take the scenario out"
+            )
+
+
+def distances(route: Route, specs: Sequence[ScenarioSpec]) -> Floats:
+    """Returns how far trigger points are from the nearest point of a route, (K,) [m]."""
+    line = np.stack((route.points["x"], route.points["y"]), axis=1)
+    return np.array([np.hypot(line[:, 0] - one.x, line[:, 1] - one.y).min() for one in specs])
+
+
+def _missed(route: Route, specs: Sequence[ScenarioSpec]) -> Bools:
+    """Whether a route passes trigger points by, or ends before them, (K,)."""
+    s, offset, angle = places(route, specs)
+    beyond = np.maximum(-s, s - route.length)
+    bad = (np.abs(offset) > TRIGGER_DISTANCE) | (beyond > TRIGGER_DISTANCE)
+    return np.asarray(bad | (np.abs(angle) > TRIGGER_ANGLE))
 
 
 def places(route: Route, specs: Sequence[ScenarioSpec]) -> tuple[Floats, Floats, Floats]:

@@ -25,6 +25,8 @@ SHORT = (100.0, 300.0)
 """[m] length of the short routes of a suite"""
 LONG = (800.0, 2000.0)
 """[m] length of the long routes of a suite"""
+NO_CRASH = (300.0, 1000.0)
+"""[m] length of the routes of the NoCrash suite"""
 
 _APART = 20.0  # [m] between starts (and goals) of routes that must differ
 _MARGIN = 8.0  # [m] between a start or goal and the end of its lane
@@ -32,6 +34,8 @@ _CHANGE_CHANCE = 0.6  # of changing lane where the walk could
 _CHANGE_WAY = 80.0  # [m] within which a lane change is made
 _STRIDE = 150.0  # [m] after which a walk along a long lane thinks again
 _ATTEMPTS = 400  # walks per route before the suite is given up
+_NO_CRASH_TOWNS = ("alder", "birch")  # trained in, and not
+_PER_NO_CRASH_TOWN = 25
 
 
 @dataclass(frozen=True)
@@ -219,6 +223,30 @@ def write_town_suites(network: RoadNetwork, folder: Path) -> list[Path]:
     return paths
 
 
+def no_crash_suite(networks: Sequence[RoadNetwork]) -> list[RouteRecord]:
+    """Returns 25 routes of each town, as the NoCrash benchmark has them.
+
+    The routes bring no weather: the protocol drives each in all of its own.
+
+    Raises:
+        ValueError: if a town is too small for them.
+    """
+    records: list[RouteRecord] = []
+    for network in networks:
+        planner, rng = RoutePlanner(network), np.random.default_rng(5)
+        town: list[RouteRecord] = []
+        for _ in range(_PER_NO_CRASH_TOWN):
+            record = draw_route(planner, rng, NO_CRASH, town)
+            if record is None:
+                raise ValueError(
+                    f"map {network.name} has no room for {_PER_NO_CRASH_TOWN} routes of "
+                    f"{NO_CRASH[0]:.0f} to {NO_CRASH[1]:.0f} m: found {len(town)}"
+                )
+            town.append(record)
+        records += town
+    return [replace(record, id=str(k)) for k, record in enumerate(records)]
+
+
 def main() -> None:
     """Writes all suites of the shipped towns."""
     from drive_il.maps import library
@@ -230,6 +258,10 @@ def main() -> None:
     for town in arguments.towns:
         for path in write_town_suites(library.load(town), arguments.out):
             print(f"wrote {path}")
+    if not set(_NO_CRASH_TOWNS) - set(arguments.towns):
+        path = arguments.out / "nocrash.xml"
+        write_routes(path, no_crash_suite([library.load(town) for town in _NO_CRASH_TOWNS]))
+        print(f"wrote {path}")
 
 
 if __name__ == "__main__":

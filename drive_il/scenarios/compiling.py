@@ -1,7 +1,8 @@
 """From what a route declares to the program that a world plays.
 
 `compile_route` leaves out, with a warning, what does not fit its place, as CARLA's leaderboard
-does; `check_route` makes an error of it.
+does; `check_route` makes an error of it. A trigger point far from its route is an error at once:
+no rounding, and no other planner's way through the same streets, puts it there.
 """
 
 from __future__ import annotations
@@ -12,7 +13,13 @@ from collections.abc import Callable, Iterator, Mapping
 from drive_il.actors import LightState, ScenarioSpec
 from drive_il.datatypes import Route
 from drive_il.maps.network import RoadNetwork
-from drive_il.maps.scenario_files import TRIGGER_DISTANCE, places, unreachable
+from drive_il.maps.scenario_files import (
+    TRIGGER_DISTANCE,
+    distances,
+    places,
+    refuse_far,
+    unreachable,
+)
 from drive_il.scenarios import crossings, flows, leaders, obstacles
 from drive_il.scenarios.script import EMPTY, Program, Script, assemble
 from drive_il.scenarios.setting import Misfit, Setting
@@ -48,6 +55,7 @@ TYPES: Mapping[str, Compile] = {
     "InterurbanActorFlow": flows.declared_flow,
     "InterurbanAdvancedActorFlow": flows.declared_flow,
     "InvadingTurn": obstacles.invading_turn,
+    "ManeuverOppositeDirection": obstacles.opposite_direction,
     "MergerIntoSlowTraffic": flows.declared_flow,
     "MergerIntoSlowTrafficV2": flows.declared_flow,
     "NoSignalJunctionCrossing": lambda setting: flows.takes_priority(setting, signals=False),
@@ -88,7 +96,8 @@ def compile_route(network: RoadNetwork, route: Route) -> Program:
     Warns of those that cannot take place, and leaves them out.
 
     Raises:
-        ValueError: a scenario of a type that is not known, or with a bad parameter.
+        ValueError: a scenario of a type that is not known, with a bad parameter, or far from the
+            route.
     """
     if not route.scenarios:
         return EMPTY
@@ -130,15 +139,17 @@ def compile_spec(network: RoadNetwork, route: Route, spec: ScenarioSpec, s: floa
 def _compiled(
     network: RoadNetwork, route: Route
 ) -> Iterator[tuple[ScenarioSpec, list[Script] | Misfit]]:
-    far = {spec.name for spec in unreachable(route)}
-    along, beside, turned = places(route, route.scenarios)
+    refuse_far(route)
+    missed = {spec.name for spec in unreachable(route)}
+    along, _, turned = places(route, route.scenarios)
+    away = distances(route, route.scenarios)
     for k, spec in enumerate(route.scenarios):
         try:
             scripts = compile_spec(network, route, spec, float(along[k]))
         except Misfit as error:
             yield spec, error
             continue
-        if spec.name not in far:
+        if spec.name not in missed:
             for script in scripts:
                 script.record["scenario"] = k
             yield spec, scripts
@@ -147,7 +158,7 @@ def _compiled(
             spec,
             Misfit(
                 f"the trigger point ({spec.x:.1f}, {spec.y:.1f}) of scenario {spec.name} lies "
-                f"{abs(beside[k]):.1f} m beside route {route.id!r} and is turned by "
+                f"{away[k]:.1f} m from route {route.id!r} and is turned by "
                 f"{abs(turned[k]) * 57.3:.0f} degrees against it, at most {TRIGGER_DISTANCE:g} m "
                 "and 10 degrees are met; move it onto the route, in the direction of travel"
             ),

@@ -57,6 +57,13 @@ def parked(setting: Setting, two_ways: bool = False) -> list[Script]:
     return _block(setting, s, s, [car], two_ways)
 
 
+def opposite_direction(setting: Setting) -> list[Script]:
+    """A barrier closes the lane; the only way round it is the oncoming one."""
+    s = setting.s + number(setting.spec, "distance", 50.0)
+    barrier = role(ActorKind.PROP, setting.at(s, 0.0), **_BARRIER)
+    return _block(setting, s, s, [barrier], two_ways=True)
+
+
 def hazard_at_side(setting: Setting, two_ways: bool = False) -> list[Script]:
     """Slow bicycles ride at the edge of the lane."""
     spec = setting.spec

@@ -1,8 +1,8 @@
 """Scenario suites for the shipped towns: `python -m drive_il.scenarios.suites` writes them anew.
 
-Routes are drawn as those of the other suites. Each gets up to three scenarios, rare types
-first, where the geometry suits them: turns at turns, obstacles on open road. The seed decides
-everything.
+Routes are drawn as those of the other suites. Each gets up to three scenarios, a long one up to
+eight, rare types first, where the geometry suits them: turns at turns, obstacles on open road. The
+seed decides everything.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import argparse
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +27,24 @@ from drive_il.maps.suites import draw_route
 from drive_il.scenarios.compiling import compile_spec
 from drive_il.scenarios.setting import Junction, Misfit, Setting
 
-BOUNDS = (150.0, 400.0)
-"""length of the routes [m]"""
-N_ROUTES = 25
-"""routes per town"""
-_PER_ROUTE = 3
+
+@dataclass(frozen=True)
+class Extent:
+    """How large a suite and its routes are.
+
+    Attributes:
+        n_routes: routes of a town.
+        bounds: of their length [m].
+        per_route: scenarios of a route, at most.
+    """
+
+    n_routes: int
+    bounds: tuple[float, float]
+    per_route: int
+
+
+SHORT = Extent(25, (150.0, 400.0), 3)
+LONG = Extent(10, (1000.0, 2200.0), 8)
 _DRAWS = 60  # routes tried for one type
 _APART = 45.0  # [m] between the end of one scenario and the trigger of the next
 _RUN_UP = 25.0  # [m] at least before the first trigger
@@ -184,7 +197,7 @@ _SUITS: Mapping[str, Suits] = {
 """Where each type may stand, and its parameters there."""
 
 
-def make_suite(network: RoadNetwork, seed: int, n_routes: int = N_ROUTES) -> list[RouteRecord]:
+def make_suite(network: RoadNetwork, seed: int, extent: Extent = SHORT) -> list[RouteRecord]:
     """Draws a suite of routes with scenarios; the same seed gives the same suite.
 
     Each route is drawn for the type that the suite has least of, and takes others along; a
@@ -194,14 +207,14 @@ def make_suite(network: RoadNetwork, seed: int, n_routes: int = N_ROUTES) -> lis
     records: list[RouteRecord] = []
     used: Counter[str] = Counter()
     possible = list(_SUITS)
-    while possible and len(records) < n_routes:
+    while possible and len(records) < extent.n_routes:
         order = sorted(possible, key=lambda kind: (used[kind], float(rng.uniform())))
         for _ in range(_DRAWS):
-            record = draw_route(planner, rng, BOUNDS, records)
+            record = draw_route(planner, rng, extent.bounds, records)
             if record is None:
                 return records
             route = planner.plan(record.keypoints, id=str(len(records)))
-            specs = _place(route, network, order, rng)
+            specs = _place(route, network, order, rng, extent.per_route)
             if specs and specs[0].type == order[0]:
                 used.update(spec.type for spec in specs)
                 extras = (scenarios_element(specs),)
@@ -213,13 +226,17 @@ def make_suite(network: RoadNetwork, seed: int, n_routes: int = N_ROUTES) -> lis
 
 
 def _place(
-    route: Route, network: RoadNetwork, order: list[str], rng: np.random.Generator
+    route: Route,
+    network: RoadNetwork,
+    order: list[str],
+    rng: np.random.Generator,
+    at_most: int,
 ) -> list[ScenarioSpec]:
     """Finds scenarios for one route, the first of the order if any."""
     taken: list[tuple[float, float]] = []
     specs: list[ScenarioSpec] = []
     for kind in order:
-        if len(specs) == _PER_ROUTE:
+        if len(specs) == at_most:
             break
         for s in _triggers(route, kind, rng):
             found = _try(network, route, kind, s, taken)
@@ -268,9 +285,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("routes"), help="folder to write to")
     arguments = parser.parse_args()
     for town in arguments.towns:
-        path = arguments.out / f"{town}_scenarios.xml"
-        write_routes(path, make_suite(library.load(town), seed=3))
-        print(f"wrote {path}")
+        network = library.load(town)
+        suites = {"scenarios": make_suite(network, seed=3)}
+        if town != "dell":  # one road has no long ways
+            suites["long_scenarios"] = make_suite(network, 6, LONG)
+        for name, records in suites.items():
+            path = arguments.out / f"{town}_{name}.xml"
+            write_routes(path, records)
+            print(f"wrote {path}")
 
 
 if __name__ == "__main__":

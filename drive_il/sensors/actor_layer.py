@@ -10,8 +10,9 @@ import numpy as np
 from drive_il import kernels
 from drive_il.datatypes import Floats, Ints, Records
 from drive_il.sensors.figures import FIGURE, MAX_FIGURES, gather
+from drive_il.sensors.inks import put
 from drive_il.sensors.lens import INSTANCE, RGB
-from drive_il.sensors.light import air, pack, put, through_air
+from drive_il.sensors.light import air, pack, through_air
 from drive_il.sensors.modelling import (
     CORNERS,
     N_PLANES,
@@ -87,8 +88,8 @@ def _draw_lamp(
     # Half open ranges, so that the smallest lamps have one pixel, or two by two, anywhere.
     first_row = max(int(math.ceil(middle_y - radius)), 0)
     last_row = min(int(math.ceil(middle_y + radius)), lens.height)
-    first = max(int(math.ceil(middle_x - radius)), 0)
-    last = min(int(math.ceil(middle_x + radius)), lens.width)
+    first = max(int(math.ceil(middle_x - radius)), lens.left)
+    last = min(int(math.ceil(middle_x + radius)), lens.right)
     is_round = radius > 1.5
     for i in range(first_row, last_row):
         for j in range(first, last):
@@ -221,14 +222,14 @@ def finish_actors(
         view = (frame, lens, light, haze)
         draw_shadows(figures, order, n, *view, poses[0], places, box, depth, inks)
     elif kind == INSTANCE:
-        _put_tags(tags, inks)
+        _put_tags(tags, inks, lens)
 
 
 @kernels.inner
-def _put_tags(tags: Ints, inks: Ints) -> None:
+def _put_tags(tags: Ints, inks: Ints, lens: Any) -> None:
     """Finishes an instance picture: tags in front of the ids, which only actors have."""
     for i in range(tags.shape[0]):
-        for j in range(tags.shape[1]):
+        for j in range(lens.left, lens.right):
             tag = tags[i, j]
             is_actor = _FIRST_ACTOR <= tag <= _LAST_ACTOR
             inks[i, j] = tag | (inks[i, j] if is_actor else 0)

@@ -135,7 +135,7 @@ def draw_ground(
         last: last pixel + 1.
         depth: of what is drawn already, (W,) [m].
         work: scratch, see `paint.paint_scratch`.
-        inks: (W,), see `light.develop`.
+        inks: (W,), see `inks.develop`.
         tags: (W,).
     """
     if kind == DEPTH:

@@ -11,6 +11,7 @@ the same expressions in the same order, so that both draw the same picture where
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -31,35 +32,48 @@ from drive_il.maps.network import RoadNetwork
 from drive_il.sensor_specs import CameraSpec
 from drive_il.sensors.free_camera import render_free
 from drive_il.sensors.ground import ground_map
-from drive_il.sensors.lens import lens_of
+from drive_il.sensors.lens import lenses_of
 from drive_il.sensors.level_camera import render_level
 from drive_il.sensors.light import lit_by, textures
 from drive_il.sensors.models import models
 from drive_il.sensors.prisms import solids_of
 
 _DTYPES = {"rgb": np.uint8, "depth": np.float32, "semantic": np.uint8, "instance": np.uint8}
-_WORK = 200_000  # pixels that are worth a thread
+_COLORED = ("rgb", "instance")
+_WORK = 100_000  # pixels that are worth a thread
 _Around = tuple[Records, Records, Ints, Ints, Ints]
 
 
 class Camera:
     """One camera, on any ego of one map."""
 
-    def __init__(self, network: RoadNetwork, spec: CameraSpec, exact: bool = False) -> None:
+    def __init__(
+        self,
+        network: RoadNetwork,
+        spec: CameraSpec,
+        exact: bool = False,
+        as_bgra: bool = False,
+    ) -> None:
         """Builds or loads what the map's ground looks like.
 
         Args:
             network: the map.
             spec: the camera.
             exact: trace every pixel also where the fast path would do; for comparison.
+            as_bgra: pixels of rgb and instance pictures are blue, green, red and 255, as
+                CARLA sends them.
 
         Raises:
-            ValueError: if the camera is not above the road.
+            ValueError: if the camera is not above the road, or its pictures have no colours
+                to be put in another order.
         """
         if spec.z <= 0.0:
             raise ValueError(f"a camera must stand above the road, got z = {spec.z} m")
+        if as_bgra and spec.kind not in _COLORED:
+            raise ValueError(f"only {' and '.join(_COLORED)} can be bgra, got {spec.kind!r}")
         self.spec = spec
-        self._lens = lens_of(spec)
+        self._n_bytes = 4 if as_bgra else 3
+        self._whole = lenses_of(spec, 1)
         self._ground = ground_map(network)
         self._solids = solids_of(network)
         self._fixed = textures()
@@ -74,9 +88,9 @@ class Camera:
         )
 
     def shape(self, n_rows: int) -> tuple[int, ...]:
-        """Shape of n_rows pictures: (N, H, W, 3) for rgb and instance, else (N, H, W)."""
+        """Shape of n_rows pictures: (N, H, W, 3 or 4) for rgb and instance, else (N, H, W)."""
         pixels = (n_rows, self.spec.height, self.spec.width)
-        return (*pixels, 3) if self.spec.kind in ("rgb", "instance") else pixels
+        return (*pixels, self._n_bytes) if self.spec.kind in _COLORED else pixels
 
     def render(
         self,
@@ -101,7 +115,7 @@ class Camera:
             rgb: (N, H, W, 3) uint8; depth: (N, H, W) float32 along the optical axis [m],
             1000 for the sky; semantic: (N, H, W) uint8, CARLA's tags; instance:
             (N, H, W, 3) uint8, tag and the two bytes of the actor's id (0 for all that is
-            no actor).
+            no actor); (N, H, W, 4) in the order of `as_bgra`.
 
         Raises:
             ValueError: for arrays of another dtype or shape.
@@ -127,8 +141,8 @@ class Camera:
     def _draw(self, ego: Records, weather: Records, around: _Around, out: Array) -> None:
         targets: list[Any] = list(self._empty)
         pixels = self.spec.width * self.spec.height
-        if self.spec.kind in ("rgb", "instance"):
-            targets[0] = out.reshape(len(out), 3 * pixels)
+        if self.spec.kind in _COLORED:
+            targets[0] = out.reshape(len(out), self._n_bytes * pixels)
         else:
             targets[1 if self.spec.kind == "depth" else 2] = out
         lit = self._lit
@@ -138,22 +152,36 @@ class Camera:
         ):
             # Weather seldom changes from call to call. Other threads keep what they have taken.
             self._lit = lit = lit_by(weather[:1])
+        lenses = self._whole
+        if pixels >= 2 * _WORK:
+            lenses = _bands(self.spec, len(ego), kernels.n_threads())
         kernels.run(
             self._kernel,
-            len(ego),
+            len(ego) * len(lenses),
             self._ground,
             self._solids,
             self._fixed,
             lit,
             self._models,
-            self._lens,
+            lenses,
             ego,
             weather,
             around,
             *targets,
-            min_rows=max(1, _WORK // pixels),
+            min_rows=max(1, _WORK * len(lenses) // pixels),
             checked=True,  # by `render`, `_surroundings` and where the others are made
         )
+
+
+@lru_cache(maxsize=64)
+def _bands(spec: CameraSpec, n_rows: int, n_threads: int) -> Records:
+    """The bands of columns that some pictures are cut into, so that threads can share them.
+
+    A band costs some 0.1 ms: there are no more than it takes to give each thread one.
+    """
+    worth = spec.width * spec.height // _WORK
+    needed = -(-n_threads // max(n_rows, 1))
+    return lenses_of(spec, min(worth, needed, spec.width // 8 + 1))
 
 
 def _surroundings(actors: Actors | None, n_rows: int) -> _Around:

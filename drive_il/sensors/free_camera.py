@@ -27,6 +27,7 @@ from drive_il.sensors.backdrop import (
 )
 from drive_il.sensors.figures import ACTORS
 from drive_il.sensors.ground import GROUND_MAP
+from drive_il.sensors.inks import develop, put
 from drive_il.sensors.lens import (
     DEPTH,
     FRAME,
@@ -34,9 +35,10 @@ from drive_il.sensors.lens import (
     LENS,
     RGB,
     SEMANTIC,
+    columns,
     corner_bounds,
     offset,
-    pixel_range,
+    rows,
     set_frame,
 )
 from drive_il.sensors.light import (
@@ -45,8 +47,6 @@ from drive_il.sensors.light import (
     N_BOOK,
     N_HAZE,
     TEXTURES,
-    develop,
-    put,
     same_weather,
     take_light,
 )
@@ -83,7 +83,7 @@ def _set_row(frame: Any, lens: Any, i: int, level: Floats, rays: Floats, look: F
     b = offset(i, lens.height, frame.inverse_focal)
     shift_x, shift_y, shift_z = b * frame.up_x, b * frame.up_y, b * frame.up_z
     height = frame.z
-    for j in range(lens.width):
+    for j in range(lens.left, lens.right):
         look_x, look_y = level[0, j] - shift_x, level[1, j] - shift_y
         look_z = level[2, j] - shift_z
         rays[LOOK_X, j], rays[LOOK_Y, j], rays[LOOK_Z, j] = look_x, look_y, look_z
@@ -95,7 +95,7 @@ def _set_row(frame: Any, lens: Any, i: int, level: Floats, rays: Floats, look: F
 @kernels.inner
 def _set_columns(frame: Any, lens: Any, level: Floats) -> None:
     """Sets the rays of a row through the middle of the picture, (3, W)."""
-    for j in range(lens.width):
+    for j in range(lens.left, lens.right):
         a = offset(j, lens.width, frame.inverse_focal)
         level[0, j] = frame.forward_x + a * frame.right_x
         level[1, j] = frame.forward_y + a * frame.right_y
@@ -285,8 +285,8 @@ def _draw_prisms(
             continue
         if not corner_bounds(frame, item, False, bounds):
             continue
-        box[0], box[1] = pixel_range(bounds[2], bounds[3], lens.focal, lens.height)
-        box[2], box[3] = pixel_range(bounds[0], bounds[1], lens.focal, lens.width)
+        box[0], box[1] = rows(bounds[2], bounds[3], lens)
+        box[2], box[3] = columns(bounds[0], bounds[1], lens)
         if box[0] >= box[1] or box[2] >= box[3]:
             continue
         if item.kind == CROWN:
@@ -317,11 +317,11 @@ def _draw_backdrop(
     tags: Ints,
 ) -> None:
     """Ground and sky of one row: the horizon cuts it into at most two runs."""
-    first = 0
-    while first < lens.width:
+    first = lens.left
+    while first < lens.right:
         falls = rays[LOOK_Z, first] < 0.0
         last = first + 1
-        while last < lens.width and (rays[LOOK_Z, last] < 0.0) == falls:
+        while last < lens.right and (rays[LOOK_Z, last] < 0.0) == falls:
             last += 1
         if falls:
             draw_ground(
@@ -367,8 +367,8 @@ def _draw_backdrop(
     )
 )
 def render_free(
-    first_row: int,
-    last_row: int,
+    first_item: int,
+    last_item: int,
     ground: Any,
     solids: Any,
     fixed: Any,
@@ -382,9 +382,8 @@ def render_free(
     depth: Array,
     tags: Array,
 ) -> None:
-    """Draws the pictures of a range of egos with a camera of any pose."""
-    lens = lenses[0]
-    kind, width, height = lens.kind, lens.width, lens.height
+    """Draws a range of bands of the pictures of all egos, with a camera of any pose."""
+    kind, width, height = lenses[0].kind, lenses[0].width, lenses[0].height
     # A record does not keep its array alive: it is taken anew for each row.
     frames, lights = np.zeros(1, FRAME), np.zeros(1, LIGHT)
     book, haze = np.empty((N_BOOK, 256), np.int64), np.empty((2, N_HAZE + 1))
@@ -395,22 +394,23 @@ def render_free(
     found, out = np.empty((4, MAX_VISIBLE), np.int32), np.empty((2, width))
     scratch = np.empty((height, width), np.float32)
     has_inks = kind == RGB or kind == INSTANCE
-    sheet = np.empty((height if has_inks else 1) * width, np.uint32)
-    inks = sheet.reshape((len(sheet) // width, width))
+    inks = np.empty((height if has_inks else 1, width), np.uint32)
     scratch_tags = np.empty((height if kind == INSTANCE else 1, width), np.uint8)
     figures = figure_scratch()
-    for row in range(first_row, last_row):
-        frame, light = frames[0], lights[0]
-        if kind == RGB and (row == first_row or not same_weather(weather[row], weather[row - 1])):
+    for item in range(first_item, last_item):
+        row, lens = item // len(lenses), lenses[item % len(lenses)]
+        frame, light, before = frames[0], lights[0], weather[(item - 1) // len(lenses)]
+        if kind == RGB and (item == first_item or not same_weather(weather[row], before)):
             take_light(lit, lights, book, haze, weather[row], fixed)
         set_frame(frame, lens, ego[row])
         _set_columns(frame, lens, level)
         seen_depth = depth[row] if kind == DEPTH else scratch
         seen_tags = tags[row] if kind == SEMANTIC else scratch_tags
         view, targets = (frame, lens, light, haze), (inks, seen_depth, seen_tags)
-        seen_depth[:] = np.inf
+        for i in range(height):
+            seen_depth[i, lens.left : lens.right] = np.inf
         if kind == INSTANCE:
-            inks[:] = 0
+            inks[:, lens.left : lens.right] = 0
         count = _draw_prisms(
             kind, solids, *view, fixed[1], level, bounds, found, box, colors, out, *targets
         )
@@ -423,4 +423,4 @@ def render_free(
             _draw_backdrop(kind, ground, *paint, seen_depth[i], work, *row_ink)
         finish_actors(kind, n, *view, figures, targets)
         if has_inks:
-            develop(sheet, rgb[row])
+            develop(inks, lens, rgb[row])

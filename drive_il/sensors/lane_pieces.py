@@ -10,28 +10,9 @@ from numba import types as nt
 
 from drive_il.datatypes import Array, Floats, Ints
 from drive_il.maps.network import LaneType, MarkType, RoadNetwork, SignalKind
+from drive_il.vector_layouts import LANE
 
-LANE_NAMES = (
-    "x",  # [m] of a point of the lane's middle, ego frame: forward
-    "y",  # [m] left
-    "cos",  # direction of travel there, ego frame
-    "sin",
-    "width",  # [m]
-    "speed_limit",  # [m/s]
-    "left_broken",  # 0 or 1: the marking on the left may be crossed
-    "left_solid",  # it may not
-    "right_broken",
-    "right_solid",
-    "is_driving",  # 0 or 1, type of the lane
-    "is_biking",
-    "is_parking",
-    "in_junction",
-    "red",  # 0 or 1: state of the light at whose stop line the lane ends
-    "yellow",
-    "green",
-    "stop_sign",
-    "on_route",  # the ego's route runs on this lane within the next 100 m
-)
+LANE_NAMES = tuple(LANE)
 """Attributes of one point of a lane, in order."""
 FIXED = LANE_NAMES.index("width")
 """first of the attributes that neither move nor change"""

@@ -23,6 +23,8 @@ LENS = np.dtype(
         ("kind", "i8"),
         ("width", "i8"),
         ("height", "i8"),
+        ("left", "i8"),  # first column that is drawn
+        ("right", "i8"),  # last column that is drawn + 1
         ("focal", "f8"),  # [pixels]
         ("x", "f8"),  # [m] on the ego, as CameraSpec
         ("y", "f8"),
@@ -32,7 +34,7 @@ LENS = np.dtype(
         ("roll", "f8"),
     ]
 )
-"""A CameraSpec for kernels."""
+"""A CameraSpec for kernels, and which band of its picture is drawn."""
 
 FRAME = np.dtype(
     [
@@ -54,23 +56,28 @@ FRAME = np.dtype(
 """The camera's pose in one picture."""
 
 
-def lens_of(spec: CameraSpec) -> Records:
-    """Returns one LENS record of a camera, (1,)."""
-    lens = np.zeros(1, LENS)
+def lenses_of(spec: CameraSpec, n_bands: int) -> Records:
+    """Returns the LENS records of one camera, a band of columns each, (n_bands,)."""
+    lenses = np.zeros(n_bands, LENS)
+    bounds = [spec.width * band // n_bands // 8 * 8 for band in range(n_bands)]  # whole vectors
+    bounds.append(spec.width)
     focal = spec.width / (2.0 * math.tan(math.radians(spec.fov) / 2.0))
-    lens[0] = (
-        KINDS[spec.kind],
-        spec.width,
-        spec.height,
-        focal,
-        spec.x,
-        spec.y,
-        spec.z,
-        spec.yaw,
-        spec.pitch,
-        spec.roll,
-    )
-    return lens
+    for band in range(n_bands):
+        lenses[band] = (
+            KINDS[spec.kind],
+            spec.width,
+            spec.height,
+            bounds[band],
+            bounds[band + 1],
+            focal,
+            spec.x,
+            spec.y,
+            spec.z,
+            spec.yaw,
+            spec.pitch,
+            spec.roll,
+        )
+    return lenses
 
 
 @kernels.inner
@@ -158,3 +165,16 @@ def pixel_range(low: float, high: float, focal: float, n_pixels: int) -> tuple[i
     first = math.ceil(max(low * focal + 0.5 * n_pixels - 0.5 - 1e-6, 0.0))
     last = math.floor(min(high * focal + 0.5 * n_pixels - 0.5 + 1e-6, n_pixels - 1.0)) + 1
     return int(min(first, n_pixels)), int(max(last, 0.0))
+
+
+@kernels.inner
+def columns(low: float, high: float, lens: Any) -> tuple[int, int]:
+    """Returns first and last + 1 of the drawn columns between two offsets to the right."""
+    first, last = pixel_range(low, high, lens.focal, lens.width)
+    return max(first, lens.left), min(last, lens.right)
+
+
+@kernels.inner
+def rows(low: float, high: float, lens: Any) -> tuple[int, int]:
+    """Returns first and last + 1 of the rows between two offsets down."""
+    return pixel_range(low, high, lens.focal, lens.height)

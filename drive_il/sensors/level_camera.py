@@ -24,6 +24,7 @@ from drive_il.sensors.backdrop import (
 )
 from drive_il.sensors.figures import ACTORS
 from drive_il.sensors.ground import GROUND_MAP
+from drive_il.sensors.inks import develop, put
 from drive_il.sensors.lens import (
     DEPTH,
     FRAME,
@@ -31,9 +32,10 @@ from drive_il.sensors.lens import (
     LENS,
     RGB,
     SEMANTIC,
+    columns,
     corner_bounds,
     offset,
-    pixel_range,
+    rows,
     set_frame,
 )
 from drive_il.sensors.light import (
@@ -43,8 +45,6 @@ from drive_il.sensors.light import (
     N_HAZE,
     TEXTURES,
     air,
-    develop,
-    put,
     same_weather,
     take_light,
     through_air,
@@ -77,14 +77,12 @@ from drive_il.sensors.prisms import (
 
 
 @kernels.inner
-def _rows_of(
-    item: Any, height: float, enter: float, leave: float, focal: float, n: int
-) -> tuple[int, int]:
+def _rows_of(item: Any, height: float, enter: float, leave: float, lens: Any) -> tuple[int, int]:
     """First and last + 1 of the rows that a column of a box can cover."""
     top, foot = height - item.high, height - item.low
     low = top / enter if top < 0.0 else top / leave
     high = foot / enter if foot > 0.0 else foot / leave
-    return pixel_range(low, high, focal, n)
+    return rows(low, high, lens)
 
 
 @kernels.inner
@@ -177,7 +175,7 @@ def _draw_box(
         enter, leave, front = meet_plan(ox, oy, dx, dy, item.half_length, item.half_width)
         if enter > leave or enter < NEAR:
             continue
-        first, last = _rows_of(item, height, enter, leave, lens.focal, lens.height)
+        first, last = _rows_of(item, height, enter, leave, lens)
         top, foot = _wall_rows(enter, leave, height, low, high, inverse_drop, first, last)
         if top < foot and low <= 0.0 and top < skyline[1, j]:
             skyline[0, j], skyline[1, j] = enter, top
@@ -261,7 +259,7 @@ def _draw_crown(
         enter, leave, _ = meet_plan(ox, oy, dx, dy, half_length, half_width)
         if enter > leave or enter < NEAR:
             continue
-        first, last = _rows_of(item, frame.z, enter, leave, lens.focal, lens.height)
+        first, last = _rows_of(item, frame.z, enter, leave, lens)
         for i in range(first, last):
             if enter >= depth[i, j]:
                 continue
@@ -282,7 +280,7 @@ def _draw_crown(
 def _set_rays(
     frame: Any, lens: Any, rays: Floats, look: Floats, drop: Floats, inverse_drop: Floats
 ) -> None:
-    for j in range(lens.width):
+    for j in range(lens.left, lens.right):
         a = offset(j, lens.width, frame.inverse_focal)
         look_x = frame.forward_x + a * frame.right_x
         look_y = frame.forward_y + a * frame.right_y
@@ -333,12 +331,12 @@ def _draw_prisms(
         if item.kind >= FIRST_SIGN:
             continue
         left, right, near, rise = _outline(item, frame, lens)
-        columns = pixel_range(left, right, lens.focal, lens.width)
-        if _is_behind(near, rise, *columns, skyline):
+        seen_in = columns(left, right, lens)
+        if _is_behind(near, rise, *seen_in, skyline):
             continue
         if not corner_bounds(frame, item, True, bounds):
             continue
-        columns = pixel_range(bounds[0], bounds[1], lens.focal, lens.width)
+        seen_in = columns(bounds[0], bounds[1], lens)
         if item.kind == CROWN:
             _draw_crown(
                 item,
@@ -349,7 +347,7 @@ def _draw_prisms(
                 haze,
                 rays,
                 drop,
-                columns,
+                seen_in,
                 near,
                 rise,
                 skyline,
@@ -369,7 +367,7 @@ def _draw_prisms(
                 rays,
                 drop,
                 inverse_drop,
-                columns,
+                seen_in,
                 near,
                 rise,
                 skyline,
@@ -401,8 +399,8 @@ def _draw_prisms(
     is_packed=True,
 )
 def render_level(
-    first_row: int,
-    last_row: int,
+    first_item: int,
+    last_item: int,
     ground: Any,
     solids: Any,
     fixed: Any,
@@ -416,9 +414,8 @@ def render_level(
     depth: Array,
     tags: Array,
 ) -> None:
-    """Draws the pictures of a range of egos with a level camera."""
-    lens = lenses[0]
-    kind, width, height = lens.kind, lens.width, lens.height
+    """Draws a range of bands of the pictures of all egos, with a level camera."""
+    kind, width, height = lenses[0].kind, lenses[0].width, lenses[0].height
     # A record does not keep its array alive: it is taken anew for each row.
     frames, lights = np.zeros(1, FRAME), np.zeros(1, LIGHT)
     book, haze = np.empty((N_BOOK, 256), np.int64), np.empty((2, N_HAZE + 1))
@@ -430,37 +427,38 @@ def render_level(
     found = np.empty((4, MAX_VISIBLE), np.int32)
     scratch = np.empty((height, width), np.float32)
     has_inks = kind == RGB or kind == INSTANCE
-    sheet = np.empty((height if has_inks else 1) * width, np.uint32)
-    inks = sheet.reshape((len(sheet) // width, width))
+    inks = np.empty((height if has_inks else 1, width), np.uint32)
     scratch_tags = np.empty((height if kind == INSTANCE else 1, width), np.uint8)
     figures = figure_scratch()
-    for row in range(first_row, last_row):
-        frame, light = frames[0], lights[0]
-        if kind == RGB and (row == first_row or not same_weather(weather[row], weather[row - 1])):
+    for item in range(first_item, last_item):
+        row, lens = item // len(lenses), lenses[item % len(lenses)]
+        frame, light, before = frames[0], lights[0], weather[(item - 1) // len(lenses)]
+        if kind == RGB and (item == first_item or not same_weather(weather[row], before)):
             take_light(lit, lights, book, haze, weather[row], fixed)
         set_frame(frame, lens, ego[row])
         _set_rays(frame, lens, rays, look, drop, inverse_drop)
         seen_depth = depth[row] if kind == DEPTH else scratch
         seen_tags = tags[row] if kind == SEMANTIC else scratch_tags
         view, targets = (frame, lens, light, haze), (inks, seen_depth, seen_tags)
-        seen_depth[:] = np.inf
+        for i in range(height):
+            seen_depth[i, lens.left : lens.right] = np.inf
         if kind == INSTANCE:
-            inks[:] = 0
-        columns = (rays, drop, inverse_drop)
+            inks[:, lens.left : lens.right] = 0
+        lines = (rays, drop, inverse_drop)
         prisms = (found, bounds, skyline)
-        count = _draw_prisms(kind, solids, *view, fixed[1], *columns, *prisms, colors, *targets)
+        count = _draw_prisms(kind, solids, *view, fixed[1], *lines, *prisms, colors, *targets)
         around = (actors, row, ego[row], *view, solids.items, found, count)
         n = draw_actors(kind, models, *around, figures, targets)
         paint = (frame, light, book, haze, fixed, rays, look, shares)
-        sky = (light, book, fixed[0], rays)
+        sky, band = (light, book, fixed[0], rays), (lens.left, lens.right)
         for i in range(height):
             row_ink = inks[i if kind == RGB else 0], seen_tags[i if kind >= SEMANTIC else 0]
-            rays[LOOK_Z] = -drop[i]
+            rays[LOOK_Z, lens.left : lens.right] = -drop[i]
             if drop[i] > 0.0:
-                rays[T] = ground_depth(frame.z, -drop[i])
-                draw_ground(kind, True, ground, *paint, 0, width, seen_depth[i], work, *row_ink)
+                rays[T, lens.left : lens.right] = ground_depth(frame.z, -drop[i])
+                draw_ground(kind, True, ground, *paint, *band, seen_depth[i], work, *row_ink)
             else:
-                draw_sky(kind, True, *sky, 0, width, seen_depth[i], work, *row_ink)
+                draw_sky(kind, True, *sky, *band, seen_depth[i], work, *row_ink)
         finish_actors(kind, n, *view, figures, targets)
         if has_inks:
-            develop(sheet, rgb[row])
+            develop(inks, lens, rgb[row])

@@ -16,6 +16,7 @@ from numba import types as nt
 
 from drive_il import kernels
 from drive_il.datatypes import WEATHER, Floats, Ints, Records
+from drive_il.sensors.inks import ink, over_ink
 from drive_il.sensors.lens import BLOCK, at
 from drive_il.sensors.surfaces import N_SURFACES, Ground
 from drive_il.sensors.tags import GROUND_TAGS
@@ -169,34 +170,6 @@ def pack(r: float, g: float, b: float) -> int:
     red = int(min(max(r, 0.0), 255.0) + 0.5)
     green = int(min(max(g, 0.0), 255.0) + 0.5)
     return (red << 40) | (green << 20) | int(min(max(b, 0.0), 255.0) + 0.5)
-
-
-@kernels.inner
-def ink(color: int) -> int:
-    """Returns a packed colour in the order of its bytes in a picture: red, green, blue."""
-    return (color >> 40) & 0xFF | (color >> 12) & 0xFF00 | (color & 0xFF) << 16
-
-
-@kernels.inner
-def over_ink(below: int, above: int, is_seen: bool) -> int:
-    """Returns one of two inks; without a branch, so that many are chosen at once."""
-    return below ^ ((below ^ above) & -int(is_seen))
-
-
-@kernels.inner
-def put(row: Ints, j: int, color: int) -> None:
-    """Writes a packed colour into a row of inks, (W,)."""
-    row[j] = ink(color)
-
-
-@kernels.inner
-def develop(inks: Ints, picture: Ints) -> None:
-    """Writes the three bytes of every ink: (P,) uint32 to (3 * P,) uint8."""
-    for k in range(len(inks)):
-        word, first = inks[k], np.uint64(3 * k)
-        picture[first] = word
-        picture[first + np.uint64(1)] = word >> 8
-        picture[first + np.uint64(2)] = word >> 16
 
 
 @kernels.inner
@@ -453,7 +426,7 @@ def paint_sky(
         depth: of what is drawn already; pixels nearer than FAR are kept, (P,) [m].
         places: scratch, (2 * BLOCK or more,).
         colors: scratch, (3 * BLOCK or more,).
-        inks: painted, (P,), see `develop`.
+        inks: painted, (P,), see `inks.develop`.
     """
     wind, rise = light.wind + 65536.0, look_z[0]
     for j in range(len(look_x)):

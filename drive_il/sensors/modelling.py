@@ -15,8 +15,9 @@ import numpy as np
 
 from drive_il import kernels
 from drive_il.datatypes import Floats, Ints
-from drive_il.sensors.lens import INSTANCE, RGB, SEMANTIC, offset, pixel_range
-from drive_il.sensors.light import air, pack, put, scale, through_air
+from drive_il.sensors.inks import put
+from drive_il.sensors.lens import INSTANCE, RGB, SEMANTIC, columns, offset, rows
+from drive_il.sensors.light import air, pack, scale, through_air
 from drive_il.sensors.models import PLAIN, STRIPES
 from drive_il.sensors.prisms import NEAR, meet_ellipsoid, seen
 from drive_il.sensors.sign_faces import face_color
@@ -114,8 +115,8 @@ def corner_rectangle(scratch: Floats, lens: Any, box: Ints) -> bool:
                 a = (scratch[at + 1] + u * (scratch[of + 1] - scratch[at + 1])) / NEAR
                 b = (scratch[at + 2] + u * (scratch[of + 2] - scratch[at + 2])) / NEAR
                 left, right, top, foot = min(left, a), max(right, a), min(top, b), max(foot, b)
-    box[0], box[1] = pixel_range(top, foot, lens.focal, lens.height)
-    box[2], box[3] = pixel_range(left, right, lens.focal, lens.width)
+    box[0], box[1] = rows(top, foot, lens)
+    box[2], box[3] = columns(left, right, lens)
     return box[0] < box[1] and box[2] < box[3]
 
 

@@ -10,27 +10,11 @@ from numba import types as nt
 from drive_il import kernels
 from drive_il.actors import WALKER, ActorKind, VehicleLight
 from drive_il.datatypes import VEHICLE, Array, Bools, Floats, Ints, Records, Scene
+from drive_il.vector_layouts import ACTOR
 
 RADIUS = 100.0
 """actors further away are not seen [m]"""
-ACTOR_NAMES = (
-    "x",  # [m] of its centre, ego frame: forward, in [-100, 100]
-    "y",  # [m] left
-    "cos",  # of its heading in the ego frame, [-1, 1]
-    "sin",
-    "velocity_x",  # [m/s] over the ground, ego frame
-    "velocity_y",
-    "length",  # [m]
-    "width",  # [m]
-    "is_car",  # 0 or 1: car, van, truck or bus
-    "is_cyclist",  # motorcycle or bicycle
-    "is_walker",
-    "is_prop",
-    "brake_light",  # 0 or 1
-    "left_blinker",
-    "right_blinker",
-    "emergency",  # emergency lights
-)
+ACTOR_NAMES = tuple(ACTOR)
 """Attributes of one actor, in order."""
 N_ATTRIBUTES = len(ACTOR_NAMES)
 _BICYCLE, _MOTORCYCLE = int(ActorKind.BICYCLE), int(ActorKind.MOTORCYCLE)

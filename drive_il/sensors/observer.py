@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -150,3 +151,9 @@ def _check_names(spec: ObservationSpec) -> None:
             f"sensor name {twice[0]!r} is taken; names must differ from each other, from the "
             f"NAME_count and NAME_objects of others and from {', '.join(_RESERVED)}"
         )
+
+
+@lru_cache(maxsize=8)
+def scene_observer(network: RoadNetwork, spec: ObservationSpec) -> SceneObserver:
+    """Returns a SceneObserver (remembered: what the ground looks like takes time to build)."""
+    return SceneObserver(network, spec)

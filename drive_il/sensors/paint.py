@@ -25,8 +25,9 @@ from drive_il.sensors.ground import (
     UNITS,
     WIDE,
 )
+from drive_il.sensors.inks import ink, over_ink
 from drive_il.sensors.lens import BLOCK, at
-from drive_il.sensors.light import MASK, NOISE_SIZE, PALETTE, TEXELS, ink, mix, over_ink
+from drive_il.sensors.light import MASK, NOISE_SIZE, PALETTE, TEXELS, mix
 
 _COLUMN, _ROW = 0, BLOCK
 _MIXED, _PROGRAM = 2 * BLOCK, 3 * BLOCK
@@ -410,7 +411,7 @@ def paint_ground(
         veil: share of haze, in 1/256, (P,).
         depth: of what is drawn already; nearer pixels are kept, (P,) [m].
         work: scratch, see `paint_scratch`.
-        inks: painted, (P,), see `light.develop`.
+        inks: painted, (P,), see `inks.develop`.
     """
     places, colors = work
     n_pixels = len(look_x)  # at most BLOCK

@@ -17,33 +17,11 @@ from drive_il.actors import LightState
 from drive_il.datatypes import PROGRESS, ROUTE_POINT, VEHICLE, Array, Ints, Records, Scene
 from drive_il.maps.network import SignalKind
 from drive_il.sensors.neighbours import ACTOR_NAMES, nearest_actors
+from drive_il.vector_layouts import PREVIEW, STATE
 
-PREVIEW = (0.0, 5.0, 10.0, 20.0, 40.0)
-"""distances ahead along the route at which its curvature is given [m]"""
 FAR = 100.0
 """a stop line or leader further away than this is not there [m]"""
-STATE_NAMES = (
-    "speed",  # [m/s] >= 0
-    "acceleration",  # [m/s^2]
-    "yaw_rate",  # [rad/s]
-    "steering_angle",  # [rad]
-    "lateral_error",  # [m] left positive
-    "heading_error",  # [rad] in [-pi, pi)
-    "speed_limit",  # [m/s]
-    "lane_width",  # [m]
-    "target_x",  # [m] target point, ego frame
-    "target_y",  # [m]
-    *(f"curvature_{distance:g}m" for distance in PREVIEW),  # [1/m] left positive
-    "stop_distance",  # [m] from the front bumper to the next stop line, at most 100 (none)
-    "stop_red",  # 0 or 1: a red light belongs to that line
-    "stop_yellow",
-    "stop_green",
-    "stop_sign",  # a stop sign at which the ego has yet to halt
-    "stop_yield",  # a yield sign
-    "has_leader",  # 0 or 1: something stands or drives on the route ahead
-    "leader_gap",  # [m] bumper to bumper along the route, in [0, 100], 100 without a leader
-    "leader_speed",  # [m/s] along the route, 0 without a leader
-)
+STATE_NAMES = tuple(STATE)
 """Entries of the state vector, in order."""
 _DISTANCES = np.array(PREVIEW)
 _CURVATURE = STATE_NAMES.index(f"curvature_{PREVIEW[0]:g}m")

@@ -45,14 +45,31 @@ def drive_and_meet(
         dt: [s].
     """
     vehicle.drive(driven, control[0], control[1], control[2], dt, grip)
+    segment = meet_and_settle(driven, slot, events, vehicles, walkers, map_)
+    cross_edges(driven, before, segment, map_.edges, map_.ground, events)
+
+
+@kernels.inner
+def meet_and_settle(
+    driven: Any, slot: int, events: Any, vehicles: Records, walkers: Records, map_: Any
+) -> int:
+    """Finds what one vehicle has met on its way and the ground below it; returns its segment.
+
+    Args:
+        driven: VEHICLE record, moved already.
+        slot: its own slot.
+        events: EVENTS record, its contacts set.
+        vehicles: (V,) VEHICLE of its world.
+        walkers: (P,) WALKER.
+        map_: models, obstacles and ground, as in `stepping.Map`.
+    """
     clear_contact(events)
     if len(vehicles) > 1:
         meet_vehicles(driven, slot, vehicles, map_.models, events)
     if len(walkers) > 0:
         meet_walkers(driven, walkers, events)
     meet_obstacles(driven, map_.obstacles, map_.models, events)
-    segment = lane_queries.settle(map_.ground, driven)
-    cross_edges(driven, before, segment, map_.edges, map_.ground, events)
+    return lane_queries.settle(map_.ground, driven)
 
 
 @kernels.device

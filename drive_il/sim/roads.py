@@ -18,7 +18,7 @@ import numpy as np
 from numba import types as nt
 
 from drive_il import kernels
-from drive_il.datatypes import Floats, Ints, Records
+from drive_il.datatypes import Bools, Floats, Ints, Records
 from drive_il.geometry import in_polygon, wrap_angle
 from drive_il.maps.lane_graph import LEFT, RIGHT, LaneGraph
 from drive_il.maps.network import RoadNetwork, SignalKind
@@ -32,9 +32,12 @@ STOP_BEFORE = 1.0
 _CLEAR = 2.6  # [m] two ways from one lane are apart once their centres are
 _SAME_PLACE = 0.7  # [m] ways nearer than this at their beginning come from one lane
 _SPLIT = 10.0  # [m] further along another way than this none begins with it
-_CLEARANCE = 0.6  # [m] beside their lanes that vehicles may need, the long ones above all
-_OVERHANG = 0.5  # [m] by which lanes side by side may overlap
+_HALF_BODY = 1.35  # [m] that a wide vehicle needs on both sides of its way
+_BODY = 6.0  # [m] its length; the few that are longer keep off tight bends where they can
+_FAR_APART = 5.0  # [m] vehicles on ways further apart do not touch
+_AXLE = 0.3  # share of the length between the centre and either axle
 _ASLANT = np.radians(15.0)  # ways that differ less in direction run side by side
+_SPACING = 0.6  # [m] a place is beside the nearest point of a way, or before or behind all
 _SAME_LEVEL = 3.0  # [m] ways further apart in height do not meet
 _TIGHT = 4.7  # [m/s] a bend that permits no more is left to short vehicles where possible
 _STRAIGHT = np.radians(30.0)  # a movement that turns less goes straight on
@@ -322,17 +325,55 @@ def _way(network: RoadNetwork, lane: int) -> Records:
 
 
 def _meeting(a: Records, b: Records) -> tuple[tuple[float, float], tuple[float, float]] | None:
-    """First and last places on both ways that are too near the other."""
-    apart = np.hypot(a["x"][:, None] - b["x"], a["y"][:, None] - b["y"])
-    angle = np.abs(wrap_angle(a["heading"][:, None] - b["heading"]))
-    # Lanes side by side keep apart by their widths alone.
-    extra = np.where((angle > _ASLANT) & (angle < np.pi - _ASLANT), _CLEARANCE, -_OVERHANG)
-    reach = 0.5 * (a["width"][:, None] + b["width"]) + extra
-    near = (apart < reach) & (np.abs(a["z"][:, None] - b["z"]) < _SAME_LEVEL)
-    on_a, on_b = a["s"][near.any(axis=1)], b["s"][near.any(axis=0)]
+    """First and last places on both ways where vehicles on them would touch."""
+    near = np.hypot(a["x"][:, None] - b["x"], a["y"][:, None] - b["y"]) < _FAR_APART
+    a, b = a[near.any(axis=1)], b[near.any(axis=0)]
+    if not len(a):
+        return None
+    on_a, b_met = _swept(a, b)
+    on_b, a_met = _swept(b, a)
+    on_a, on_b = a["s"][on_a | a_met], b["s"][on_b | b_met]
     if not len(on_a):
         return None
     return (float(on_a[0]), float(on_a[-1])), (float(on_b[0]), float(on_b[-1]))
+
+
+def _sides(way: Records) -> tuple[Floats, Floats]:
+    """How far a vehicle reaches to the left and the right of a way, at each point [m].
+
+    With both axles on the way, its middle is inside of a bend and its corners are outside.
+    """
+    bend = np.asarray(way["curvature"], np.float64)
+    inside = 0.5 * (_AXLE * _BODY) ** 2 * np.abs(bend)
+    outside = 0.5 * (0.25 - _AXLE**2) * _BODY**2 * np.abs(bend)
+    left = _HALF_BODY + np.where(bend > 0.0, inside, outside)
+    right = _HALF_BODY + np.where(bend > 0.0, outside, inside)
+    return left, right
+
+
+def _swept(way: Records, other: Records) -> tuple[Bools, Bools]:
+    """Compares the strip that vehicles on a way need with that of those on another.
+
+    Returns:
+        Which points of the way have some of their cross-section in the other's strip, and which
+        points of the other are nearest to that.
+    """
+    left, right = _sides(way)
+    share = np.linspace(0.0, 1.0, 7)
+    beside = left[:, None] * share - right[:, None] * (1.0 - share)  # (N, 7)
+    x = way["x"][:, None] - np.sin(way["heading"])[:, None] * beside
+    y = way["y"][:, None] + np.cos(way["heading"])[:, None] * beside
+    dx, dy = x[..., None] - other["x"], y[..., None] - other["y"]  # (N, 7, M)
+    near = np.argmin(dx * dx + dy * dy, axis=2)
+    dx, dy = x - other["x"][near], y - other["y"][near]
+    cos, sin = np.cos(other["heading"])[near], np.sin(other["heading"])[near]
+    on, off = cos * dx + sin * dy, cos * dy - sin * dx
+    other_left, other_right = _sides(other)
+    hit = (off < other_left[near]) & (off > -other_right[near]) & (np.abs(on) < _SPACING)
+    hit &= np.abs(way["z"][:, None] - other["z"][near]) < _SAME_LEVEL
+    met = np.zeros(len(other), bool)
+    met[near[hit]] = True
+    return hit.any(axis=1), met
 
 
 def _lit_junctions(lanes: Records, graph: LaneGraph) -> set[int]:

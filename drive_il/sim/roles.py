@@ -8,7 +8,7 @@ from typing import Any
 from drive_il import kernels
 from drive_il.actors import Gait, Mover, VehicleLight
 from drive_il.datatypes import Records
-from drive_il.maps.progress import wrap
+from drive_il.maps.route_geometry import wrap
 from drive_il.scenarios.script import WALKER_KIND, Start
 from drive_il.sim.following import FAR, idm, leave_room
 from drive_il.sim.programs import Part

@@ -12,7 +12,7 @@ from numba import types as nt
 from drive_il import kernels
 from drive_il.actors import EVENTS, WALKER
 from drive_il.datatypes import CONTROL, PROGRESS, VEHICLE, WEATHER, Bools, Ints, Records
-from drive_il.maps import lane_queries, progress
+from drive_il.maps import lane_queries, progress, route_geometry
 from drive_il.maps.ground import GROUND, Ground
 from drive_il.sim import vehicle
 from drive_il.sim.drivers import DRIVER, Street, note_ego
@@ -375,11 +375,11 @@ def _pose(placement: np.record, points: Records, low: int, count: int, ego: np.r
     if placement.x == placement.x:
         ego.x = placement.x
         ego.y = placement.y
-        ego.heading = progress.wrap(placement.heading)
+        ego.heading = route_geometry.wrap(placement.heading)
         near = _nearest_point(points, low, count, placement)
         ego.z = placement.z if placement.z == placement.z else points[near].z
         return float(points[near].s)
-    x, y, z, heading = progress.pose_at(
+    x, y, z, heading = route_geometry.pose_at(
         points, low, count, placement.s, placement.lateral_error, placement.heading_error
     )
     ego.x = x
@@ -435,7 +435,7 @@ def place_rows(
         ego.brake = 0.0
         ego.steer = 0.0
         ego.steering_angle = 0.0
-        ego.lane = points[progress.segment_at(points, low, n, s)].lane
+        ego.lane = points[route_geometry.segment_at(points, low, n, s)].lane
         vehicle.settle(ego, ego.steering_angle)
         lane_queries.settle(ground, ego)
         at = progresses[placement.row]

@@ -13,7 +13,7 @@ from drive_il import kernels
 from drive_il.actors import ActorKind, VehicleLight
 from drive_il.datatypes import Ints, Records
 from drive_il.keyed_noise import noise_key, uniform_at
-from drive_il.maps.progress import wrap
+from drive_il.maps.route_geometry import wrap
 from drive_il.randomness import purpose_key
 from drive_il.sim.drivers import (
     BEHIND,

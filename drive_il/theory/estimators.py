@@ -1,37 +1,26 @@
-"""Estimates with intervals: gaps, growth exponents, eps, tolerance, u.
+"""Estimates with intervals: imitation errors, gaps, and how they grow.
 
-The unit is the episode: steps of one episode are not independent, so that bootstraps draw
-whole episodes, and whole training seeds first when there is more than one. Values come as
-(S, N, ...) arrays: S training seeds, N paired episodes.
+The unit is the episode, and the training seed when there is more than one: `intervals.py`.
+Values come as (S, N, ...) arrays: S training seeds, N episodes that all of them drive.
+u, k and the gap identity are in `recovery.py`, C in `density.py`.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from drive_il.datatypes import Bools, Floats, Ints
+from drive_il.theory.intervals import Estimate, interval, mean_with_interval
 
-LEVEL = 0.95
-"""of all intervals"""
 SATURATION = 0.3
 """gaps above this share of T bend the growth curve and are left out of its fit"""
 MIN_FAILURES = 10
 """a point with fewer failed episodes is left out of the fit"""
 MIN_POINTS = 3
 """a fit with fewer points is none"""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its interval; in the units of what was estimated."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -53,56 +42,11 @@ class Exponent:
     reason: str = ""
 
 
-def resamples(n_seeds: int, n_episodes: int, n_draws: int, seed: int) -> Floats:
-    """Draws bootstrap weights: episodes within seeds, seeds first when there are several.
-
-    Args:
-        n_seeds: S.
-        n_episodes: N, the same in each seed.
-        n_draws: R.
-        seed: of the drawing.
-
-    Returns:
-        How often each episode counts, divided by S N: a weighted sum over the last two
-        axes is the mean of a resample, (R, S, N).
-    """
-    rng = np.random.default_rng(seed)
-    if n_seeds == 1:
-        counts = rng.multinomial(n_episodes, np.full(n_episodes, 1 / n_episodes), n_draws)
-        return np.asarray(counts[:, None, :] / n_episodes)
-    weights = np.zeros((n_draws, n_seeds, n_episodes))
-    draws = np.arange(n_draws)
-    for _ in range(n_seeds):
-        chosen = rng.integers(n_seeds, size=n_draws)
-        counts = rng.multinomial(n_episodes, np.full(n_episodes, 1 / n_episodes), n_draws)
-        weights[draws, chosen] += counts
-    return weights / (n_seeds * n_episodes)
-
-
-def interval(draws: Floats) -> tuple[Floats, Floats]:
-    """Returns the percentile interval of bootstrap draws along the first axis."""
-    tail = 100 * (1 - LEVEL) / 2
-    low, high = np.percentile(draws, [tail, 100 - tail], axis=0)
-    return low, high
-
-
-def mean_with_interval(values: Floats, weights: Floats) -> Estimate:
-    """Returns the mean of per-episode values with its bootstrap interval.
-
-    Args:
-        values: (S, N).
-        weights: of `resamples`, (R, S, N).
-    """
-    low, high = interval(np.einsum("rsn,sn->r", weights, values))
-    return Estimate(float(values.mean()), float(low), float(high))
-
-
 def gaps(learner: Floats, expert: Floats, horizons: Ints, weights: Floats) -> list[Estimate]:
     """Estimates J(learner) - J(expert) at each horizon, paired by episode.
 
-    Resampling episodes that all cost the same gives an interval of no width, however few
-    they are. Where no episode differs, the upper end is therefore what the exact
-    (Clopper-Pearson) limit for the share of differing episodes allows, each costing T.
+    Where no episode differs, the upper end is what the exact (Clopper-Pearson) limit for the share
+    of differing episodes allows, each costing T.
 
     Args:
         learner: costs of each episode at each horizon, (S, N, H).
@@ -114,28 +58,10 @@ def gaps(learner: Floats, expert: Floats, horizons: Ints, weights: Floats) -> li
         One estimate per horizon, in steps.
     """
     difference = learner - expert[None]
-    low, high = interval(np.einsum("rsn,snh->rh", weights, difference))
-    estimates = []
-    for h, horizon in enumerate(horizons):
-        here = difference[:, :, h]
-        top = float(high[h])
-        if not here.any():  # seeds share their episodes, so that N counts, not S N
-            top = float(horizon) * none_of(here.shape[1])
-        estimates.append(Estimate(float(here.mean()), float(low[h]), top))
-    return estimates
-
-
-def none_of(n: int) -> float:
-    """Returns the upper limit of a probability after 0 events in n trials."""
-    return float(1.0 - ((1.0 - LEVEL) / 2) ** (1.0 / n))
-
-
-def rate_interval(n_events: int, n: int) -> tuple[float, float]:
-    """Returns the exact (Clopper-Pearson) interval of a probability."""
-    tail = (1.0 - LEVEL) / 2
-    low = stats.beta.ppf(tail, n_events, n - n_events + 1) if n_events else 0.0
-    high = stats.beta.ppf(1 - tail, n_events + 1, n - n_events) if n_events < n else 1.0
-    return float(low), float(high)
+    return [
+        mean_with_interval(difference[:, :, h], weights, limits=(0.0, float(horizon)))
+        for h, horizon in enumerate(horizons)
+    ]
 
 
 def growth_exponent(learner: Floats, expert: Floats, horizons: Ints, weights: Floats) -> Exponent:
@@ -182,6 +108,87 @@ def disagreement(steer: Floats, expert_steer: Floats, delta: float) -> Bools:
     return np.asarray(np.abs(steer - expert_steer) > delta)
 
 
+@dataclass(frozen=True)
+class Errors:
+    """How a learner's actions differ from the expert's on one kind of states.
+
+    Attributes:
+        eps: mean 0-1 disagreement with the chosen tolerance, what the bounds take.
+        by_delta: eps at each tolerance of the grid; at 0 nearly every step disagrees and the
+            bounds are vacuous.
+        absolute: mean |a - a*|, in units of the action.
+        root_mean_square: L2 error, in units of the action.
+    """
+
+    eps: Estimate
+    by_delta: dict[float, Estimate]
+    absolute: Estimate
+    root_mean_square: Estimate
+
+
+def errors(difference: Floats, delta: float, deltas: Sequence[float], weights: Floats) -> Errors:
+    """Estimates imitation errors, on the expert's states or on the learner's own.
+
+    Every episode counts the same, however long: the bounds average over T steps of each.
+
+    Args:
+        difference: a - a* of each step, NaN where nobody was asked, (S, N, T).
+        delta: the tolerance, from `tolerance`.
+        deltas: the grid of the curve.
+        weights: of `intervals.resamples`, (R, S, N).
+
+    Raises:
+        ValueError: an episode without a single labelled step.
+    """
+    known = np.isfinite(difference)
+    counted = known.sum(2)
+    if not counted.all():
+        seed, episode = np.argwhere(counted == 0)[0]
+        raise ValueError(
+            f"episode {episode} of seed {seed} has no step that the expert labelled; "
+            "drive it with labels, or leave it out for every seed"
+        )
+    size = np.where(known, np.abs(difference), 0.0)
+
+    def share(tolerated: float) -> Estimate:
+        return mean_with_interval((size > tolerated).sum(2) / counted, weights, limits=(0.0, 1.0))
+
+    squared = mean_with_interval((size**2).sum(2) / counted, weights)
+    return Errors(
+        eps=share(delta),
+        by_delta={one: share(one) for one in deltas},
+        absolute=mean_with_interval(size.sum(2) / counted, weights),
+        root_mean_square=Estimate(
+            *(float(np.sqrt(max(0.0, x))) for x in (squared.value, squared.low, squared.high))
+        ),
+    )
+
+
+def log_loss(log_probability: Floats, weights: Floats) -> Estimate:
+    """Estimates the mean of -log pi(expert's action | state), in nats per step.
+
+    For `bounds.log_loss_bound` the states are the expert's and were not trained on.
+
+    Args:
+        log_probability: of the expert's action under the learner, NaN where nobody was asked,
+            (S, N, T); a density (continuous actions) gives no bound.
+        weights: of `intervals.resamples`, (R, S, N).
+
+    Raises:
+        ValueError: a probability above 1 or of 0: an action the learner excludes makes the
+            loss infinite.
+    """
+    known = np.isfinite(log_probability)
+    if (log_probability > 0).any() or np.isneginf(log_probability).any():
+        raise ValueError(
+            "log-probabilities must be finite and at most 0; a density is no probability, and a "
+            f"learner that excludes an action has no log-loss; got {np.nanmin(log_probability)} to "
+            f"{np.nanmax(log_probability)}"
+        )
+    loss = np.where(known, -log_probability, 0.0).sum(2) / known.sum(2)
+    return mean_with_interval(loss, weights)
+
+
 def tolerance(deltas: Floats, extra_costs: Floats, eta: float) -> float:
     """Returns the largest delta up to which errors that small cost the expert at most eta.
 
@@ -218,35 +225,83 @@ def hazard(failed_at: Ints, horizon: int) -> float:
     return float((failed_at > 0).sum() / at_risk)
 
 
+N_RATES = 160
+"""rates that the renewal fit tries"""
+
+
 @dataclass(frozen=True)
-class Recoverability:
-    """What one action of the learner's costs when the expert takes over after it.
+class Renewal:
+    """Two-parameter model of the gap: errors at a constant rate, recovery at another.
+
+    Off the track with probability h per step, back with probability r. Judged after each step, as
+    in `costs.py`, with x = h + r:
+
+        J(T) = h / x (T - (1 - x) (1 - (1 - x)^T) / x).
+
+    r = 0 is the cliff, whose gap grows with T^2 until it saturates; with r > 0 it is linear after
+    some 1 / x steps. Unlike a slope in log-log it uses saturated horizons too.
 
     Attributes:
-        mean: over forks where the learner disagrees.
-        p95: 95th percentile.
-        largest: the maximum, a lower estimate of the theorem's u.
-        n_forks: forks it was taken from.
+        error_rate: h, per step on the track.
+        recovery_rate: r, per step off it; 1 / r is the mean number of steps an error costs.
+        misfit: largest |model - gap| / gap over the horizons that were fitted.
     """
 
-    mean: float
-    p95: float
-    largest: float
-    n_forks: int
+    error_rate: Estimate
+    recovery_rate: Estimate
+    misfit: float
 
 
-def recoverability(extra: Floats) -> Recoverability:
-    """Summarises forks.
+def renewal_cost(error_rate: Floats, recovery_rate: Floats, horizon: Floats) -> Floats:
+    """Returns J(T) of the renewal model; arguments broadcast, error_rate + recovery_rate > 0."""
+    both = np.asarray(error_rate + recovery_rate, np.float64)
+    with np.errstate(divide="ignore"):
+        faded = -np.expm1(horizon * np.log1p(-np.minimum(both, 1.0)))
+    return np.asarray(error_rate / both * (horizon - (1 - both) * faded / both))
+
+
+def renewal(learner: Floats, expert: Floats, horizons: Ints, weights: Floats) -> Renewal | None:
+    """Fits the renewal model to the gaps at all horizons with enough failed episodes.
+
+    Least squares of relative errors: for each of a grid of h + r the best h is one division.
 
     Args:
-        extra: cost after the learner's action minus cost after the expert's, from the same
-            state with the same noise, (F,).
+        learner: costs, (S, N, H).
+        expert: the expert's, (N, H).
+        horizons: T, (H,).
+        weights: of `intervals.resamples`, (R, S, N).
+
+    Returns:
+        The fit, or None with fewer than MIN_POINTS horizons of MIN_FAILURES failed episodes.
     """
-    if len(extra) == 0:
-        return Recoverability(math.nan, math.nan, math.nan, 0)
-    return Recoverability(
-        float(extra.mean()),
-        float(np.percentile(extra, 95)),
-        max(0.0, float(extra.max())),
-        len(extra),
+    difference = learner - expert[None]
+    gap = difference.mean((0, 1))
+    used = (gap > 0) & ((difference > 0).sum((0, 1)) >= MIN_FAILURES)
+    if used.sum() < MIN_POINTS:
+        return None
+    steps = horizons[used].astype(np.float64)
+    drawn = np.einsum("rsn,snh->rh", weights, difference[:, :, used])
+    drawn = drawn[(drawn > 0).all(1)]
+    error, recovery = _fit_renewal(np.concatenate([gap[None, used], drawn]), steps)
+    model = renewal_cost(error[0], recovery[0], steps)
+    return Renewal(
+        _estimate(error), _estimate(recovery), float(np.abs(model / gap[used] - 1).max())
     )
+
+
+def _estimate(found: Floats) -> Estimate:
+    """An estimate of the first value from draws of it, the others."""
+    low, high = interval(found[1:])
+    return Estimate(float(found[0]), float(low), float(high))
+
+
+def _fit_renewal(gap: Floats, steps: Floats) -> tuple[Floats, Floats]:
+    """Returns h and r of each row of gaps, (R,) each."""
+    both = np.geomspace(1e-3 / steps[-1], 1.0, N_RATES)
+    shape = renewal_cost(both, np.zeros(N_RATES), steps[:, None]).T  # (G, H), as if r = 0
+    ratio = shape[None] / gap[:, None]  # (R, G, H)
+    scale = np.clip(ratio.sum(2) / (ratio**2).sum(2), 0.0, 1.0)
+    misfit = ((scale[:, :, None] * ratio - 1) ** 2).sum(2)
+    best = misfit.argmin(1)
+    share = scale[np.arange(len(gap)), best]
+    return share * both[best], (1 - share) * both[best]

@@ -65,7 +65,7 @@ class ActorCalls:
         episode.move(actor, at)
 
     def set_actor_target_velocity(self, id: int, velocity: Any) -> None:
-        """Sets a vehicle's or walker's velocity, along its axis."""
+        """Sets a vehicle's velocity along its axis; people and props keep theirs."""
         x, y = self._plane(velocity, "a velocity")
         actor = self._moving(id)
         if actor.kind == "vehicle":
@@ -102,7 +102,7 @@ class ActorCalls:
         world.orders["held"][world.slot_of(self._vehicle(id).id)] = False
 
     def set_actor_simulate_physics(self, id: int, on: bool) -> None:
-        """Without physics a vehicle stays where it is put; an AI's walker sets off."""
+        """Without physics a vehicle stays where it is put."""
         episode = self._host.episode
         actor = episode.find(id)
         episode.touched = True
@@ -110,8 +110,6 @@ class ActorCalls:
             actor.has_physics = bool(on)
             pose = pose_of(episode.transform_of(actor))
             episode.world.place(id, pose, Mover.CONTROL if on else Mover.NOBODY)
-        elif actor.kind == "walker" and not on:
-            episode.let_walk(actor)
 
     def set_actor_enable_gravity(self, id: int, on: bool) -> None:
         """Accepted: whoever is on the road stays on it."""
@@ -199,7 +197,7 @@ class ActorCalls:
 
     def _moving(self, id: int) -> Actor:
         actor = self._host.episode.find(id)
-        if actor.kind not in ("vehicle", "walker"):
+        if actor.kind not in ("vehicle", "walker", "static"):
             raise ValueError(f"actor {id}, {actor.type_id}, does not move")
         self._host.episode.touched = True
         return actor

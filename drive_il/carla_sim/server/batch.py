@@ -27,6 +27,7 @@ class Batches:
         self._calls: dict[str, Callable[..., Any]] = {
             "DestroyActor": actors.destroy_actor,
             "ApplyVehicleControl": vehicles.apply_control_to_vehicle,
+            "ApplyVehicleAckermannControl": vehicles.apply_ackermann_control_to_vehicle,
             "ApplyWalkerControl": vehicles.apply_control_to_walker,
             "ApplyVehiclePhysicsControl": vehicles.apply_physics_control,
             "ApplyTransform": actors.set_actor_transform,
@@ -81,8 +82,5 @@ class Batches:
         return actor.id
 
     def _apply_walker_state(self, id: int, transform: Any, speed: float) -> None:
-        episode = self._host.episode
-        episode.touched = True
         pose = pose_of(transform_from_wire(transform))
-        episode.world.place_walker(id, pose)
-        episode.world.set_walker(0, id, pose.heading, min(max(float(speed), 0.0), 10.0))
+        self._host.episode.lead(id, pose, min(max(float(speed), 0.0), 10.0))

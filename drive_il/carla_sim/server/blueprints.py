@@ -72,11 +72,11 @@ def _fixed(id: str, kind: AttributeType, value: str) -> Attribute:
 
 def _floats(text: str) -> tuple[Attribute, ...]:
     pairs = (word.split("=") for word in text.split())
-    return tuple(Attribute(id, _FLOAT, value) for id, value in pairs)
+    return tuple(Attribute(id, _FLOAT, value, (value,)) for id, value in pairs)
 
 
 def _ints(**values: int) -> tuple[Attribute, ...]:
-    return tuple(Attribute(id, _INT, str(value)) for id, value in values.items())
+    return tuple(Attribute(id, _INT, str(value), (str(value),)) for id, value in values.items())
 
 
 _BASE_TYPES = {
@@ -143,6 +143,21 @@ def _camera(kind: str, *more: Attribute) -> Blueprint:
     )
 
 
+_UNMADE = {
+    "camera.normals": "",
+    "camera.optical_flow": "",
+    "camera.cosmos_visualization": "",
+    "camera.dvs": "positive_threshold=0.3 negative_threshold=0.3 sigma_positive_threshold=0.0 "
+    "sigma_negative_threshold=0.0 refractory_period_ns=0.0 log_eps=0.001",
+}
+"""cameras that programs look up by name beside those that they use, with their attributes"""
+
+
+def is_made(type_id: str) -> bool:
+    """Whether a sensor of this blueprint can be spawned."""
+    return type_id.removeprefix("sensor.") not in _UNMADE
+
+
 def _sensors() -> list[Blueprint]:
     film = (
         *_floats(_FILM),
@@ -156,6 +171,7 @@ def _sensors() -> list[Blueprint]:
         _camera("depth"),
         _camera("semantic_segmentation"),
         _camera("instance_segmentation"),
+        *(_camera(name.removeprefix("camera."), *_floats(own)) for name, own in _UNMADE.items()),
         _sensor(
             "lidar.ray_cast",
             *beams,

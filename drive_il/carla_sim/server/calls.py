@@ -22,7 +22,7 @@ from drive_il.carla_sim.server.wire import done, failure, undone, value
 _SEE = "see docs/carla_server.md"
 _WHEELS = f"wheels are not simulated one by one: {_SEE}"
 _NO_RECORDER = f"there is no recorder here: write the snapshots down in the client; {_SEE}"
-_NO_PARTS = f"actors have no bones, sockets or components here: {_SEE}"
+_NO_PARTS = f"actors have no sockets or components here, and only walkers have bones: {_SEE}"
 _NO_SCENE = f"the scenery cannot be changed or repainted here: {_SEE}"
 _VALUE_REFUSALS = {
     **dict.fromkeys(
@@ -45,12 +45,9 @@ _VALUE_REFUSALS = {
             "get_actor_socket_world_transforms",
             "get_actor_socket_relative_transforms",
             "get_actor_component_relative_transform",
-            "get_bones_transform",
         ),
         _NO_PARTS,
     ),
-    "get_ackermann_controller_settings": f"there is no Ackermann controller here: {_SEE}",
-    "request_file": f"there are no files to fetch here: {_SEE}",
 }
 _VOID_REFUSALS = {
     **dict.fromkeys(
@@ -63,10 +60,7 @@ _VOID_REFUSALS = {
         ),
         _NO_RECORDER,
     ),
-    **dict.fromkeys(
-        ("set_bones_transform", "blend_pose", "get_pose_from_animation"),
-        _NO_PARTS,
-    ),
+    "set_bones_transform": f"walkers have one pose here: {_SEE}",
     **dict.fromkeys(
         (
             "load_map_layer",
@@ -76,13 +70,6 @@ _VOID_REFUSALS = {
             "apply_float_color_texture_to_objects",
         ),
         _NO_SCENE,
-    ),
-    **dict.fromkeys(
-        (
-            "apply_ackermann_control_to_vehicle",
-            "apply_ackermann_controller_settings",
-        ),
-        f"there is no Ackermann controller here: send carla.VehicleControl; {_SEE}",
     ),
     **dict.fromkeys(("add_actor_angular_impulse", "add_actor_torque"), _WHEELS),
     **dict.fromkeys(

@@ -45,6 +45,7 @@ class CameraSensor:
     def __init__(self, network: RoadNetwork, type_id: str, values: Mapping[str, str]) -> None:
         self._network = network
         self._kind, self._payload = KINDS[type_id]
+        self._is_colored = self._kind in ("rgb", "instance")
         given = dict(values)
         self._width, self._height = (
             int(number(given, name)) for name in ("image_size_x", "image_size_y")
@@ -65,8 +66,10 @@ class CameraSensor:
             self._mount = mount
             self._camera = self._made()
         scene = moment.scene()
-        picture = self._camera.render(scene.ego, scene.weather, scene.actors)[0]
-        self._write(picture)
+        if self._is_colored:
+            self._camera.render(scene.ego, scene.weather, scene.actors, self._pixels[None])
+        else:
+            self._write(self._camera.render(scene.ego, scene.weather, scene.actors)[0])
         head = moment.head(self._payload) + image_header(self._width, self._height, self._fov)
         self._message[4:_PIXELS_AT] = np.frombuffer(head, np.uint8)
         return [self._message.data]
@@ -85,29 +88,15 @@ class CameraSensor:
             pitch=mount.pitch,
             roll=mount.roll,
         )
-        return Camera(self._network, spec)
+        return Camera(self._network, spec, as_bgra=self._is_colored)
 
     def _write(self, picture: Array) -> None:
         n_rows, pixels = self._height, self._pixels
-        if self._kind == "depth":
-            kernels.run(_depth_to_bgra, n_rows, picture, pixels, min_rows=_WORK)
-        elif self._kind == "semantic":
-            kernels.run(_tags_to_bgra, n_rows, picture, pixels, min_rows=_WORK)
-        else:
-            kernels.run(_rgb_to_bgra, n_rows, picture, pixels, min_rows=_WORK)
+        to_bgra = _depth_to_bgra if self._kind == "depth" else _tags_to_bgra
+        kernels.run(to_bgra, n_rows, picture, pixels, min_rows=_WORK)
 
 
 _BGRA = nt.uint8[:, :, ::1]
-
-
-@kernels.kernel(nt.void(nt.int64, nt.int64, nt.uint8[:, :, ::1], _BGRA))
-def _rgb_to_bgra(first_row: int, last_row: int, picture: Ints, pixels: Ints) -> None:
-    for i in range(first_row, last_row):
-        for j in range(picture.shape[1]):
-            pixels[i, j, 0] = picture[i, j, 2]
-            pixels[i, j, 1] = picture[i, j, 1]
-            pixels[i, j, 2] = picture[i, j, 0]
-            pixels[i, j, 3] = 255
 
 
 @kernels.kernel(nt.void(nt.int64, nt.int64, nt.uint8[:, ::1], _BGRA))

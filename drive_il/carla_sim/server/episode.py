@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from drive_il.actors import ActorKind, Mover, Traffic
 from drive_il.carla_sim.server import blueprints, catalogue, sensing
+from drive_il.carla_sim.server.ackermann import Ackermann
 from drive_il.carla_sim.server.actors import (
     Actor,
     number,
@@ -19,7 +21,7 @@ from drive_il.carla_sim.server.actors import (
     values_of,
 )
 from drive_il.carla_sim.server.frames import Pose, Transform, composed, pose_of, transform_of
-from drive_il.carla_sim.server.live_world import LiveWorld
+from drive_il.carla_sim.server.live_world import LONGEST_STEP, LiveWorld
 from drive_il.carla_sim.server.moments import Moment, Sensor
 from drive_il.carla_sim.server.signals import signal_actors
 from drive_il.carla_sim.server.snapshots import Snapshots
@@ -41,7 +43,7 @@ CLEAR_NOON = [5.0, 0.0, 0.0, 10.0, -1.0, 45.0, 2.0, 0.75, 0.1, 0.0, 1.0, 0.03, 0
 FRAMES = 1000
 """a world that starts afresh goes on at the next multiple of this"""
 _SPAWN_APART, _SPAWN_FROM = 25.0, 6.0  # [m] along a lane
-_STROLL = 1.3  # [m/s] of a walker whose blueprint says no speed
+_LED_FOR = 2  # ticks that a client's word about a walker counts
 _SCENERY = Actor(0, "static.static")
 
 
@@ -56,6 +58,7 @@ class Episode:
         traffic: who moves on the world's own account.
         port: of the streams.
         streams: numbers of streams that nobody has used.
+        first_id: of its actors.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Episode:
         *,
         port: int,
         streams: Iterator[int],
+        first_id: int = 1,
     ) -> None:
         self.network, self.opendrive, self.number = network, opendrive, number
         self.weather = list(CLEAR_NOON)
@@ -75,6 +79,7 @@ class Episode:
         self.frame, self.elapsed, self.dt = 0, 0.0, 0.05
         self.touched = False
         self._seed, self._traffic, self._port, self._streams = seed, traffic, port, streams
+        self._first_id = first_id
         self.spawn_points = _spawn_points(network)
         self._begin()
 
@@ -94,7 +99,7 @@ class Episode:
         high = self.spawn_points[0][:2] + (5.0, 0.0, 0.0, 0.0)
         slanted = (*high[:3], -30.0, 0.0, 0.0)
         for blueprint in blueprints.library().values():
-            if blueprint.id.startswith("sensor."):
+            if blueprint.id.startswith("sensor.") and blueprints.is_made(blueprint.id):
                 values = {one.id: one.value for one in blueprint.attributes}
                 if "image_size_x" in values:
                     values |= {"image_size_x": "8", "image_size_y": "8"}
@@ -105,8 +110,10 @@ class Episode:
                         sensor.sense(self._moment(Actor(0, blueprint.id, values, at), weather))
 
     def _begin(self) -> None:
-        self.world = LiveWorld(self.network, self._seed, self._traffic)
+        self.world = LiveWorld(self.network, self._seed, self._traffic, self._first_id)
         self.actors: dict[int, Actor] = {}
+        self.ackermann: dict[int, Ackermann] = {}
+        self.led: dict[int, int] = {}  # frame in which a client last led a walker
         self._sensors: dict[int, tuple[Sensor, float, float]] = {}  # its tick, last time [s]
         self._n_sensors = 0
         self._silent: set[int] = set()
@@ -277,6 +284,7 @@ class Episode:
         if actor in self._others:
             self._others.remove(actor)
         self._sensors.pop(id, None)
+        self.ackermann.pop(id, None)
         del self.actors[id]
         return streams
 
@@ -317,23 +325,44 @@ class Episode:
         elif actor.kind == "walker":
             self.world.place_walker(actor.id, pose)
 
-    def let_walk(self, actor: Actor) -> None:
-        """Lets a walker with an AI follow the sidewalks, as its controller wants."""
-        if any(one.parent == actor.id and one.kind == "controller" for one in self._others):
-            told = number(actor.attributes, "speed")
-            self.world.let_walk(actor.id, min(told, 10.0) if told > 0.0 else _STROLL)
-
-    def tick(self, dt: float, listened: set[int]) -> list[tuple[int, Message]]:
-        """Lets the world go on by one step.
+    def lead(self, id: int, pose: Pose, speed: float) -> None:
+        """Puts a walker where its client's AI has it, walking for as long as that goes on.
 
         Args:
-            dt: in (0, 0.5] [s].
+            id: its id.
+            pose: where.
+            speed: straight on [m/s].
+        """
+        self.touched = True
+        self.world.place_walker(id, pose)
+        self.world.set_walker(0, id, pose.heading, speed)
+        self.led[id] = self.frame
+
+    def _leave_alone(self) -> None:
+        """Has those stand whom no client leads any more: a controller's stop() is not told."""
+        for id in [id for id, last in self.led.items() if self.frame > last + _LED_FOR]:
+            del self.led[id]
+            if id in self.actors:
+                self.world.stand_still(id)
+
+    def tick(self, dt: float, listened: set[int]) -> list[tuple[int, Message]]:
+        """Lets the world go on by one step; one too long for its physics is made in parts.
+
+        Args:
+            dt: longer than 0 [s].
             listened: numbers of the streams that somebody reads.
 
         Returns:
             Numbers of streams, and a message for each; the snapshot first.
         """
-        self.world.step(dt)
+        for id, controller in self.ackermann.items():
+            slot = self.world.slot_of(id)
+            told = (self.world.controls[slot], self.world.orders[slot])
+            controller.drive(self.world.vehicles[slot], *told, dt)
+        self._leave_alone()
+        parts = math.ceil(dt / LONGEST_STEP)
+        for _ in range(parts):
+            self.world.step(dt / parts)
         self.frame += 1
         self.elapsed += dt
         self.dt = dt

@@ -22,7 +22,7 @@ BAD = (
 """what arguments that a client made up can lead to: told to that client, who may be wrong"""
 STEP = 0.05
 """of a world whose clients leave it open [s]"""
-_LONGEST_STEP = 0.5  # [s]
+_LONGEST_STEP = 10.0  # [s]
 _OPENDRIVE = "OpenDriveMap"
 
 
@@ -96,11 +96,18 @@ class Host:
     Args:
         town: a map's name, or the path of an .xodr file.
         options: how to serve.
+
+    Attributes:
+        n_clients: how many are connected.
+        managers: address and port of the Traffic Managers that run, by port.
+        ended_streams: those that no longer exist, while somebody may read them.
+        pending_opendrive: text of the next map.
     """
 
     def __init__(self, town: str, options: Options) -> None:
         self.options = options
         self.settings = Settings()
+        self.n_clients = 0
         self.managers: dict[int, list[Any]] = {}
         self.ended_streams: list[int] = []
         self.pending_opendrive = ""
@@ -117,6 +124,9 @@ class Host:
 
     def load(self, name: str, reset: bool) -> None:
         """Begins an episode on a map.
+
+        A client that did not ask for it goes on believing what it knows of an actor's number;
+        where there is one, numbers go on where those of the last episode end, as in CARLA.
 
         Args:
             name: of the map, a path before it and "_Opt" behind it left out; none is the
@@ -141,7 +151,8 @@ class Host:
                 f"there is no map {name!r} here; there are {', '.join(self.maps())}. "
                 "`drive-il maps import FILE.xodr` adds one"
             )
-        episode = self._make(found, self.episode.number + 1)
+        first_id = self.episode.world.next_id if self.n_clients > 1 else 1
+        episode = self._make(found, self.episode.number + 1, first_id)
         self.ended_streams += [one.stream for one in self.episode.actors.values() if one.stream]
         self.episode = episode
         if reset:
@@ -157,7 +168,7 @@ class Host:
         if self.settings.synchronous and not before and not self.episode.touched:
             self.episode.restart()
 
-    def _make(self, name: str, number: int) -> Episode:
+    def _make(self, name: str, number: int, first_id: int = 1) -> Episode:
         if name in self._extra:
             network, text = self._extra[name]
         else:
@@ -170,6 +181,7 @@ class Host:
             self.options.traffic,
             port=self.options.port + 1,
             streams=self._streams,
+            first_id=first_id,
         )
         episode.rehearse()
         return episode

@@ -17,9 +17,11 @@ from drive_il.actors import Mover
 from drive_il.datatypes import VEHICLE, Records
 from drive_il.maps import lane_queries
 from drive_il.maps.ground import GROUND, Ground
+from drive_il.maps.route_geometry import wrap
 from drive_il.sim import vehicle
-from drive_il.sim.collisions import clear_contact, meet_obstacles, meet_vehicles, meet_walkers
+from drive_il.sim.collisions import clear_contact
 from drive_il.sim.drivers import Street
+from drive_il.sim.driving import meet_and_settle
 from drive_il.sim.grip import UNLIMITED, care
 from drive_il.sim.models import MODEL
 from drive_il.sim.obstacles import OBSTACLES, Obstacles
@@ -114,12 +116,8 @@ def step_live(
     for slot in range(len(vehicles)):
         clear_contact(events[slot])
         if vehicles[slot].id != 0 and vehicles[slot].mover == _BY_CONTROL:
-            me, order = vehicles[slot], orders[slot]
-            _drive(me, order, around.controls[0, slot], dt)
-            meet_vehicles(me, slot, vehicles, map_.models, events[slot])
-            meet_walkers(me, walkers, events[slot])
-            meet_obstacles(me, map_.obstacles, map_.models, events[slot])
-            lane_queries.settle(map_.ground, me)
+            _drive(vehicles[slot], orders[slot], around.controls[0, slot], dt)
+            meet_and_settle(vehicles[slot], slot, events[slot], vehicles, walkers, map_)
 
 
 @kernels.inner
@@ -151,17 +149,12 @@ def _drive(me: Any, order: Any, control: Any, dt: float) -> None:
         me.rear_wheelbase = -me.rear_wheelbase
         vehicle.drive(me, throttle, brake, steer, dt, UNLIMITED)
         me.rear_wheelbase = -me.rear_wheelbase
-        me.heading = _wrapped(me.heading + math.pi)
-        me.slip = _wrapped(me.slip + math.pi)
+        me.heading = wrap(me.heading + math.pi)
+        me.slip = wrap(me.slip + math.pi)
     else:
         vehicle.drive(me, throttle, brake, steer, dt, UNLIMITED)
     if order.held:
         me.speed, me.acceleration = abs(order.pace), 0.0
-
-
-@kernels.inner
-def _wrapped(angle: float) -> float:
-    return angle - 2.0 * math.pi * math.floor((angle + math.pi) / (2.0 * math.pi))
 
 
 @kernels.kernel(nt.void(kernels.record(VEHICLE)[::1], nt.int64, GROUND))

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from drive_il.actors import ActorKind, Gait, LightState, Mover, Spawn, Traffic
+from drive_il.actors import ActorKind, LightState, Mover, Spawn, Traffic
 from drive_il.carla_sim.server.frames import Pose
 from drive_il.carla_sim.server.light_cycle import (
     begin_lights,
@@ -32,6 +32,8 @@ from drive_il.sim.roads import roads_of
 from drive_il.sim.stepping import Surroundings
 from drive_il.sim.world_arrays import PER_VEHICLE, PER_WALKER, empty_worlds, put
 
+LONGEST_STEP = 0.5
+"""that physics and traffic bear [s]"""
 _BURIED = 3.0  # [m] further below the road than this a vehicle is out of the world
 
 
@@ -42,12 +44,15 @@ class LiveWorld(LiveActors):
         network: the map.
         seed: of the episode.
         traffic: who moves on the world's own account; its signals always run.
+        first_id: of its actors.
 
     Raises:
         ValueError: for more traffic than the map has room for.
     """
 
-    def __init__(self, network: RoadNetwork, seed: int, traffic: Traffic) -> None:
+    def __init__(
+        self, network: RoadNetwork, seed: int, traffic: Traffic, first_id: int = 1
+    ) -> None:
         self.network = network
         self.step_number = 0
         self._egos = 0
@@ -72,7 +77,9 @@ class LiveWorld(LiveActors):
         begin_lights(self._phases, self.cycles, self.lights, np.uint64(seed))
         if not traffic.is_empty:
             self._population.fill(self._worlds, 0, traffic, seed, 0)
-        self._worlds["next_id"][:] = room_for(traffic, 0) + traffic.walkers + 1
+        for own in (self.vehicles, self.walkers):
+            own["id"][own["id"] > 0] += first_id - 1
+        self._worlds["next_id"][:] = first_id + room_for(traffic, 0) + traffic.walkers
 
     @property
     def vehicles(self) -> Records:
@@ -114,6 +121,11 @@ class LiveWorld(LiveActors):
     def seed(self) -> int:
         """Of the episode."""
         return int(self._rows["seed"][0])
+
+    @property
+    def next_id(self) -> int:
+        """That of whoever comes next."""
+        return int(self._worlds["next_id"][0])
 
     def ground_height(self, x: float, y: float, z: float) -> float:
         """Returns the height of the road nearest to a place, on its own level [m]."""
@@ -246,30 +258,6 @@ class LiveWorld(LiveActors):
 
     def _first(self, junction: int) -> int:
         return int(self._phases.first[junction])
-
-    def let_walk(self, id: int, pace: float) -> None:
-        """Lets a walker follow the sidewalks from the nearest one on, at a pace [m/s].
-
-        Raises:
-            ValueError: there is no such walker, or the map has no sidewalks.
-        """
-        slot, pavements = self.walker_slot_of(id), self._map.pavements
-        n_sidewalks = len(pavements.reach)
-        if n_sidewalks == 0:
-            raise ValueError(f"{self.network.name} has no sidewalks that a walker could follow")
-        walks: Records = self._worlds["walks"][0]
-        walks[slot] = np.zeros((), walks.dtype)
-        walker, walk = self.walkers[slot], walks[slot]
-        paths = pavements.paths[:n_sidewalks]
-        points = pavements.points[: int(paths["first"][-1] + paths["count"][-1])]
-        nearest = int(np.hypot(points["x"] - walker["x"], points["y"] - walker["y"]).argmin())
-        path = int(np.searchsorted(paths["first"], nearest, side="right")) - 1
-        walk["path"], walk["forward"] = path, True
-        walk["follows"] = walk["turns"] = True
-        walk["s"] = min(nearest - int(paths["first"][path]), float(paths["length"][path]))
-        walk["offset"], walk["pace"] = 0.0, pace
-        walk["tx"], walk["ty"] = points["tx"][nearest], points["ty"][nearest]
-        walker["speed"], walker["gait"] = pace, int(Gait.WALKING)
 
     def set_signal(self, signal: int, state: LightState) -> None:
         """Sets one light until its cycle comes to its next state."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from drive_il.carla_sim.server import blueprints
 from drive_il.carla_sim.server.beams import LidarSensor, RadarSensor
 from drive_il.carla_sim.server.cameras import KINDS, CameraSensor
 from drive_il.carla_sim.server.feelers import (
@@ -37,8 +38,10 @@ def sensor_of(
         None for a sensor that the client works out by itself: sensor.other.lane_invasion.
 
     Raises:
-        ValueError: for an attribute out of range.
+        ValueError: for an attribute out of range, or a sensor that there is in name only.
     """
+    if not blueprints.is_made(type_id):
+        raise ValueError(f"{type_id} is not simulated here: see docs/carla_server.md")
     if type_id in KINDS:
         return CameraSensor(network, type_id, values)
     if type_id.startswith("sensor.lidar"):

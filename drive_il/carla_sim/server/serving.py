@@ -49,10 +49,12 @@ class Server:
             self.host.episode.frame = 0
             self.host.episode.restart()
         self._links.add(link)
+        self.host.n_clients = len(self._links)
 
     def leave(self, link: CallLink) -> None:
         """Forgets a client."""
         self._links.discard(link)
+        self.host.n_clients = len(self._links)
 
     def subscribe(self, stream: int, transport: asyncio.Transport) -> None:
         """Sends a stream's messages to a connection from now on."""

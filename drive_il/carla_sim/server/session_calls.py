@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from drive_il.carla_sim.server import blueprints
 from drive_il.carla_sim.server.frames import numbers, pose_of, transform_to_wire
 from drive_il.carla_sim.server.host import Host
+from drive_il.carla_sim.server.navmesh import navigation_mesh
 from drive_il.carla_sim.server.wire import VERSION, WORLD_STREAM, token
 
 _LABEL_NONE = 0
@@ -45,12 +47,23 @@ class SessionCalls:
         return self._host.episode.opendrive
 
     def get_required_files(self, folder: str = "", download: bool = True) -> Any:
-        """Files that the client should fetch: none."""
-        return []
+        """Files that the client should fetch: the mesh it plans walks on, where people walk.
+
+        It keeps them by name between sessions, so a mesh is named by its content.
+        """
+        if folder != "Nav" or not navigation_mesh(self._host.episode.network):
+            return []
+        return [self._mesh_name()]
+
+    def request_file(self, name: str) -> Any:
+        """One of those files."""
+        if name != self._mesh_name():
+            raise ValueError(f"there is no file {str(name)[:60]!r} here, only {self._mesh_name()}")
+        return navigation_mesh(self._host.episode.network)
 
     def get_navigation_mesh(self) -> Any:
-        """The mesh that the client would plan walks on: none."""
-        return b""
+        """The mesh that the client plans walks on."""
+        return navigation_mesh(self._host.episode.network)
 
     def load_new_episode(self, name: str, reset: bool, layers: int) -> None:
         """Begins an episode on a map; layers mean nothing here."""
@@ -151,6 +164,11 @@ class SessionCalls:
     def destroy_traffic_manager(self, port: int) -> Any:
         """Forgets one."""
         return self._host.managers.pop(port, None) is not None
+
+    def _mesh_name(self) -> str:
+        network = self._host.episode.network
+        content = hashlib.sha256(navigation_mesh(network)).hexdigest()[:12]
+        return f"drive_il/Nav/{network.name}-{content}.bin"
 
     def _token(self, stream: int) -> bytes:
         return token(stream, self._host.options.port + 1)

@@ -7,9 +7,11 @@ from typing import Any
 
 from drive_il import handedness
 from drive_il.actors import Mover
+from drive_il.carla_sim.server.ackermann import SETTINGS, Ackermann, Target
 from drive_il.carla_sim.server.actors import Actor
 from drive_il.carla_sim.server.frames import numbers, placed
 from drive_il.carla_sim.server.host import Host
+from drive_il.carla_sim.server.skeleton import bones_on_wire
 from drive_il.sim.models import MODELS
 from drive_il.steering import STEER_GAIN
 
@@ -42,6 +44,30 @@ class VehicleCalls:
         own["steer"] = handedness.steer_from_carla(min(max(steer, -1.0), 1.0))
         order = world.orders[slot]
         order["hand_brake"], order["reverse"] = bool(hand_brake), bool(reverse) or gear < 0
+        if id in self._host.episode.ackermann:
+            self._host.episode.ackermann[id].target = None
+
+    def apply_ackermann_control_to_vehicle(self, id: int, control: Any) -> None:
+        """Has a vehicle keep a wheel angle and a speed until told otherwise."""
+        target = Target(*numbers(control, len(Target._fields), "an Ackermann control"))
+        world = self._host.episode.world
+        slot = self._slot(id)
+        self._host.episode.touched = True
+        if world.vehicles["mover"][slot] == Mover.TRAFFIC:
+            world.set_mover(0, id, Mover.CONTROL)
+        limits = (abs(target.steer_speed), target.speed, abs(target.acceleration))
+        self._ackermann(id).begin(Target(target.steer, *limits, abs(target.jerk)))
+
+    def apply_ackermann_controller_settings(self, id: int, settings: Any) -> None:
+        """Sets the gains of a vehicle's Ackermann controller."""
+        self._vehicle(id)
+        gains = numbers(settings, len(SETTINGS), "Ackermann controller settings")
+        self._ackermann(id).settings = tuple(gains)
+
+    def get_ackermann_controller_settings(self, id: int) -> Any:
+        """Gains of a vehicle's Ackermann controller."""
+        self._vehicle(id)
+        return list(self._ackermann(id).settings)
 
     def set_actor_autopilot(self, id: int, on: bool) -> None:
         """Accepted: an autopilot is the client's own Traffic Manager, which sends controls."""
@@ -54,10 +80,28 @@ class VehicleCalls:
         world = self._host.episode.world
         slot = world.walker_slot_of(self._host.episode.find(id).id)
         self._host.episode.touched = True
+        self._host.episode.led.pop(id, None)
         heading = float(world.walkers["heading"][slot])
         if x or y:
             heading = math.atan2(handedness.y_from_carla(y), x)
         world.set_walker(0, id, heading, min(max(float(speed), 0.0), 10.0))
+
+    def get_bones_transform(self, id: int) -> Any:
+        """Where a walker's bones are: of one who stands, whatever it does."""
+        episode = self._host.episode
+        actor = episode.find(id)
+        height = 2.0 * actor.box[1][2]
+        if actor.kind != "walker":
+            raise ValueError(f"actor {id}, {actor.type_id}, is no walker and has no bones")
+        return [bones_on_wire(episode.transform_of(actor), height)]
+
+    def blend_pose(self, id: int, blend: float) -> None:
+        """Accepted: there is one pose."""
+        self._host.episode.find(id)
+
+    def get_pose_from_animation(self, id: int) -> None:
+        """Accepted: there is one pose."""
+        self._host.episode.find(id)
 
     def get_physics_control(self, id: int) -> Any:
         """What a client told, or what describes the world's law of motion best."""
@@ -136,6 +180,9 @@ class VehicleCalls:
         """No vehicle fails."""
         self._slot(id)
         return 0
+
+    def _ackermann(self, id: int) -> Ackermann:
+        return self._host.episode.ackermann.setdefault(id, Ackermann())
 
     def _vehicle(self, id: int) -> Actor:
         actor = self._host.episode.find(id)

@@ -1,0 +1,166 @@
+"""drive-il train ...: learners that drive while they learn, and ask the expert."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drive_il.cli.train import Flat, map_of, save, shown
+from drive_il.dataset import Dataset
+from drive_il.datatypes import Episode, EpisodeSpec, Start
+from drive_il.experiments.observations import OBSERVATIONS, Observed
+from drive_il.experts.planner import Planner
+from drive_il.learners import (
+    confidence_based,
+    dagger,
+    dart,
+    ensemble_dagger,
+    hg_dagger,
+    lazy_dagger,
+    safe_dagger,
+    stagger,
+    thrifty_dagger,
+)
+from drive_il.maps import suites
+from drive_il.maps.network import RoadNetwork
+from drive_il.maps.planning import RoutePlanner
+from drive_il.maps.routes import plan_record
+from drive_il.networks import DrivingPolicy
+from drive_il.randomness import derive_seed
+from drive_il.rounds import Place, RoundsConfig
+from drive_il.sensors.observer import SceneObserver
+from drive_il.sim.world import World
+
+_ROWS = 16
+_PATIENCE = 60.0  # [s] of standing still that end a drive among lights
+Train = Callable[..., DrivingPolicy]
+
+
+_DOC = """Trains {}: {}.
+
+    The rounds drive on the training suite of the map that the data were recorded on, in the
+    traffic that they were recorded in.
+
+    Args:
+        data: demonstrations with the sensors of the observation; the first episodes, up to one
+            round's share of the label budget, are round one.
+        out: model folder.
+        config: how.
+        seed: of everything random.
+        observation: what the policy sees: the camera, the state vector or lanes and actors.
+    """
+
+
+def _command(learner: Any, name: str, idea: str) -> Callable[..., None]:
+    """Returns the command of one learner; all have the same arguments, but for its Config."""
+
+    def train(data: Path, out: Path, config: Any, seed: int, observation: Observed) -> None:
+        _train(learner.train, config, (data, out), seed, observation)
+
+    train.__doc__ = _DOC.format(name, idea)
+    train.__defaults__ = (learner.Config(), 0, "camera")
+    train.__annotations__ = {
+        "data": Path,
+        "out": Path,
+        "config": Flat[learner.Config],  # type: ignore[misc]
+        "seed": int,
+        "observation": Observed,
+        "return": None,
+    }
+    return train
+
+
+train_dagger = _command(
+    dagger,
+    "DAgger (Ross, Gordon, Bagnell 2011)",
+    "the expert labels every state that the learner visits",
+)
+train_safe_dagger = _command(
+    safe_dagger,
+    "SafeDAgger (Zhang, Cho 2017)",
+    "a safety net says where the expert drives; `--oracle`: the truth does",
+)
+train_hg_dagger = _command(
+    hg_dagger,
+    "HG-DAgger (Kelly et al. 2019)",
+    "a scripted person takes the wheel and lets go",
+)
+train_ensemble_dagger = _command(
+    ensemble_dagger,
+    "EnsembleDAgger (Menda et al. 2019)",
+    "the expert drives where the ensemble is wrong or unsure",
+)
+train_lazy_dagger = _command(
+    lazy_dagger,
+    "LazyDAgger (Hoque et al. 2021)",
+    "a safety net calls the expert, agreement sends him away",
+)
+train_thrifty_dagger = _command(
+    thrifty_dagger,
+    "ThriftyDAgger (Hoque et al. 2021)",
+    "novelty and risk call the expert at a given rate",
+)
+train_confidence_based = _command(
+    confidence_based,
+    "confidence-based autonomy (Chernova, Veloso 2009)",
+    "the expert drives where the policy is unsure",
+)
+train_dart = _command(
+    dart,
+    "DART (Laskey et al. 2017)",
+    "the expert drives with noise of the shape of the learner's errors",
+)
+train_stagger = _command(
+    stagger,
+    "Warm-Stagger (Li, Zhang 2024)",
+    "one state of each rollout is labelled",
+)
+
+
+def _train(
+    train: Train, config: Any, paths: tuple[Path, Path], seed: int, observation: str
+) -> None:
+    data, out = paths
+    dataset = Dataset(data)
+    network, traffic = map_of(dataset), dataset.load(0).spec.traffic
+    if traffic.signals and config.rounds.lost_time < _PATIENCE:
+        config = replace(config, rounds=replace(config.rounds, lost_time=_PATIENCE))
+    rounds: RoundsConfig = config.rounds
+    specs = [replace(spec, traffic=traffic) for spec in _specs(network, rounds, seed)]
+    place = Place(
+        World(network, _ROWS),
+        SceneObserver(network, OBSERVATIONS[observation]),
+        Planner(network=network),
+        specs,
+    )
+    chosen = _within(dataset, rounds.label_budget // rounds.n_rounds)
+    with shown() as progress:
+        policy = train(place, chosen, config, seed, progress)
+    save(policy, out)
+
+
+def _within(dataset: Dataset, budget: int) -> Iterator[Episode]:
+    """The first episodes whose labels together stay within a budget."""
+    for episode in dataset.episodes():
+        budget -= episode.labels
+        if budget < 0:
+            return
+        yield episode
+
+
+def _specs(network: RoadNetwork, rounds: RoundsConfig, seed: int) -> list[EpisodeSpec]:
+    """Drives from anywhere on the training suite; the last ones only validate."""
+    planner = RoutePlanner(network)
+    routes = [plan_record(planner, record) for record in suites.training_suite(network)]
+    rng = np.random.default_rng(derive_seed(seed, "dagger-specs"))
+    specs = []
+    for i in range(8 * len(routes) + rounds.n_validation):
+        route = routes[i % len(routes)]
+        start = Start(s=float(rng.uniform(0.0, 0.7 * route.length)), speed=5.0)
+        drive_seed = derive_seed(seed, "dagger-drive", i)
+        specs.append(EpisodeSpec(route, drive_seed, rounds.validation_steps, start))
+    return specs

@@ -1,0 +1,85 @@
+"""What every reproducible claim does: run its jobs, tell how it goes, fill its page."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from rich.console import Console
+
+import drive_il
+from drive_il.experiments.jobs import Job, hash_of_code, run, seconds
+from drive_il.experiments.narration import Narrator
+from drive_il.folders import write_whole
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def run_all(
+    jobs: Sequence[Job], out: Path, n_workers: int, console: Console, not_behind: Sequence[str]
+) -> dict[str, Path]:
+    """Runs the jobs that are missing and returns the folder of each.
+
+    Args:
+        jobs: those that are needed stand before those that need them.
+        out: folder of the experiment; jobs write below `steps`.
+        n_workers: processes.
+        console: where progress is shown.
+        not_behind: parts of the package that decide no result, as beginnings of paths.
+
+    Raises:
+        RuntimeError: a job failed.
+    """
+    code = hash_of_code(Path(drive_il.__file__).parent, not_behind)
+    try:
+        with Narrator(console, n_workers) as narrator:
+            folders = run(jobs, out / "steps", code, n_workers, narrator)
+            narrator.say("computing intervals and drawing ...")
+    except KeyboardInterrupt:
+        console.print(f"\nstopped; what is finished is kept in {out}: run it again to go on")
+        raise
+    return folders
+
+
+def timing(jobs: Sequence[Job], folders: dict[str, Path]) -> dict[str, Any]:
+    """Returns how long each kind of step took, also in an earlier, interrupted run [s]."""
+    kinds: dict[str, float] = {}
+    for job in jobs:
+        depth = 2 if job.name.startswith("model") else 1
+        kind = "/".join(job.name.split("/")[:depth])
+        kinds[kind] = kinds.get(kind, 0.0) + seconds(folders[job.name])
+    return {"process_seconds": kinds, "total": sum(kinds.values())}
+
+
+def write_page(template: str, path: Path, **values: object) -> Path:
+    """Fills a template of `experiments/templates`; returns the page's path."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    write_whole(path, environment.get_template(template).render(**values).encode())
+    return path
+
+
+def inline(picture: Path) -> str:
+    """Returns a PNG as the source of an image on a page that needs no other file."""
+    return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
+
+
+def save_figure(figure: Figure, folder: Path, name: str) -> None:
+    """Writes NAME.png and NAME.svg; the same numbers give the same bytes."""
+    for kind in ("png", "svg"):
+        temporary = folder / f"{name}.{kind}.tmp"
+        # No date in the file and no random names.
+        metadata = {"Date": None} if kind == "svg" else None
+        with rc_context({"svg.hashsalt": "drive_il"}):
+            figure.savefig(temporary, format=kind, metadata=metadata)
+        temporary.replace(folder / f"{name}.{kind}")

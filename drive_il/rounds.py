@@ -1,0 +1,417 @@
+"""Rounds of collect-then-train, which all interactive learners share.
+
+    D <- demonstrations
+    for i in 2..N:
+        drive with the gate of round i; D <- D + what was labelled
+        fit the network to D, validate it
+    return the best iterate on validation
+
+A learner owns its gate, what it keeps of a drive, and what else it learns; here is the
+rest: where episodes begin and end, the budget, the fit, validation, the best iterate and
+the account of who drove, who was asked and how often the driver changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from drive_il.actors import Struck
+from drive_il.datatypes import Bools, Episode, EpisodeSpec, Ints, Outcome, Scene, Start, Who
+from drive_il.fit import (
+    ArrayBatches,
+    Batch,
+    FitConfig,
+    Progress,
+    ProgressFunction,
+    fit,
+    labelled_frames,
+)
+from drive_il.gates import ExpertDrives
+from drive_il.networks import (
+    DrivingPolicy,
+    Ensemble,
+    NetworkConfig,
+    driving_frames,
+    driving_loss,
+    driving_network,
+)
+from drive_il.protocols import Expert, Gate, Observer, World
+from drive_il.randomness import derive_seed
+from drive_il.rollout import Disturbance, drive
+
+MOVING = 1.0
+"""slower than this a car counts as standing in validation [m/s]"""
+
+Keep = Callable[[Episode], Bools]
+"""episode -> which of its labelled steps are learnt from, (T,)"""
+IterateSink = Callable[[int, DrivingPolicy], None]
+"""(round, iterate) -> nothing; called after each round"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a learner learns.
+
+    Attributes:
+        world: to drive in.
+        observer: what the policy sees.
+        expert: labels states, and drives where the gate says so.
+        specs: what is driven; the last `RoundsConfig.n_validation` only validate.
+    """
+
+    world: World
+    observer: Observer
+    expert: Expert
+    specs: Sequence[EpisodeSpec]
+
+
+@dataclass(frozen=True)
+class RoundsConfig:
+    """Rounds of collect-then-train."""
+
+    n_rounds: int = 6
+    """rounds, N in the papers; the demonstrations are the first"""
+    label_budget: int = 10_000
+    """expert labels in all, those of the demonstrations included"""
+    steps_per_label: int = 2
+    """a round drives at most so many steps for each label that it may ask for"""
+    steps_per_episode: int = 200
+    """steps after which an episode of a round is cut, so that a round sees many places"""
+    lost_distance: float = 4.0
+    """an episode ends when the ego is this far beside its route [m]"""
+    lost_time: float = 5.0
+    """and when it has stood still for so long; longer than a red light, where there are any [s]"""
+    from_scratch: bool = False
+    """True: every round starts from fresh weights"""
+    n_validation: int = 16
+    """specs, the last ones given, that every iterate is validated on"""
+    validation_steps: int = 600
+    """steps of a validation drive"""
+    steer_weight: float = 5.0
+    """weight of the steer error against the acceleration error"""
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    """the driving network"""
+    fit: FitConfig = field(default_factory=lambda: FitConfig(n_steps=1200))
+    """optimiser and length of each round"""
+    last_steps: int = 0
+    """gradient steps of the last round, on all data; 0: as many as the others"""
+
+    def __post_init__(self) -> None:
+        for name in (
+            "n_rounds",
+            "label_budget",
+            "steps_per_label",
+            "steps_per_episode",
+            "validation_steps",
+        ):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("n_validation", "last_steps"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+
+
+ENSEMBLE = RoundsConfig(network=NetworkConfig(members=5))
+"""the rounds of learners whose doubt is an ensemble's"""
+
+
+class Rounds:
+    """One training in progress.
+
+    Args:
+        place: where.
+        config: how.
+        seed: of everything random.
+        progress: called after every epoch and round.
+        sink: is handed every iterate.
+
+    Raises:
+        ValueError: too few specs.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        config: RoundsConfig,
+        seed: int,
+        progress: ProgressFunction | None = None,
+        sink: IterateSink | None = None,
+    ) -> None:
+        n_training = len(place.specs) - config.n_validation
+        if n_training < 1:
+            raise ValueError(
+                f"rounds need more specs than the {config.n_validation} they validate on, "
+                f"got {len(place.specs)}; give more routes or lower n_validation"
+            )
+        self.place, self.config, self.seed = place, config, seed
+        self.spec = place.observer.spec
+        self.episodes: list[Episode] = []
+        self.iterates: list[DrivingPolicy] = []
+        self.scores: list[float] = []
+        self.account: list[dict[str, Any]] = []
+        self._specs = list(place.specs[:n_training])
+        self._validation = list(place.specs[n_training:])
+        self._progress, self._sink = progress, sink
+        self._collected: list[Episode] = []
+        self._network = driving_network(config.network, self.spec, derive_seed(seed, "network"))
+
+    @property
+    def later(self) -> range:
+        """The rounds after the demonstrations."""
+        return range(2, self.config.n_rounds + 1)
+
+    @property
+    def policy(self) -> DrivingPolicy:
+        """The last iterate."""
+        return self.iterates[-1]
+
+    @property
+    def labels(self) -> int:
+        """Expert labels paid so far."""
+        return sum(episode.labels for episode in self.episodes)
+
+    def demonstrate(
+        self, data: Iterable[Episode] = (), disturbance: Disturbance | None = None
+    ) -> list[Episode]:
+        """Round one: takes demonstrations, or lets the expert drive where there are none.
+
+        Raises:
+            ValueError: the demonstrations alone exceed the budget.
+        """
+        given = list(data)
+        self.episodes = given
+        if self.labels > self.config.label_budget:
+            raise ValueError(
+                f"the demonstrations hold {self.labels} labels, more than label_budget "
+                f"{self.config.label_budget}; raise it or pass fewer episodes"
+            )
+        self._collected = given
+        return given or self.collect(1, ExpertDrives(), disturbance)
+
+    def collect(self, i: int, gate: Gate, disturbance: Disturbance | None = None) -> list[Episode]:
+        """Drives round i with the last iterate and returns its labelled episodes."""
+        rounds_left = self.config.n_rounds - i + 1
+        labels = (self.config.label_budget - self.labels) // rounds_left
+        # Episodes that end early, or in which few are asked, leave labels over.
+        n_episodes = self.config.steps_per_label * -(-labels // self.config.steps_per_episode)
+        return self.drive(self.specs(i, n_episodes), gate, disturbance, labels)
+
+    def drive(
+        self,
+        specs: Sequence[EpisodeSpec],
+        gate: Gate,
+        disturbance: Disturbance | None = None,
+        labels: int | None = None,
+    ) -> list[Episode]:
+        """Drives these specs with the last iterate; labelled episodes join the data."""
+        left = self.config.label_budget - self.labels
+        labels = left if labels is None else min(labels, left)
+        self._collected = []
+        if labels > 0:
+            self._collected = drive(
+                self.place.world,
+                self.place.observer,
+                self.iterates[-1] if self.iterates else None,
+                list(specs),
+                expert=self.place.expert,
+                gate=gate,
+                stop=self.lost,
+                label_budget=labels,
+                disturbance=disturbance,
+                keep_actors=False,
+            )
+        labelled = [one for one in self._collected if one.labels]
+        self.episodes = self.episodes + labelled
+        return labelled
+
+    def alone(self, i: int, n_episodes: int) -> list[Episode]:
+        """Lets the last iterate drive without the expert; costs no label."""
+        return drive(
+            self.place.world,
+            self.place.observer,
+            self.policy,
+            [replace(spec, seed=spec.seed ^ 1) for spec in self.specs(i, n_episodes)],
+            stop=self.lost,
+            keep_actors=False,
+        )
+
+    def specs(self, i: int, n: int) -> list[EpisodeSpec]:
+        """Returns the first n episodes of round i."""
+        return [self._episode(i, k) for k in range(n)]
+
+    def note(self, **facts: object) -> None:
+        """Adds to the account of the last round."""
+        self.account[-1] |= facts
+
+    def _episode(self, i: int, k: int) -> EpisodeSpec:
+        """Returns episode k of round i: some route, from a random place."""
+        config = self.config
+        rng = np.random.default_rng(derive_seed(self.seed, "episode", i, k))
+        spec = self._specs[int(rng.integers(len(self._specs)))]
+        latest = max(0.0, spec.route.length - 50.0)
+        return replace(
+            spec,
+            seed=derive_seed(self.seed, "coins", i, k),
+            max_steps=min(spec.max_steps, config.steps_per_episode),
+            start=Start(s=float(rng.uniform(0.0, latest)), speed=float(rng.uniform(0.0, 6.0))),
+        )
+
+    def lost(self, scene: Scene) -> Ints:
+        """Ends an episode from where no label could teach a way back."""
+        progress = scene.progress
+        outcome = np.full(scene.n_rows, Outcome.RUNNING, np.int64)
+        outcome[progress["standing"] > self.config.lost_time] = Outcome.BLOCKED
+        outcome[np.abs(progress["lateral_error"]) > self.config.lost_distance] = Outcome.DEVIATED
+        outcome[scene.events["struck"] != Struck.NOTHING] = Outcome.COLLIDED
+        outcome[progress["completed"]] = Outcome.COMPLETED
+        return outcome
+
+    def frames(self, episodes: Sequence[Episode], keep: Keep | None = None) -> Batch:
+        """Returns network inputs and targets of the labelled steps that are kept."""
+        return driving_frames(labelled_frames(episodes, keep), self.spec)
+
+    def fit(self, i: int, frames: Batch | None = None) -> DrivingPolicy:
+        """Fits the network of round i, validates it and closes the round's account.
+
+        Args:
+            i: the round.
+            frames: what to learn from; every labelled step so far when not given.
+
+        Returns:
+            The new iterate.
+        """
+        config = self.config
+        if config.from_scratch:
+            seed = derive_seed(self.seed, "network", i)
+            self._network = driving_network(config.network, self.spec, seed)
+        frames = self.frames(self.episodes) if frames is None else frames
+        if isinstance(self._network, Ensemble):
+            frames = frames | {"weight": self._bootstrap(len(frames["target"]))}
+        is_last = i == config.n_rounds and config.last_steps > 0
+        fit(
+            self._network,
+            ArrayBatches(frames, config.fit.batch_size, derive_seed(self.seed, "order", i)),
+            driving_loss(config.steer_weight),
+            replace(config.fit, n_steps=config.last_steps) if is_last else config.fit,
+            seed=derive_seed(self.seed, "fit", i),
+            progress=self._within(i),
+            stage=f"round {i} of {config.n_rounds}",
+        )
+        iterate = driving_network(config.network, self.spec, 0)
+        iterate.load_state_dict(self._network.state_dict())
+        policy = DrivingPolicy(iterate, config.network, self.spec)
+        self._close(i, policy)
+        return policy
+
+    def _bootstrap(self, n_frames: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """How often each frame counts for each member; a frame's counts never change."""
+        rng = np.random.default_rng(derive_seed(self.seed, "bootstrap"))
+        counts = rng.poisson(1.0, (n_frames, self.config.network.members))
+        return counts.astype(np.float32)
+
+    def _within(self, i: int) -> ProgressFunction | None:
+        """Returns a progress function for the fit of round i, which is a part of the whole."""
+        told, n = self._progress, self.config.n_rounds
+        if told is None:
+            return None
+        return lambda at: told(replace(at, begin=(i - 1) / n, end=i / n))
+
+    def _close(self, i: int, policy: DrivingPolicy) -> None:
+        score = self.validate(policy)
+        self.iterates.append(policy)
+        self.scores.append(score)
+        facts = {"labels": self.labels, "validation_score": score}
+        self.account.append(facts | interventions(self._collected))
+        if self._sink is not None:
+            self._sink(i, policy)
+        if self._progress is not None:
+            n = self.config.n_rounds
+            self._progress(Progress("rounds", i, n, validation_loss=1 - score))
+
+    def validate(self, policy: DrivingPolicy) -> float:
+        """Returns the mean share of good steps of unlabelled drives; asks nobody.
+
+        A step is good when the ego moves and has not failed yet: its centre never more than
+        half a lane beside the lane centre, no contact, no red light and no stop sign run.
+        """
+        limit = self.config.validation_steps
+        shares = []
+        for episode in drive(
+            self.place.world,
+            self.place.observer,
+            policy,
+            [replace(spec, max_steps=min(spec.max_steps, limit)) for spec in self._validation],
+            stop=self.lost,
+            keep_observations=False,
+            keep_actors=False,
+        ):
+            failed = np.logical_or.accumulate(failing(episode))
+            good = ~failed[1:] & (episode.ego["speed"][1:] > MOVING)
+            completed = episode.outcome == Outcome.COMPLETED and not failed[-1]
+            whole = episode.n_steps if completed else min(episode.spec.max_steps, limit)
+            shares.append(good.sum() / whole)
+        return float(np.mean(shares)) if shares else 0.0
+
+    def best(self, learner: str, config: object, **extra: Any) -> DrivingPolicy:  # noqa: ANN401
+        """Returns the best iterate on validation, the latest of equals, with its card."""
+        found = max(range(len(self.scores)), key=lambda k: (self.scores[k], k))
+        card = {
+            "learner": learner,
+            "labels": self.labels,
+            "seed": self.seed,
+            "config": asdict(config),  # type: ignore[call-overload]
+            "validation_scores": self.scores,
+            "best_round": found + 1,
+            "rounds": self.account,
+            **extra,
+        }
+        return replace(self.iterates[found], card=card)
+
+
+def failing(episode: Episode) -> Bools:
+    """Returns in which states something is wrong that an expert does not do, (T + 1,)."""
+    progress, events = episode.progress, episode.events
+    out = np.abs(progress["lateral_error"]) > progress["lane_width"] / 2
+    struck = events["struck"] != Struck.NOTHING
+    return np.asarray(out | struck | (events["red_light"] >= 0) | (events["stop_sign"] >= 0))
+
+
+def expert_drove(episode: Episode) -> Bools:
+    """Returns which steps the expert drove, (T,)."""
+    return np.asarray(episode.who == Who.EXPERT)
+
+
+def takeovers(episode: Episode) -> Ints:
+    """Returns the steps at which the expert takes over from the policy."""
+    drove = expert_drove(episode)
+    return np.flatnonzero(drove[1:] & ~drove[:-1]) + 1
+
+
+def interventions(episodes: Sequence[Episode]) -> dict[str, Any]:
+    """Returns who drove, how often that changed, and how the drives went.
+
+    Returns:
+        `steps`, `expert_share` of them, `takeovers` (times the expert began to drive, at the
+        first step too), their mean length `takeover_steps`, `switches` (changes of driver,
+        both ways), `episodes`, and how many ended in `collided`, `deviated` and `blocked`.
+    """
+    steps = sum(episode.n_steps for episode in episodes)
+    drove = [expert_drove(episode) for episode in episodes]
+    held = int(sum(one.sum() for one in drove))
+    begun = sum(len(takeovers(e)) + int(e.n_steps > 0 and e.who[0] == 1) for e in episodes)
+    ended = [episode.outcome for episode in episodes]
+    return {
+        "episodes": len(episodes),
+        "steps": steps,
+        "expert_share": held / steps if steps else 0.0,
+        "takeovers": begun,
+        "takeover_steps": held / begun if begun else 0.0,
+        "switches": int(sum((one[1:] != one[:-1]).sum() for one in drove)),
+        "collided": ended.count(Outcome.COLLIDED),
+        "deviated": ended.count(Outcome.DEVIATED),
+        "blocked": ended.count(Outcome.BLOCKED),
+    }

@@ -1,0 +1,76 @@
+"""Inks: the colours of pixels, three bytes in one word, and how they become a picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from drive_il import kernels
+from drive_il.datatypes import Ints
+
+
+@kernels.inner
+def ink(color: int) -> int:
+    """Returns a packed colour in the order of its bytes in a picture: red, green, blue."""
+    return (color >> 40) & 0xFF | (color >> 12) & 0xFF00 | (color & 0xFF) << 16
+
+
+@kernels.inner
+def over_ink(below: int, above: int, is_seen: bool) -> int:
+    """Returns one of two inks; without a branch, so that many are chosen at once."""
+    return below ^ ((below ^ above) & -int(is_seen))
+
+
+@kernels.inner
+def put(row: Ints, j: int, color: int) -> None:
+    """Writes a packed colour into a row of inks, (W,)."""
+    row[j] = ink(color)
+
+
+@kernels.inner
+def _develop_words(inks: Ints, lens: Any, words: Ints) -> None:
+    """Writes red, green and blue of four pixels at a time, as three words."""
+    for i in range(lens.height):
+        begin = i * lens.width >> 2
+        for j in range(lens.left >> 2, lens.right >> 2):
+            a, b = inks[i, 4 * j], inks[i, 4 * j + 1]
+            c, d = inks[i, 4 * j + 2], inks[i, 4 * j + 3]
+            first = np.uint64(3 * (begin + j))
+            words[first] = a | b << 24
+            words[first + np.uint64(1)] = b >> 8 | c << 16
+            words[first + np.uint64(2)] = c >> 16 | d << 8
+
+
+@kernels.inner
+def _develop_bgra(inks: Ints, lens: Any, words: Ints) -> None:
+    for i in range(lens.height):
+        begin = i * lens.width
+        for j in range(lens.left, lens.right):
+            word = inks[i, j]
+            swapped = (word & 0xFF) << 16 | word & 0xFF00 | (word >> 16) & 0xFF
+            words[np.uint64(begin + j)] = swapped | 0xFF000000
+
+
+@kernels.inner
+def develop(inks: Ints, lens: Any, picture: Ints) -> None:
+    """Writes the bytes of every drawn ink.
+
+    Args:
+        inks: (H, W) uint32.
+        lens: LENS record.
+        picture: red, green, blue of each pixel, (3 * H * W,) uint8; or blue, green, red and
+            255, (4 * H * W,).
+    """
+    width = lens.width
+    if len(picture) == 4 * lens.height * width:
+        _develop_bgra(inks, lens, picture.view(np.uint32))
+    elif width % 4 == 0:  # then bands begin and end at whole words, too
+        _develop_words(inks, lens, picture.view(np.uint32))
+    else:
+        for i in range(lens.height):
+            for j in range(lens.left, lens.right):
+                word, first = inks[i, j], np.uint64(3 * (i * width + j))
+                picture[first] = word
+                picture[first + np.uint64(1)] = word >> 8
+                picture[first + np.uint64(2)] = word >> 16
