@@ -76,4 +76,5 @@ def decode(activation: Floats) -> Floats:
     mass = np.where(near, activation, 0.0)
     total = mass.sum(1)
     straight = (n_units - 1) / 2
-    return np.where(total > 0, (mass * units).sum(1) / np.where(total > 0, total, 1.0), straight)
+    centre = (mass * units).sum(1) / np.where(total > 0, total, 1.0)
+    return np.asarray(np.where(total > 0, centre, straight), np.float64)

@@ -197,7 +197,7 @@ class FolderLocator:
 @contextmanager
 def _numba_configured(folder: Path | None, is_packed: bool) -> Iterator[None]:
     """Sets numba's options for one compilation, and puts back whatever they were."""
-    options = {"SLP_VECTORIZE": int(is_packed)}
+    options: dict[str, Any] = {"SLP_VECTORIZE": int(is_packed)}
     if folder is not None:
         locator = f"{FolderLocator.__module__}.{FolderLocator.__name__}"
         options |= {"CACHE_DIR": str(folder), "CACHE_LOCATOR_CLASSES": locator}

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from rich.table import Table
 
-from drive_il.experiments.reproduction import inline, write_page
+from drive_il.experiments.reproduction import inline, save_figure, write_page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -163,14 +162,7 @@ def figure(result: dict[str, Any], folder: Path) -> None:
         f"{result['config']['drives']} drives per town and seed",
         fontsize=11,
     )
-    for kind in ("png", "svg"):
-        temporary = folder / f"curves.{kind}.tmp"
-        # No date in the file and no random names: the same numbers give the same bytes.
-        with rc_context({"svg.hashsalt": "drive_il"}):
-            whole.savefig(
-                temporary, format=kind, metadata={"Date": None} if kind == "svg" else None
-            )
-        temporary.replace(folder / f"curves.{kind}")
+    save_figure(whole, folder, "curves")
 
 
 def _groups(names: list[str]) -> list[tuple[str, list[str]]]:
