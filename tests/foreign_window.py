@@ -9,6 +9,7 @@ down, as a person would.
 
 import os
 import runpy
+import signal
 import sys
 from collections import defaultdict
 from typing import Any
@@ -57,6 +58,7 @@ if __name__ == "__main__":
     port, pictures, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     sys.argv = sys.argv[4:]
     sys.path.insert(0, os.path.dirname(os.path.abspath(sys.argv[0])))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # heard in the background, too
     lead_to(port)
     if pictures:
         close_after(pictures, folder)

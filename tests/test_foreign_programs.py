@@ -42,6 +42,12 @@ def served() -> Iterator[Served]:
         yield server
 
 
+@pytest.fixture(autouse=True)
+def afresh(served: Served) -> None:
+    """Nothing of what the program before has left, and the world ticks by itself."""
+    served.client().load_world("alder")
+
+
 def run(
     words: list[str | Path], folder: Path, paths: list[Path], stop_after: float | None = None
 ) -> str:
