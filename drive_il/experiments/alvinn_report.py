@@ -83,10 +83,10 @@ def _variant(failing: Bools, lateral: Floats, weights: Floats) -> dict[str, Any]
     numbers: dict[str, Any] = {}
     for name, cost in costs.COSTS.items():
         each = cost(failing.reshape(-1, horizon))[:, -1].reshape(failing.shape[:2])
-        numbers[name] = _estimate(each, weights)
+        numbers[name] = _estimate(each, weights, (0.0, horizon))
         numbers[f"{name}_by_seed"] = each.mean(1).tolist()
     kept = (~failing.any(2)).astype(float)
-    numbers["success"] = _estimate(kept, weights)
+    numbers["success"] = _estimate(kept, weights, (0.0, 1.0))
     numbers["lateral_error"] = _estimate(lateral, weights)
     alive = 1.0 - np.logical_or.accumulate(failing, axis=2).mean(1)  # (S, T)
     every = max(1, horizon // 100)
@@ -95,8 +95,10 @@ def _variant(failing: Bools, lateral: Floats, weights: Floats) -> dict[str, Any]
     return numbers
 
 
-def _estimate(values: Floats, weights: Floats) -> dict[str, float]:
-    found = est.mean_with_interval(values, weights)
+def _estimate(
+    values: Floats, weights: Floats, limits: tuple[float, float] | None = None
+) -> dict[str, float]:
+    found = est.mean_with_interval(values, weights, limits)
     return {"value": found.value, "low": found.low, "high": found.high}
 
 
