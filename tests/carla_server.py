@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -87,3 +88,44 @@ def synchronous(client: Any, town: str | None = None) -> Any:
     settings.synchronous_mode, settings.fixed_delta_seconds = True, STEP
     world.apply_settings(settings)
     return world
+
+
+def run(served: Served, code: str, timeout: float = 100.0) -> list[str]:
+    """Runs a client's program; returns the lines that it prints."""
+    start = f"""
+import sys
+sys.path.insert(0, {str(__file__).rsplit("/", 1)[0]!r})
+import carla
+from carla_server import synchronous
+client = carla.Client("127.0.0.1", {served.port})
+client.set_timeout(20.0)
+"""
+    # The client's own threads may abort a process that ends as usual.
+    end = "\nimport os\nsys.stdout.flush()\nos._exit(0)\n"
+    command = [sys.executable, "-c", start + code + end]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    assert result.returncode == 0, result.stderr[-2000:]
+    return result.stdout.splitlines()
+
+
+_CLEAR = """
+for left in client.get_world().get_actors().filter("vehicle.*"):
+    left.destroy()
+"""
+
+
+def run_managed(served: Served, code: str) -> list[str]:
+    """Runs a client's program with a Traffic Manager in it.
+
+    Traffic Manager may lose its wake-up inside the client, which no server can see or cure
+    (docs/carla_server.md): a program that hangs is killed and begun again, twice at most, and a
+    warning says so. Losing it three times in a row is a failure. What a killed one leaves behind
+    is cleared away first.
+    """
+    code = _CLEAR + code
+    for _ in range(2):
+        try:
+            return run(served, code, timeout=45.0)
+        except subprocess.TimeoutExpired:
+            warnings.warn("Traffic Manager lost its wake-up; begun again", stacklevel=2)
+    return run(served, code, timeout=45.0)

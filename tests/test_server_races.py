@@ -3,13 +3,10 @@
 Clients that may hang or die run in processes of their own.
 """
 
-import subprocess
-import sys
-import warnings
 from collections.abc import Iterator
 
 import pytest
-from carla_server import Served, serving
+from carla_server import Served, run, run_managed, serving
 
 from drive_il.carla_sim.server.ordering import PATIENCE, SETTLE, SWAP, Order, settle_time
 
@@ -21,39 +18,6 @@ pytestmark = pytest.mark.carla_wheel
 def served() -> Iterator[Served]:
     with serving("--town", "alder") as server:
         yield server
-
-
-def run(served: Served, code: str, timeout: float = 100.0) -> list[str]:
-    """Runs a client's program; returns the lines that it prints."""
-    start = f"""
-import sys
-sys.path.insert(0, {str(__file__).rsplit("/", 1)[0]!r})
-import carla
-from carla_server import synchronous
-client = carla.Client("127.0.0.1", {served.port})
-client.set_timeout(20.0)
-"""
-    # The client's own threads may abort a process that ends as usual.
-    end = "\nimport os\nsys.stdout.flush()\nos._exit(0)\n"
-    command = [sys.executable, "-c", start + code + end]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
-    assert result.returncode == 0, result.stderr[-2000:]
-    return result.stdout.splitlines()
-
-
-def run_managed(served: Served, code: str) -> list[str]:
-    """Runs a client's program with a Traffic Manager in it.
-
-    Traffic Manager may lose its wake-up inside the client, which no server can see or cure
-    (docs/carla_server.md): a program that hangs is killed and begun again, twice at most, and a
-    warning says so. Losing it three times in a row is a failure.
-    """
-    for _ in range(2):
-        try:
-            return run(served, code, timeout=45.0)
-        except subprocess.TimeoutExpired:
-            warnings.warn("Traffic Manager lost its wake-up; begun again", stacklevel=2)
-    return run(served, code, timeout=45.0)
 
 
 def test_ticks_wait_for_what_was_promised() -> None:
