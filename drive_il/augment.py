@@ -148,14 +148,45 @@ def viewpoint(
         return pictures, steer
     shift = config.shift * (2.0 * draws[rows, 0] - 1.0)
     rotation = np.deg2rad(config.rotation) * (2.0 * draws[rows, 1] - 1.0)
-    moved = shifted(ego[rows], shift, rotation)
-    pictures[rows] = render(moved, weather[rows])
-    distance = config.lookahead + config.lookahead_time * moved["speed"]
-    curvature = corrected_curvature(
-        steering.curvature_of_steer(steer[rows]), shift, rotation, distance
+    pictures[rows], curvature = moved_view(
+        ego[rows],
+        weather[rows],
+        steering.curvature_of_steer(steer[rows]),
+        (shift, rotation),
+        (config.lookahead, config.lookahead_time),
+        render,
     )
     steer[rows] = steering.steer_of_curvature(curvature)
     return pictures, steer
+
+
+def moved_view(
+    ego: Records,
+    weather: Records,
+    curvature: Floats,
+    move: tuple[Floats, Floats],
+    lookahead: tuple[float, float],
+    render: Renderer,
+) -> tuple[Array, Floats]:
+    """Draws what the ego would see elsewhere, and corrects the label by pure pursuit.
+
+    Args:
+        ego: where from, (N,) VEHICLE.
+        weather: (N,) WEATHER.
+        curvature: labels at the original poses, left positive, (N,) [1/m].
+        move: shift to the left [m] and rotation to the left [rad], (N,) each.
+        lookahead: distance of the point steered for, at standstill [m], and how much further
+            with speed [s].
+        render: the camera.
+
+    Returns:
+        Pictures (N, H, W, 3) uint8 and labels at the moved poses (N,) [1/m].
+    """
+    shift, rotation = move
+    moved = shifted(ego, shift, rotation)
+    pictures = render(moved, weather)
+    distance = lookahead[0] + lookahead[1] * moved["speed"]
+    return pictures, corrected_curvature(curvature, shift, rotation, distance)
 
 
 def shifted(ego: Records, shift: Floats, rotation: Floats) -> Records:

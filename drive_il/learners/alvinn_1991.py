@@ -276,11 +276,15 @@ class Cycles:
         draws = augment.Draw(self._seed, cycle, np.arange(config.views)).uniform("views", 2)
         shift = config.shift * (2.0 * draws[:, 0] - 1.0)
         rotation = np.deg2rad(config.rotation) * (2.0 * draws[:, 1] - 1.0)
-        moved = augment.shifted(taken.ego[rows], shift, rotation)
-        distance = config.lookahead + config.lookahead_time * moved["speed"]
-        views = self._renderer(moved, taken.weather[rows])[..., 2]
-        labels = augment.corrected_curvature(taken.curvature[rows], shift, rotation, distance)
-        return np.concatenate((retina, views)), np.concatenate((curvature, labels))
+        views, labels = augment.moved_view(
+            taken.ego[rows],
+            taken.weather[rows],
+            taken.curvature[rows],
+            (shift, rotation),
+            (config.lookahead, config.lookahead_time),
+            self._renderer,
+        )
+        return np.concatenate((retina, views[..., 2])), np.concatenate((curvature, labels))
 
     def _staying(self, n_new: int, cycle: int) -> Ints:
         """Which kept patterns stay when n_new more come."""
