@@ -9,7 +9,6 @@ offline on the same snapshots, stands beside them. `docs/alvinn.md` tells the st
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,12 +16,11 @@ from typing import Any
 
 from rich.console import Console
 
-from drive_il.evaluation.results import provenance, write_json
+from drive_il.evaluation.results import provenance
 from drive_il.experiments import alvinn_report as report
 from drive_il.experiments.alvinn_jobs import TOWN
 from drive_il.experiments.jobs import Job
-from drive_il.experiments.narration import clock
-from drive_il.experiments.reproduction import run_all
+from drive_il.experiments.reproduction import farewell, keep, run_all
 
 VARIANTS = {
     "plain": {"views": 0, "buffer": 0},
@@ -100,16 +98,15 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
         f"snapshots each, {config.n_seeds} seeds, and drive the other half of the road.",
         highlight=False,
     )
-    folders = run_all(plan(config), config.out, config.workers, console, _NOT_BEHIND_RESULTS)
+    jobs = plan(config)
+    folders = run_all(jobs, config.out, config.workers, console, _NOT_BEHIND_RESULTS)
     result = report.analyse(config, folders) | provenance(config.seed, config.facts())
-    write_json(result, config.out / "results.json")
-    stored = json.loads((config.out / "results.json").read_text(encoding="utf-8"))
+    stored, total = keep(result, jobs, folders, config.out)
     page = report.write(stored, folders, config.out)
     console.print(report.table(stored))
     for line in stored["verdict"]:
         console.print(line, highlight=False)
-    took = clock(time.monotonic() - start)
-    console.print(f"took {took} min\nthe page: {page}", highlight=False)
+    farewell(console, time.monotonic() - start, total, page)
     return page
 
 

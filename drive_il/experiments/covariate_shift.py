@@ -8,7 +8,6 @@ the cost over T steps? `docs/covariate_shift.md` tells the whole story; the jobs
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,12 +15,11 @@ from typing import Any
 
 from rich.console import Console
 
-from drive_il.evaluation.results import provenance, write_json
+from drive_il.evaluation.results import provenance
 from drive_il.experiments import covariate_shift_numbers as numbers
 from drive_il.experiments import covariate_shift_report as report
 from drive_il.experiments.jobs import Job
-from drive_il.experiments.narration import clock
-from drive_il.experiments.reproduction import run_all, timing
+from drive_il.experiments.reproduction import farewell, keep, run_all
 from drive_il.maps import library
 from drive_il.worlds import WorldChoice
 
@@ -132,19 +130,11 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
     folders = run_all(jobs, config.out, config.workers, console, _NOT_BEHIND_RESULTS)
     result = numbers.analyse(config, folders)
     result |= provenance(config.seed, config.facts())
-    write_json(result, config.out / "results.json")
-    # Apart: the results of one seed are the same bits, times never are.
-    times = timing(jobs, folders)
-    write_json(times, config.out / "timing.json")
-    stored = json.loads((config.out / "results.json").read_text(encoding="utf-8"))
+    stored, total = keep(result, jobs, folders, config.out)
     page = report.write(stored, folders, config.out)
     console.print(report.table(stored))
     console.print(report.verdict(stored), highlight=False)
-    console.print(
-        f"took {clock(time.monotonic() - start)} min; all steps together {clock(times['total'])} "
-        f"min of one core, earlier runs included\nthe page: {page}",
-        highlight=False,
-    )
+    farewell(console, time.monotonic() - start, total, page)
     return page
 
 

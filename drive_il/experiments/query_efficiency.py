@@ -7,7 +7,6 @@ are in `query_efficiency_jobs`, the numbers in `query_efficiency_numbers`.
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,13 +14,12 @@ from typing import Any
 
 from rich.console import Console
 
-from drive_il.evaluation.results import provenance, write_json
+from drive_il.evaluation.results import provenance
 from drive_il.experiments import query_efficiency_numbers as numbers
 from drive_il.experiments import query_efficiency_report as report
 from drive_il.experiments.jobs import Job
-from drive_il.experiments.narration import clock
 from drive_il.experiments.observations import OBSERVATIONS
-from drive_il.experiments.reproduction import run_all, timing
+from drive_il.experiments.reproduction import farewell, keep, run_all
 from drive_il.maps import library
 
 _JOBS = "drive_il.experiments.query_efficiency_jobs:"
@@ -158,18 +156,11 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
     folders = run_all(jobs, config.out, config.workers, console, _NOT_BEHIND_RESULTS)
     result = numbers.analyse(config, folders)
     result |= provenance(config.seed, config.facts())
-    write_json(result, config.out / "results.json")
-    times = timing(jobs, folders)
-    write_json(times, config.out / "timing.json")
-    stored = json.loads((config.out / "results.json").read_text(encoding="utf-8"))
+    stored, total = keep(result, jobs, folders, config.out)
     page = report.write(stored, config.out)
     console.print(report.table(stored))
     console.print(report.verdict(stored), highlight=False)
-    console.print(
-        f"took {clock(time.monotonic() - start)} min; all steps together {clock(times['total'])} "
-        f"min of one core, earlier runs included\nthe page: {page}",
-        highlight=False,
-    )
+    farewell(console, time.monotonic() - start, total, page)
     return page
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 import drive_il
+from drive_il.evaluation.results import write_json
 from drive_il.experiments.jobs import Job, hash_of_code, run, seconds
-from drive_il.experiments.narration import Narrator
+from drive_il.experiments.narration import Narrator, clock
 from drive_il.folders import write_whole
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -44,6 +46,32 @@ def run_all(
         console.print(f"\nstopped; what is finished is kept in {out}: run it again to go on")
         raise
     return folders
+
+
+def keep(
+    result: dict[str, Any], jobs: Sequence[Job], folders: dict[str, Path], out: Path
+) -> tuple[dict[str, Any], float]:
+    """Writes results.json and timing.json.
+
+    Returns:
+        The result as it stands in the file, and the time of all steps together, those of
+        earlier runs included [s].
+    """
+    write_json(result, out / "results.json")
+    # Apart: the results of one seed are the same bits, times never are.
+    times = timing(jobs, folders)
+    write_json(times, out / "timing.json")
+    stored = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    return stored, times["total"]
+
+
+def farewell(console: Console, seconds_taken: float, total: float, page: Path) -> None:
+    """Says how long it took and where the page is."""
+    console.print(
+        f"took {clock(seconds_taken)} min; all steps together {clock(total)} "
+        f"min of one core, earlier runs included\nthe page: {page}",
+        highlight=False,
+    )
 
 
 def timing(jobs: Sequence[Job], folders: dict[str, Path]) -> dict[str, Any]:
