@@ -14,10 +14,13 @@ from drive_il.sensors.light import FAR, air, paint_sky
 from drive_il.sensors.paint import looked_up, paint_ground
 from drive_il.sensors.tags import Tag
 
-LOOK_X, LOOK_Y, LOOK_Z, INVERSE_FLAT, T = range(5)
-N_RAYS = 5
-"""rows of the rays of one row of pixels: direction per metre of depth (world frame), 1 / its
-horizontal length, and the depth at which it meets the ground"""
+LOOK_X, LOOK_Y, LOOK_Z, T = range(4)
+N_RAYS = 4
+"""rows of the rays of one row of pixels: direction per metre of depth (world frame), and the
+depth at which it meets the ground"""
+INVERSE_FLAT = 2
+N_LOOKS = 3
+"""rows of the same in single precision: LOOK_X, LOOK_Y and 1 / their length"""
 _FURTHEST = 1e5
 _SKY = int(Tag.SKY)
 
@@ -87,8 +90,8 @@ def _paint_run(
         n,
         level,
         rays[T, first:last],
-        look[0, first:last],
-        look[1, first:last],
+        look[LOOK_X, first:last],
+        look[LOOK_Y, first:last],
         shares[0, first:last],
         shares[1, first:last],
         depth[first:last],
@@ -129,7 +132,7 @@ def draw_ground(
         haze: see light.air.
         fixed: see light.TEXTURES.
         rays: (N_RAYS, W).
-        look: their LOOK_X and LOOK_Y, (2, W) float32.
+        look: (N_LOOKS, W) float32.
         shares: scratch, (2, W).
         first: first pixel.
         last: last pixel + 1.
@@ -192,6 +195,7 @@ def draw_sky(
     book: Ints,
     clouds: Ints,
     rays: Floats,
+    look: Floats,
     first: int,
     last: int,
     depth: Floats,
@@ -214,10 +218,10 @@ def draw_sky(
                 light,
                 book,
                 clouds,
-                rays[LOOK_X, start:end],
-                rays[LOOK_Y, start:end],
+                look[LOOK_X, start:end],
+                look[LOOK_Y, start:end],
                 rays[LOOK_Z, start:end],
-                rays[INVERSE_FLAT, start:end],
+                look[INVERSE_FLAT, start:end],
                 depth[start:end],
                 places,
                 colors,

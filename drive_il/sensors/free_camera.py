@@ -19,6 +19,7 @@ from drive_il.sensors.backdrop import (
     LOOK_X,
     LOOK_Y,
     LOOK_Z,
+    N_LOOKS,
     N_RAYS,
     T,
     draw_ground,
@@ -87,8 +88,8 @@ def _set_row(frame: Any, lens: Any, i: int, level: Floats, rays: Floats, look: F
         look_x, look_y = level[0, j] - shift_x, level[1, j] - shift_y
         look_z = level[2, j] - shift_z
         rays[LOOK_X, j], rays[LOOK_Y, j], rays[LOOK_Z, j] = look_x, look_y, look_z
-        look[0, j], look[1, j] = look_x, look_y
-        rays[INVERSE_FLAT, j] = 1.0 / np.sqrt(look_x * look_x + look_y * look_y)
+        look[LOOK_X, j], look[LOOK_Y, j] = look_x, look_y
+        look[INVERSE_FLAT, j] = 1.0 / np.sqrt(look_x * look_x + look_y * look_y)
         rays[T, j] = ground_depth(height, look_z)
 
 
@@ -344,7 +345,8 @@ def _draw_backdrop(
                 tags,
             )
         else:
-            draw_sky(kind, False, light, book, fixed[0], rays, first, last, depth, work, inks, tags)
+            sky = (light, book, fixed[0], rays, look)
+            draw_sky(kind, False, *sky, first, last, depth, work, inks, tags)
         first = last
 
 
@@ -388,7 +390,7 @@ def render_free(
     frames, lights = np.zeros(1, FRAME), np.zeros(1, LIGHT)
     book, haze = np.empty((N_BOOK, 256), np.int64), np.empty((2, N_HAZE + 1))
     rays, level = np.empty((N_RAYS, width)), np.empty((3, width))
-    shares, look = np.empty((2, width), np.int64), np.empty((2, width), np.float32)
+    shares, look = np.empty((2, width), np.int64), np.empty((N_LOOKS, width), np.float32)
     work = paint_scratch()
     bounds, box, colors = np.empty(4), np.empty(4, np.int64), np.empty(N_FACES, np.int64)
     found, out = np.empty((4, MAX_VISIBLE), np.int32), np.empty((2, width))

@@ -13,7 +13,19 @@ from drive_il.datatypes import Ints
 @kernels.inner
 def ink(color: int) -> int:
     """Returns a packed colour in the order of its bytes in a picture: red, green, blue."""
-    return (color >> 40) & 0xFF | (color >> 12) & 0xFF00 | (color & 0xFF) << 16
+    return color & 0xFF00FF | (color >> 24) & 0xFF00
+
+
+@kernels.inner
+def color_of(word: int) -> int:
+    """Returns the packed colour of an ink."""
+    return (word & 0xFF00FF) | (word & 0xFF00) << 24
+
+
+@kernels.inner
+def inked(low: Any, high: Any) -> Any:
+    """Returns the ink of a colour whose two words of 32 bits are given."""
+    return np.uint32(low | np.uint32(high << np.uint32(8)))
 
 
 @kernels.inner

@@ -16,6 +16,7 @@ from drive_il.sensors.backdrop import (
     LOOK_X,
     LOOK_Y,
     LOOK_Z,
+    N_LOOKS,
     N_RAYS,
     T,
     draw_ground,
@@ -285,8 +286,8 @@ def _set_rays(
         look_x = frame.forward_x + a * frame.right_x
         look_y = frame.forward_y + a * frame.right_y
         rays[LOOK_X, j], rays[LOOK_Y, j] = look_x, look_y
-        look[0, j], look[1, j] = look_x, look_y
-        rays[INVERSE_FLAT, j] = 1.0 / np.sqrt(look_x * look_x + look_y * look_y)
+        look[LOOK_X, j], look[LOOK_Y, j] = look_x, look_y
+        look[INVERSE_FLAT, j] = 1.0 / np.sqrt(look_x * look_x + look_y * look_y)
     for i in range(lens.height):
         drop[i] = offset(i, lens.height, frame.inverse_focal)
         inverse_drop[i] = 1.0 / drop[i]
@@ -420,7 +421,7 @@ def render_level(
     frames, lights = np.zeros(1, FRAME), np.zeros(1, LIGHT)
     book, haze = np.empty((N_BOOK, 256), np.int64), np.empty((2, N_HAZE + 1))
     rays, drop, inverse_drop = np.empty((N_RAYS, width)), np.empty(height), np.empty(height)
-    shares, look = np.empty((2, width), np.int64), np.empty((2, width), np.float32)
+    shares, look = np.empty((2, width), np.int64), np.empty((N_LOOKS, width), np.float32)
     work = paint_scratch()
     colors, bounds = np.empty(N_FACES, np.int64), np.empty(4)
     skyline = np.empty((2, width))
@@ -450,7 +451,7 @@ def render_level(
         around = (actors, row, ego[row], *view, solids.items, found, count)
         n = draw_actors(kind, models, *around, figures, targets)
         paint = (frame, light, book, haze, fixed, rays, look, shares)
-        sky, band = (light, book, fixed[0], rays), (lens.left, lens.right)
+        sky, band = (light, book, fixed[0], rays, look), (lens.left, lens.right)
         for i in range(height):
             row_ink = inks[i if kind == RGB else 0], seen_tags[i if kind >= SEMANTIC else 0]
             rays[LOOK_Z, lens.left : lens.right] = -drop[i]

@@ -1,8 +1,9 @@
 """What the weather does to a picture: colours of ground and sky, haze, fog, night, sun.
 
 All of it is looked up: one `LIGHT` record and a few tables per weather. A colour is one
-int64 with red, green and blue in fields of 20 bits (8 of them used), so that mixing two
-colours is one multiplication for all three. The sun's azimuth is CARLA's and runs clockwise.
+int64 with red, blue and green in fields of 16 bits (8 of them used; red lowest), so that
+mixing two colours is one multiplication for all three, and so that many pixels at once are
+worked on as words of 32 bits: red and blue in one, green in the other. The sun's azimuth is CARLA's and runs clockwise.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from numba import types as nt
 
 from drive_il import kernels
 from drive_il.datatypes import WEATHER, Floats, Ints, Records
-from drive_il.sensors.inks import ink, over_ink
+from drive_il.sensors.inks import color_of, ink, inked, over_ink
 from drive_il.sensors.lens import BLOCK, at
 from drive_il.sensors.surfaces import N_SURFACES, Ground
 from drive_il.sensors.tags import GROUND_TAGS
 
-MASK = (0xFF << 40) | (0xFF << 20) | 0xFF
+MASK = (0xFF << 32) | (0xFF << 16) | 0xFF
 """the 8 bits in use of every field"""
 _WHITE, _YELLOW = int(Ground.WHITE), int(Ground.YELLOW)
 FAR = 1000.0
@@ -169,7 +170,7 @@ def pack(r: float, g: float, b: float) -> int:
     """Returns one colour as an int64; r, g, b in [0, 255], brought into range."""
     red = int(min(max(r, 0.0), 255.0) + 0.5)
     green = int(min(max(g, 0.0), 255.0) + 0.5)
-    return (red << 40) | (green << 20) | int(min(max(b, 0.0), 255.0) + 0.5)
+    return (green << 32) | (int(min(max(b, 0.0), 255.0) + 0.5) << 16) | red
 
 
 @kernels.inner
@@ -180,12 +181,25 @@ def mix(a: int, b: int, part: int) -> int:
 
 
 @kernels.inner
+def halves(color: int) -> tuple[Any, Any]:
+    """Returns a colour as two words of 32 bits: red and blue, and green (with what lies above)."""
+    return np.uint32(color), np.uint32(color >> 32)
+
+
+@kernels.inner
+def blend(a: Any, a_part: Any, b: Any, b_part: Any) -> Any:
+    """Returns (a * a_part + b * b_part) / 256 of words as `halves` gives them; parts <= 257."""
+    total = np.uint32(np.uint32(a * a_part) + np.uint32(b * b_part))
+    return np.uint32(np.uint32(total >> np.uint32(8)) & np.uint32(0xFF00FF))
+
+
+@kernels.inner
 def scale(color: int, part: int) -> int:
     """Returns a colour times part / 256; part in [0, 4095], saturating at white."""
     c = color & MASK
-    red = min(((c >> 40) * part) >> 8, 255)
-    green = min((((c >> 20) & 0xFF) * part) >> 8, 255)
-    return (red << 40) | (green << 20) | min(((c & 0xFF) * part) >> 8, 255)
+    green = min(((c >> 32) * part) >> 8, 255)
+    blue = min((((c >> 16) & 0xFF) * part) >> 8, 255)
+    return (green << 32) | (blue << 16) | min(((c & 0xFF) * part) >> 8, 255)
 
 
 @kernels.inner
@@ -383,17 +397,17 @@ def _sun_is_near(light: Any, look_x: Floats, look_y: Floats, look_z: Floats) -> 
 
 
 @kernels.inner
-def _add_sun(light: Any, color: int, x: float, y: float, z: float) -> int:
-    """Returns the colour of the sky with the sun's disc and halo."""
+def _add_sun(light: Any, below: int, x: float, y: float, z: float) -> int:
+    """Returns the ink of the sky with the sun's disc and halo."""
     toward = x * light.sun_x + y * light.sun_y + z * light.sun_z
     square = x * x + y * y + z * z
     if toward <= 0.0 or toward * toward <= 0.81 * square:
-        return color
+        return below
     cosine = toward / math.sqrt(square)
     halo = 0.75 * (max(cosine - 0.9, 0.0) * 10.0) ** 6
     if cosine > 0.9993:
         halo = 1.0
-    return mix(color, light.sun_color, int(256.0 * halo * light.glow))
+    return ink(mix(color_of(below), light.sun_color, int(256.0 * halo * light.glow)))
 
 
 @kernels.inner
@@ -418,34 +432,43 @@ def paint_sky(
         light: LIGHT record.
         book: see PALETTE.
         clouds: cloud texture, flat.
-        look_x: world components of each direction, any length, z >= 0, (P,);
+        look_x: world components of each direction, any length, z >= 0, (P,) float32;
             P <= BLOCK.
-        look_y: likewise, (P,).
+        look_y: likewise, (P,) float32.
         look_z: likewise, (P,).
-        inverse_flat: 1 / their horizontal length, (P,).
+        inverse_flat: 1 / their horizontal length, (P,) float32.
         depth: of what is drawn already; pixels nearer than FAR are kept, (P,) [m].
         places: scratch, (2 * BLOCK or more,).
-        colors: scratch, (3 * BLOCK or more,).
+        colors: scratch, (2 * BLOCK or more,).
         inks: painted, (P,), see `inks.develop`.
     """
-    wind, rise = light.wind + 65536.0, look_z[0]
+    wind, south = np.float32(light.wind + 65536.0), np.float32(65536.0)
+    rise, size = np.float32(look_z[0]), np.int32(CLOUD_SIZE)
+    last, scaled = np.float32(N_SKY - 1.0), np.float32(rise * np.float32(SKY_SCALE))
+    # Clouds lie in a plane far above; the summand keeps those at the horizon finite.
+    far = np.float32(150.0) / np.float32(rise + np.float32(0.06))
     for j in range(len(look_x)):
-        z = rise if is_level else look_z[j]
-        places[at(0, j)] = np.int32(min(z * inverse_flat[j] * SKY_SCALE, N_SKY - 1.0))
-        # Clouds lie in a plane far above; the summand keeps those at the horizon finite.
-        far = 150.0 / (z + 0.06)
-        u = np.int32(look_x[j] * far + wind) & (CLOUD_SIZE - 1)
-        v = np.int32(look_y[j] * far + 65536.0) & (CLOUD_SIZE - 1)
-        places[at(BLOCK, j)] = v * CLOUD_SIZE + u
+        if not is_level:
+            rise = np.float32(look_z[j])
+            scaled = np.float32(rise * np.float32(SKY_SCALE))
+            far = np.float32(150.0) / np.float32(rise + np.float32(0.06))
+        places[at(0, j)] = np.int32(min(scaled * inverse_flat[j], last))
+        u = np.int32(np.int32(look_x[j] * far + wind) & (size - 1))
+        v = np.int32(np.int32(look_y[j] * far + south) & (size - 1))
+        places[at(BLOCK, j)] = np.int32(np.int32(v * size) + u)
     for j in range(len(look_x)):
         step = places[at(0, j)]
         colors[at(0, j)], colors[at(BLOCK, j)] = book[SKY, step], book[CLOUD, step]
-        colors[at(2 * BLOCK, j)] = book[COVER, clouds[places[at(BLOCK, j)]]]
+        places[at(BLOCK, j)] = book[COVER, clouds[places[at(BLOCK, j)]]]
     for j in range(len(look_x)):
-        part = colors[at(2 * BLOCK, j)]
-        colors[at(0, j)] = mix(colors[at(0, j)], colors[at(BLOCK, j)], part)
+        part = np.uint32(places[at(BLOCK, j)])
+        rest = np.uint32(np.uint32(256) - part)
+        low, high = halves(colors[at(0, j)])
+        cloud_low, cloud_high = halves(colors[at(BLOCK, j)])
+        low, high = blend(low, rest, cloud_low, part), blend(high, rest, cloud_high, part)
+        places[at(0, j)] = inked(low, high)
     if _sun_is_near(light, look_x, look_y, look_z):
         for j in range(len(look_x)):
-            colors[at(0, j)] = _add_sun(light, colors[at(0, j)], look_x[j], look_y[j], look_z[j])
+            places[at(0, j)] = _add_sun(light, places[at(0, j)], look_x[j], look_y[j], look_z[j])
     for j in range(len(look_x)):
-        inks[j] = over_ink(inks[j], ink(colors[at(0, j)]), depth[j] >= FAR)
+        inks[j] = over_ink(inks[j], places[at(0, j)], depth[j] >= FAR)

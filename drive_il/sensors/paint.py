@@ -25,17 +25,17 @@ from drive_il.sensors.ground import (
     UNITS,
     WIDE,
 )
-from drive_il.sensors.inks import ink, over_ink
+from drive_il.sensors.inks import inked, over_ink
 from drive_il.sensors.lens import BLOCK, at
-from drive_il.sensors.light import MASK, NOISE_SIZE, PALETTE, TEXELS, mix
+from drive_il.sensors.light import MASK, NOISE_SIZE, PALETTE, TEXELS, halves, mix
 
 _COLUMN, _ROW = 0, BLOCK
 _MIXED, _PROGRAM = 2 * BLOCK, 3 * BLOCK
+_GRAIN = _MIXED
 _PLACE, _TILE = 4 * BLOCK, 12 * BLOCK  # eight rows each, one for every sample
 _N_PLACES = 20 * BLOCK
-_SUM, _LAST, _MIX = 0, BLOCK, 2 * BLOCK
-_N_COLORS = 3 * BLOCK
-_ONES = (1 << 40) | (1 << 20) | 1
+_SUM, _LAST = 0, BLOCK
+_N_COLORS = 2 * BLOCK
 # Positions of the grain count from far outside the map, so that it is even across its border.
 _FAR_OUT = 1024.0
 
@@ -166,7 +166,7 @@ def _add_plain(
     for j in range(len(t)):
         code = int(np.int32(places[at(_PROGRAM, j)]))
         color = book[PALETTE, np.uint64(max(-1 - code, 0))]
-        colors[at(_SUM, j)] += color & MASK
+        colors[at(_SUM, j)] += color
         colors[at(_LAST, j)] = color
         places[at(_MIXED, n_mixed)], places[at(_PROGRAM, n_mixed)] = j, code
         n_mixed += int((code >= 0) & (depth[j] >= (t[0] if is_level else t[j])))
@@ -278,7 +278,7 @@ def _mix_cells(
             along * share * look_x[j],
             along * share * look_y[j],
         )
-        colors[at(_SUM, j)] += (color & MASK) - (colors[at(_LAST, j)] & MASK)
+        colors[at(_SUM, j)] += color - colors[at(_LAST, j)]
         colors[at(_LAST, j)] = color
 
 
@@ -299,14 +299,22 @@ def _add_coarse(
     if samples == 1:
         for j in range(n):
             color = _texel(0, j, *atlas)
-            colors[at(_SUM, j)] = color & MASK
+            colors[at(_SUM, j)] = color
             colors[at(_LAST, j)] = color
     for row in range(0, (samples - 1) * BLOCK, 2 * BLOCK):
         for j in range(n):
             before = 0 if row == 0 else colors[at(_SUM, j)]
             color = _texel(row + BLOCK, j, *atlas)
-            colors[at(_SUM, j)] = before + (_texel(row, j, *atlas) & MASK) + (color & MASK)
+            colors[at(_SUM, j)] = before + _texel(row, j, *atlas) + color
             colors[at(_LAST, j)] = color
+
+
+@kernels.inner
+def _grainy(word: Any, bright: Any) -> Any:
+    """Returns words of a colour (`light.halves`) times bright / 128, white at the most."""
+    word = np.uint32(np.uint32(np.uint32(word * bright) >> np.uint32(7)) & np.uint32(0x1FF01FF))
+    over = np.uint32(np.uint32(word >> np.uint32(8)) & np.uint32(0x10001))
+    return np.uint32((word | np.uint32(over * np.uint32(255))) & np.uint32(0xFF00FF))
 
 
 @kernels.inner
@@ -339,21 +347,22 @@ def _shade(
         row, column = np.int32(gy >> grain_shift), np.int32(gx >> grain_shift)
         places[at(_PLACE, j)] = np.int32(np.int32(row & mask) * size) + np.int32(column & mask)
     for j in range(len(look_x)):
-        colors[at(_MIX, j)] = noise[places[at(_PLACE, j)]]
-    fade = bits // 3
-    light, air = arrives[0], haze_color * veil[0]
+        places[at(_GRAIN, j)] = np.int32(noise[places[at(_PLACE, j)]])
+    fade = np.int32(bits // 3)
+    light, (air_low, air_high) = np.uint32(arrives[0]), halves(haze_color * veil[0])
     for j in range(len(look_x)):
-        grain = (colors[at(_MIX, j)] >> fade) * (colors[at(_LAST, j)] >> 60)
-        bright = 256 + ((grain * 10) >> 8)
-        color = (((colors[at(_SUM, j)] >> bits) & MASK) * bright) >> 8
-        over = (color >> 8) & _ONES  # what the grain makes brighter than white is white
-        color = (color | ((over << 8) - over)) & MASK
+        low, high = halves((colors[at(_SUM, j)] >> bits) & MASK)
+        strength = np.int32((colors[at(_LAST, j)] >> 60) & 7)
+        grain = np.int32(np.int32(np.int32(places[at(_GRAIN, j)]) >> fade) * strength)
+        bright = np.uint32(np.int32(np.int32(grain * np.int32(5)) >> np.int32(8)) + np.int32(128))
         if not is_level:
-            light, air = arrives[j], haze_color * veil[j]
-        colors[at(_SUM, j)] = ink((color * light + air) >> 8)
-    for j in range(len(look_x)):
+            light, (air_low, air_high) = np.uint32(arrives[j]), halves(haze_color * veil[j])
+        low = np.uint32(np.uint32(_grainy(low, bright) * light) + air_low)
+        high = np.uint32(np.uint32(_grainy(high, bright) * light) + air_high)
+        low = np.uint32(low >> np.uint32(8)) & np.uint32(0xFF00FF)
+        color = inked(np.uint32(low), np.uint32(np.uint32(high >> np.uint32(8)) & np.uint32(0xFF)))
         near = t[0] if is_level else t[j]
-        inks[j] = over_ink(inks[j], colors[at(_SUM, j)], depth[j] > near)
+        inks[j] = over_ink(inks[j], color, depth[j] > near)
 
 
 @kernels.inner
