@@ -210,7 +210,7 @@ def draw_sky(
             first += 1
         while first < last and depth[last - 1] < FAR:
             last -= 1
-        places, colors = work
+        places, colors, words = work
         for start in range(first, last, BLOCK):
             end = min(start + BLOCK, last)
             paint_sky(
@@ -225,6 +225,7 @@ def draw_sky(
                 depth[start:end],
                 places,
                 colors,
+                words,
                 inks[start:end],
             )
         return

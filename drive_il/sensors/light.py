@@ -3,7 +3,8 @@
 All of it is looked up: one `LIGHT` record and a few tables per weather. A colour is one
 int64 with red, blue and green in fields of 16 bits (8 of them used; red lowest), so that
 mixing two colours is one multiplication for all three, and so that many pixels at once are
-worked on as words of 32 bits: red and blue in one, green in the other. The sun's azimuth is CARLA's and runs clockwise.
+worked on as words of 32 bits: red and blue in one, green in the other. How strong the grain of
+a surface is stands above green. The sun's azimuth is CARLA's and runs clockwise.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from drive_il.sensors.tags import GROUND_TAGS
 
 MASK = (0xFF << 32) | (0xFF << 16) | 0xFF
 """the 8 bits in use of every field"""
+GRAIN_SHIFT = 48
+"""where the strength of the grain begins, in a colour of the ground"""
 _WHITE, _YELLOW = int(Ground.WHITE), int(Ground.YELLOW)
 FAR = 1000.0
 """depth of the sky [m]"""
@@ -77,8 +80,8 @@ _DARKENS = np.array((0.2, 0.5, 0.45, 0.35, 0.5, 0.25, 0.4, 0.3, 0.25, 0.25, 0.3,
 _GRAIN = np.array((6, 2, 3, 2, 2, 6, 2, 1, 1, 1, 1, 1, 1), np.int64)
 
 PALETTE, TEXELS, SKY, COVER, CLOUD = range(5)
-"""Rows of the book of one weather, (N_BOOK, 256) int64: colour of each ground class (bits 60
-to 62: grain), colour of each texel code of the coarser ground maps, colour of the sky by
+"""Rows of the book of one weather, (N_BOOK, 256) int64: colour of each ground class (with
+its grain), colour of each texel code of the coarser ground maps, colour of the sky by
 tan(elevation), how dense each value of the cloud texture is (0 to 256), and colour of the
 clouds by tan(elevation)."""
 N_BOOK = 5
@@ -177,13 +180,18 @@ def pack(r: float, g: float, b: float) -> int:
 def mix(a: int, b: int, part: int) -> int:
     """Returns colour a with `part` of 256 of colour b; a's grain is kept."""
     mixed = ((a & MASK) * (256 - part) + (b & MASK) * part) >> 8
-    return (mixed & MASK) | (a & ~0xFFFFFFFFFFFFFFF)
+    return (mixed & MASK) | ((a >> GRAIN_SHIFT) << GRAIN_SHIFT)
 
 
 @kernels.inner
-def halves(color: int) -> tuple[Any, Any]:
-    """Returns a colour as two words of 32 bits: red and blue, and green (with what lies above)."""
-    return np.uint32(color), np.uint32(color >> 32)
+def halves(words: Ints, row: int, j: int) -> tuple[Any, Any]:
+    """Returns the colour of pixel j in a row of scratch as words of 32 bits.
+
+    Returns:
+        Red and blue; green, with what lies above it.
+    """
+    first = np.uint64(2) * at(row, j)
+    return np.uint32(words[first]), np.uint32(words[first + np.uint64(1)])
 
 
 @kernels.inner
@@ -275,7 +283,7 @@ def _ground_colors(light: Any, book: Ints, weather: Any, fixed: Any) -> None:
         )
         # A wet surface mirrors a little of the sky.
         plain = mix(plain, book[SKY, 20], int(70.0 * wet * darkens[k]))
-        book[PALETTE, k] = plain | (grain[k] << 60)
+        book[PALETTE, k] = plain | (grain[k] << GRAIN_SHIFT)
     for code in range(256):
         level = (code >> 4) / 15.0
         paint = book[PALETTE, _YELLOW if code & 8 else _WHITE]
@@ -423,6 +431,7 @@ def paint_sky(
     depth: Floats,
     places: Ints,
     colors: Ints,
+    words: Ints,
     inks: Ints,
 ) -> None:
     """Paints a run of pixels that show the sky.
@@ -439,7 +448,8 @@ def paint_sky(
         inverse_flat: 1 / their horizontal length, (P,) float32.
         depth: of what is drawn already; pixels nearer than FAR are kept, (P,) [m].
         places: scratch, (2 * BLOCK or more,).
-        colors: scratch, (2 * BLOCK or more,).
+        colors: scratch, (2 * BLOCK,).
+        words: the same memory, see `paint.paint_scratch`.
         inks: painted, (P,), see `inks.develop`.
     """
     wind, south = np.float32(light.wind + 65536.0), np.float32(65536.0)
@@ -463,8 +473,8 @@ def paint_sky(
     for j in range(len(look_x)):
         part = np.uint32(places[at(BLOCK, j)])
         rest = np.uint32(np.uint32(256) - part)
-        low, high = halves(colors[at(0, j)])
-        cloud_low, cloud_high = halves(colors[at(BLOCK, j)])
+        low, high = halves(words, 0, j)
+        cloud_low, cloud_high = halves(words, BLOCK, j)
         low, high = blend(low, rest, cloud_low, part), blend(high, rest, cloud_high, part)
         places[at(0, j)] = inked(low, high)
     if _sun_is_near(light, look_x, look_y, look_z):

@@ -25,28 +25,29 @@ from drive_il.sensors.ground import (
     UNITS,
     WIDE,
 )
-from drive_il.sensors.inks import inked, over_ink
+from drive_il.sensors.inks import over_ink
 from drive_il.sensors.lens import BLOCK, at
-from drive_il.sensors.light import MASK, NOISE_SIZE, PALETTE, TEXELS, halves, mix
+from drive_il.sensors.light import GRAIN_SHIFT, NOISE_SIZE, PALETTE, TEXELS, halves, mix
 
 _COLUMN, _ROW = 0, BLOCK
 _MIXED, _PROGRAM = 2 * BLOCK, 3 * BLOCK
 _GRAIN = _MIXED
 _PLACE, _TILE = 4 * BLOCK, 12 * BLOCK  # eight rows each, one for every sample
 _N_PLACES = 20 * BLOCK
-_SUM, _LAST = 0, BLOCK
 _N_COLORS = 2 * BLOCK
 # Positions of the grain count from far outside the map, so that it is even across its border.
 _FAR_OUT = 1024.0
 
 
 @kernels.device
-def paint_scratch() -> tuple[Ints, Ints]:
-    """Returns the scratch of `paint_ground` and `light.paint_sky`, unset."""
-    return (
-        np.empty(_N_PLACES, np.uint32),
-        np.empty(_N_COLORS, np.int64),
-    )
+def paint_scratch() -> tuple[Ints, Ints, Ints]:
+    """Returns the scratch of `paint_ground` and `light.paint_sky`, unset.
+
+    Returns:
+        Places; colours; the words of 32 bits that the colours consist of (the same memory).
+    """
+    colors = np.empty(_N_COLORS, np.int64)
+    return np.empty(_N_PLACES, np.uint32), colors, colors.view(np.uint32)
 
 
 @kernels.inner
@@ -122,24 +123,27 @@ def _place(
         look_y: likewise.
         places: overwritten.
     """
-    # Shifts that are seen to be less than 32 are done on 32 bits.
-    bits, cell = (TILE_SHIFT - shift) & 31, shift & 31
-    mask, begin = np.int32((1 << bits) - 1), np.int32(origin_shift)
-    wide = np.int32(columns)
+    # On 32 bits without a sign, shifted to the right by what is seen to be less than 32, to the
+    # left by constants: only so does the compiler work on eight pixels at once.
+    cell, tile, twice = np.uint32(shift & 31), np.uint32(TILE_SHIFT), np.uint32(2 * shift & 31)
+    in_tile = np.uint32((1 << TILE_SHIFT) - 1)
+    in_row = np.uint32((1 << TILE_SHIFT) - (1 << shift))
+    wide, begin = np.uint32(columns), np.uint32(origin_shift)
     west, south, zero = np.float32(x0 * UNITS), np.float32(y0 * UNITS), np.float32(0.0)
     last_x, last_y = np.float32(right), np.float32(top)
     near = np.float32(_sampled(t[0], slope, sample) * UNITS)
     for j in range(len(look_x)):
         u = near if is_level else np.float32(_sampled(t[j], slope, sample) * UNITS)
-        qx = np.int32(min(max(west + u * look_x[j], zero), last_x))
-        qy = np.int32(min(max(south + u * look_y[j], zero), last_y))
-        column, row = np.int32(qx >> cell), np.int32(qy >> cell)
+        qx = np.uint32(np.int32(min(max(west + u * look_x[j], zero), last_x)))
+        qy = np.uint32(np.int32(min(max(south + u * look_y[j], zero), last_y)))
         if is_exact:
-            places[at(_COLUMN, j)], places[at(_ROW, j)] = column, row
-        tile = np.int32(np.int32(row >> bits) * wide) + np.int32(column >> bits)
-        places[at(_TILE + sample_row, j)] = np.int32(tile)
-        inside = np.int32(np.int32(row & mask) << bits) + np.int32(column & mask)
-        places[at(_PLACE + sample_row, j)] = np.int32(begin + inside)
+            places[at(_COLUMN, j)] = np.uint32(qx >> cell)
+            places[at(_ROW, j)] = np.uint32(qy >> cell)
+        below = np.uint32(np.uint32(qy >> tile) * wide)
+        places[at(_TILE + sample_row, j)] = np.uint32(below + np.uint32(qx >> tile))
+        above = np.uint32(np.uint32(np.uint32(qy & in_row) << tile) >> twice)
+        along = np.uint32(np.uint32(qx & in_tile) >> cell)
+        places[at(_PLACE + sample_row, j)] = np.uint32(begin + np.uint32(above + along))
 
 
 @kernels.inner
@@ -166,8 +170,7 @@ def _add_plain(
     for j in range(len(t)):
         code = int(np.int32(places[at(_PROGRAM, j)]))
         color = book[PALETTE, np.uint64(max(-1 - code, 0))]
-        colors[at(_SUM, j)] += color
-        colors[at(_LAST, j)] = color
+        colors[at(0, j)] += color
         places[at(_MIXED, n_mixed)], places[at(_PROGRAM, n_mixed)] = j, code
         n_mixed += int((code >= 0) & (depth[j] >= (t[0] if is_level else t[j])))
     return n_mixed
@@ -278,8 +281,7 @@ def _mix_cells(
             along * share * look_x[j],
             along * share * look_y[j],
         )
-        colors[at(_SUM, j)] += color - colors[at(_LAST, j)]
-        colors[at(_LAST, j)] = color
+        colors[at(0, j)] += color - book[PALETTE, 0]  # which `_add_plain` has put there
 
 
 @kernels.inner
@@ -294,19 +296,15 @@ def _texel(row: int, j: int, tiles: Ints, texels: Ints, book: Ints, places: Ints
 def _add_coarse(
     n: int, samples: int, tiles: Ints, texels: Ints, book: Ints, places: Ints, colors: Ints
 ) -> None:
-    """Adds up all samples of each of n pixels from a coarser map, the last one apart."""
+    """Adds up all samples of each of n pixels from a coarser map."""
     atlas = (tiles, texels, book, places)
     if samples == 1:
         for j in range(n):
-            color = _texel(0, j, *atlas)
-            colors[at(_SUM, j)] = color
-            colors[at(_LAST, j)] = color
+            colors[at(0, j)] = _texel(0, j, *atlas)
     for row in range(0, (samples - 1) * BLOCK, 2 * BLOCK):
         for j in range(n):
-            before = 0 if row == 0 else colors[at(_SUM, j)]
-            color = _texel(row + BLOCK, j, *atlas)
-            colors[at(_SUM, j)] = before + _texel(row, j, *atlas) + color
-            colors[at(_LAST, j)] = color
+            before = 0 if row == 0 else colors[at(0, j)]
+            colors[at(0, j)] = before + _texel(row, j, *atlas) + _texel(row + BLOCK, j, *atlas)
 
 
 @kernels.inner
@@ -333,36 +331,44 @@ def _shade(
     veil: Ints,
     depth: Floats,
     places: Ints,
-    colors: Ints,
+    words: Ints,
     inks: Ints,
 ) -> None:
     """Finishes the colours: mean of 2 ** bits samples, grain, air; all channels at once."""
-    grain_shift = (3 + level) & 31
-    mask, size = np.int32(NOISE_SIZE - 1), np.int32(NOISE_SIZE)
+    shift, size = np.uint32((3 + level) & 31), np.uint32(NOISE_SIZE)
+    mask = np.uint32(NOISE_SIZE - 1)
     west, south = np.float32((x0 + _FAR_OUT) * UNITS), np.float32((y0 + _FAR_OUT) * UNITS)
     near = np.float32(t[0] * UNITS)
     for j in range(len(look_x)):
         u = near if is_level else np.float32(t[j] * UNITS)
-        gx, gy = np.int32(west + u * look_x[j]), np.int32(south + u * look_y[j])
-        row, column = np.int32(gy >> grain_shift), np.int32(gx >> grain_shift)
-        places[at(_PLACE, j)] = np.int32(np.int32(row & mask) * size) + np.int32(column & mask)
+        gx = np.uint32(np.int32(west + u * look_x[j]))
+        gy = np.uint32(np.int32(south + u * look_y[j]))
+        row, column = np.uint32(gy >> shift) & mask, np.uint32(gx >> shift) & mask
+        places[at(_PLACE, j)] = np.uint32(np.uint32(np.uint32(row) * size) + np.uint32(column))
     for j in range(len(look_x)):
         places[at(_GRAIN, j)] = np.int32(noise[places[at(_PLACE, j)]])
-    fade = np.int32(bits // 3)
-    light, (air_low, air_high) = np.uint32(arrives[0]), halves(haze_color * veil[0])
+    # Eight samples are so far away that their grain is half gone.
+    gain, count = np.int32(10 >> (bits // 3)), np.uint32(bits & 31)
+    fine = np.uint32((9 + bits) & 31)
+    middle = np.uint32(128 << (9 + bits))
+    light, nearest = np.uint32(arrives[0]), np.float32(t[0])
+    air_low, air_high = np.uint32(haze_color * veil[0]), np.uint32((haze_color * veil[0]) >> 32)
     for j in range(len(look_x)):
-        low, high = halves((colors[at(_SUM, j)] >> bits) & MASK)
-        strength = np.int32((colors[at(_LAST, j)] >> 60) & 7)
-        grain = np.int32(np.int32(np.int32(places[at(_GRAIN, j)]) >> fade) * strength)
-        bright = np.uint32(np.int32(np.int32(grain * np.int32(5)) >> np.int32(8)) + np.int32(128))
+        low, high = halves(words, 0, j)
+        strength = np.int32(high >> np.uint32(GRAIN_SHIFT - 32))
+        grain = np.int32(np.int32(np.int32(places[at(_GRAIN, j)]) * strength) * gain)
+        bright = np.uint32(np.uint32(np.uint32(grain) + middle) >> fine)
+        low = np.uint32(np.uint32(low >> count) & np.uint32(0xFF00FF))
+        high = np.uint32(np.uint32(high >> count) & np.uint32(0xFF))
         if not is_level:
-            light, (air_low, air_high) = np.uint32(arrives[j]), halves(haze_color * veil[j])
+            air = haze_color * veil[j]
+            light, nearest = np.uint32(arrives[j]), np.float32(t[j])
+            air_low, air_high = np.uint32(air), np.uint32(air >> 32)
         low = np.uint32(np.uint32(_grainy(low, bright) * light) + air_low)
         high = np.uint32(np.uint32(_grainy(high, bright) * light) + air_high)
-        low = np.uint32(low >> np.uint32(8)) & np.uint32(0xFF00FF)
-        color = inked(np.uint32(low), np.uint32(np.uint32(high >> np.uint32(8)) & np.uint32(0xFF)))
-        near = t[0] if is_level else t[j]
-        inks[j] = over_ink(inks[j], color, depth[j] > near)
+        low = np.uint32(np.uint32(low >> np.uint32(8)) & np.uint32(0xFF00FF))
+        color = np.uint32(low | np.uint32(high & np.uint32(0xFF00)))
+        inks[j] = over_ink(inks[j], color, depth[j] > nearest)
 
 
 @kernels.inner
@@ -422,7 +428,7 @@ def paint_ground(
         work: scratch, see `paint_scratch`.
         inks: painted, (P,), see `inks.develop`.
     """
-    places, colors = work
+    places, colors, words = work
     n_pixels = len(look_x)  # at most BLOCK
     x0, y0 = camera_x - origin[0], camera_y - origin[1]
     columns = size[0]
@@ -437,7 +443,7 @@ def paint_ground(
             _place(is_level, False, k * BLOCK, *spot, (k + 0.5) / n - 0.5, *rays, places)
         _add_coarse(n_pixels, n, tiles, texels, book, places, colors)
     else:
-        colors[_SUM : _SUM + n_pixels] = 0
+        colors[:n_pixels] = 0
         for k in range(n):
             sample = (k + 0.5) / n - 0.5
             _place(is_level, True, 0, *spot, sample, *rays, places)
@@ -460,6 +466,6 @@ def paint_ground(
         veil,
         depth,
         places,
-        colors,
+        words,
         inks,
     )
