@@ -391,16 +391,23 @@ def take_light(
 
 
 @kernels.inner
-def _sun_is_near(light: Any, look_x: Floats, look_y: Floats, look_z: Floats) -> bool:
-    """Whether any direction of a row lies within the sun's halo."""
+def _sun_is_near(
+    is_level: bool, light: Any, look_x: Floats, look_y: Floats, look_z: Floats
+) -> bool:
+    """Whether any direction of a row lies within the sun's halo, or all but."""
     if light.glow <= 0.0:
         return False
-    sun_x, sun_y, sun_z = light.sun_x, light.sun_y, light.sun_z
-    n = 0
+    sun_x, sun_y = np.float32(light.sun_x), np.float32(light.sun_y)
+    sun_z, near, rise = np.float32(light.sun_z), np.float32(0.809), np.float32(look_z[0])
+    n = np.int32(0)
     for j in range(len(look_x)):
-        toward = look_x[j] * sun_x + look_y[j] * sun_y + look_z[j] * sun_z
-        square = look_x[j] * look_x[j] + look_y[j] * look_y[j] + look_z[j] * look_z[j]
-        n += int((toward > 0.0) & (toward * toward > 0.81 * square))
+        if not is_level:
+            rise = np.float32(look_z[j])
+        x, y = look_x[j], look_y[j]
+        toward = x * sun_x + y * sun_y + rise * sun_z
+        square = x * x + y * y + rise * rise
+        is_near = (toward > np.float32(0.0)) & (toward * toward > near * square)
+        n = np.int32(n + np.int32(is_near))
     return n > 0
 
 
@@ -477,7 +484,7 @@ def paint_sky(
         cloud_low, cloud_high = halves(words, BLOCK, j)
         low, high = blend(low, rest, cloud_low, part), blend(high, rest, cloud_high, part)
         places[at(0, j)] = inked(low, high)
-    if _sun_is_near(light, look_x, look_y, look_z):
+    if _sun_is_near(is_level, light, look_x, look_y, look_z):
         for j in range(len(look_x)):
             places[at(0, j)] = _add_sun(light, places[at(0, j)], look_x[j], look_y[j], look_z[j])
     for j in range(len(look_x)):
