@@ -191,8 +191,8 @@ _SUITS: Mapping[str, Suits] = {
     "DynamicObjectCrossing": _open_road(50.0, slow=True, distance=30),
     "ParkingCrossingPedestrian": _open_road(55.0, slow=True, distance=35),
     "HardBreakRoute": _open_road(70.0),
-    "ControlLoss": _open_road(60.0),
-    "YieldToEmergencyVehicle": _open_road(90.0, distance=40),
+    "ControlLoss": _open_road(80.0),
+    "YieldToEmergencyVehicle": _open_road(90.0, True, distance=40),
 }
 """Where each type may stand, and its parameters there."""
 
