@@ -70,11 +70,18 @@ def _imported(source: Path) -> frozenset[Path]:
     found = set()
     for module, names in _IMPORT.findall(source.read_text(encoding="utf-8")):
         base = folder.joinpath(*module.split(".")[1:])
-        candidates = [base, *(base / name for name in re.split(r"[\s,()]+", names) if name)]
-        for candidate in candidates:
-            for path in (candidate.with_suffix(".py"), candidate / "__init__.py"):
+        for name in filter(None, re.split(r"[\s,()]+", names)):
+            # A module of a package, else something that the module or package itself defines:
+            # what else a package's __init__ imports decides nothing here.
+            for path in (
+                (base / name).with_suffix(".py"),
+                base / name / "__init__.py",
+                base.with_suffix(".py"),
+                base / "__init__.py",
+            ):
                 if path.is_file():
                     found.add(path)
+                    break
     return frozenset(found)
 
 

@@ -233,6 +233,29 @@ def test_a_file_that_no_kernel_imports_leaves_the_cache_alone(package: Path) -> 
     assert run_python(code, package).stdout != before
 
 
+def test_of_a_package_only_the_modules_that_are_named_count(package: Path) -> None:
+    room = package / "drive_il" / "room"
+    room.mkdir()
+    (package / "drive_il" / "page.py").write_text("PAGE = 1.0\n")
+    (room / "__init__.py").write_text("from drive_il.page import PAGE\nLIMIT = 2.0\n")
+    (room / "depth.py").write_text("DEPTH = 1.0\n")
+    entry = package / "drive_il" / "entry.py"
+    code = (
+        "from pathlib import Path; from drive_il import kernels;"
+        "found = kernels._closure(Path('drive_il/entry.py').resolve());"
+        "print(*('/'.join(path.parts[-2:]) for path in found))"
+    )
+    without = entry.read_text()
+    for line, comes, stays in [
+        ("from drive_il.room import depth", {"room/depth.py"}, {"room/__init__.py"}),
+        ("from drive_il.room import LIMIT", {"room/__init__.py", "drive_il/page.py"}, set()),
+    ]:
+        entry.write_text(f"{line}\n{without}")
+        found = set(run_python(code, package).stdout.split())
+        assert comes <= found
+        assert not stays & found
+
+
 def test_without_a_folder_to_write_kernels_still_run_and_say_so(package: Path) -> None:
     code = "from drive_il.entry import answer; print(answer(2.0))"
     done = run_python(code, package, DRIVE_IL_CACHE="/dev/null/nowhere")

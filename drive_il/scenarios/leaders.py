@@ -18,6 +18,10 @@ _LEAD = 12.0  # [m] in front of the ego at first, from centre to centre
 _DEBRIS = (14.0, 48.0, 74.0)  # [m] after the trigger where it lies
 _ON_DEBRIS = 2.0  # [m] around it the ego is shaken
 _BEFORE_JUNCTION, _SETTLES = 10.0, 30.0  # [m] held noise is given up, and lasts on for so long
+_AT_START = 2.0  # [m] of its route within which an ego is parked
+_BUMPER_TO_BUMPER = 6.0  # [m] between the middles of parked cars, at least
+_AT_KERB = 2.5  # [m] beside the edge of its lane, at most, an ego is parked
+_PASSES_BY = 50.0  # [m] driven by the one beside a parked ego, before it is traffic
 _CUT = 12.0  # [m] within which a car moves over
 
 
@@ -58,6 +62,31 @@ def parking_cut_in(setting: Setting) -> list[Script]:
     car = _cut_in(setting, s, offset, 7.0)
     still = [role(ActorKind.CAR, setting.at(s + gap, offset)) for gap in (-9.0, 22.0)]
     return [script(setting.s, s + 40.0, [car, *still], clear_to=s)]
+
+
+def parking_exit(setting: Setting) -> list[Script]:
+    """The ego begins parked between two cars, and one drives by as it sets out."""
+    if setting.s > _AT_START:
+        raise setting.misfit("the ego is parked at the beginning of its route, not on the way")
+    spec, s = setting.spec, setting.s
+    front = number(spec, "front_vehicle_distance", 20.0, low=_BUMPER_TO_BUMPER)
+    behind = number(spec, "behind_vehicle_distance", 10.0, low=_BUMPER_TO_BUMPER)
+    left = word(spec, "direction", "right", ("left", "right")) == "left"
+    aside = setting.parking_lane(s, left)
+    if aside is None or aside > 0.5 * setting.width(s) + _AT_KERB:
+        raise setting.misfit("no lane to park in runs beside the beginning of its route")
+    offset = aside if left else -aside
+    still = [role(ActorKind.CAR, setting.at(s + gap, offset)) for gap in (front, -behind)]
+    passer = role(
+        ActorKind.CAR,
+        setting.along(s, s + _PASSES_BY),
+        start=Start.APPEARING,
+        ending=Ending.JOIN,
+        speed=setting.limit(s),
+        careful=True,
+        lights=_LIGHTS_ON,
+    )
+    return [script(s, s + front + 15.0, [*still, passer], parked=offset)]
 
 
 def _refuse_oncoming(setting: Setting, s: float) -> None:

@@ -73,6 +73,7 @@ SCRIPT = np.dtype(
         ("signal", "i4"),  # a light that is set as it begins, by index into signals; -1 none
         ("light", "i4"),  # LightState that it is set to
         ("hold_light", "?"),  # it keeps that state until the script is over
+        ("parked", "f8"),  # [m] the ego begins so far left of its route; 0: on it
         ("noise", "i4"),  # Noise, added to the ego's control until it is over
         ("steer_mean", "f8"),
         ("steer_noise", "f8"),  # standard deviation
@@ -135,6 +136,7 @@ class Program:
         points: (N,) PATH_POINT, role after role.
         vehicles: seats for vehicles.
         walkers: seats for walkers.
+        parked: how far left of its route the ego begins [m].
     """
 
     scripts: Records
@@ -142,6 +144,7 @@ class Program:
     points: Records
     vehicles: int
     walkers: int
+    parked: float = 0.0
 
 
 EMPTY = Program(np.zeros(0, SCRIPT), np.zeros(0, ROLE), np.zeros(0, PATH_POINT), 0, 0)
@@ -231,6 +234,7 @@ def assemble(scripts: list[Script]) -> Program:
         np.concatenate(points) if points else np.zeros(0, PATH_POINT),
         seats[0],
         seats[1],
+        float(heads["parked"].sum()),
     )
 
 
