@@ -352,8 +352,9 @@ def warm_up(say: Say | None = None) -> None:
         network = library.load(name)
         observer = SceneObserver(network, everything)
         route = RoutePlanner(network).plan(make_suite(network, 1, 0, seed=0)[0].keypoints)
-        pose = [float(route.points[name][0]) for name in ("x", "y", "z", "heading")]
-        route = replace(route, scenarios=(ScenarioSpec("shaken", "ControlLoss", *pose),))
+        x, y, z, heading = (float(route.points[name][0]) for name in ("x", "y", "z", "heading"))
+        scenario = ScenarioSpec("shaken", "ControlLoss", x, y, z, heading)
+        route = replace(route, scenarios=(scenario,))
         world = World(network, 1, [route], history=everything.history)
         world.reset(np.zeros(1, np.int64), [EpisodeSpec(route)])
         world.step(Planner(network=network).control(world.scene))
