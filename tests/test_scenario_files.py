@@ -137,7 +137,7 @@ def test_long_routes_have_several_scenarios_each(town: str) -> None:
     assert len(routes) == LONG.n_routes
     for route in routes:
         assert LONG.bounds[0] <= route.length <= LONG.bounds[1]
-        assert 5 <= len(route.scenarios) <= LONG.per_route
+        assert 4 <= len(route.scenarios) <= LONG.per_route
         assert not unreachable(route)
         s, _, _ = places(route, route.scenarios)
         assert np.diff(np.sort(s)).min() > 45.0  # one is over before the next begins
