@@ -29,11 +29,13 @@ import numba
 import numpy as np
 
 from drive_il.folders import cache_folder
+from drive_il.kernel_parts import assembling, part
 
 _IMPORT = re.compile(
     r"^[ \t]*from[ \t]+(drive_il[\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)", re.MULTILINE
 )
 _KEEP = 30 * 24 * 3600.0  # [s] compiled kernels that nobody used for so long are removed
+_SCALAR: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 _lock = threading.RLock()
 F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
@@ -68,11 +70,18 @@ def _imported(source: Path) -> frozenset[Path]:
     found = set()
     for module, names in _IMPORT.findall(source.read_text(encoding="utf-8")):
         base = folder.joinpath(*module.split(".")[1:])
-        candidates = [base, *(base / name for name in re.split(r"[\s,()]+", names) if name)]
-        for candidate in candidates:
-            for path in (candidate.with_suffix(".py"), candidate / "__init__.py"):
+        for name in filter(None, re.split(r"[\s,()]+", names)):
+            # A module of a package, else something that the module or package itself defines:
+            # what else a package's __init__ imports decides nothing here.
+            for path in (
+                (base / name).with_suffix(".py"),
+                base / name / "__init__.py",
+                base.with_suffix(".py"),
+                base / "__init__.py",
+            ):
                 if path.is_file():
                     found.add(path)
+                    break
     return frozenset(found)
 
 
@@ -90,8 +99,7 @@ def record(dtype: np.dtype[np.void]) -> NumbaType:
 
 def device(function: F) -> F:
     """Marks a scalar function that kernels call; compiled into its callers."""
-    compiled = numba.njit(nogil=True, error_model="numpy", inline="never")(function)
-    return cast(F, compiled)
+    return cast(F, part(function, **_SCALAR, inline="never"))
 
 
 def inner(function: F) -> F:
@@ -100,16 +108,12 @@ def inner(function: F) -> F:
     Numba counts references to arrays at every call, which costs tens of nanoseconds. Such
     a function does not count, and in return may not make, return or keep an array.
     """
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "forceinline": True}
-    compiled = numba.njit(**options | {"_nrt": False})(function)
-    return cast(F, compiled)
+    return cast(F, part(function, **_SCALAR, forceinline=True, _nrt=False))
 
 
 def lean(function: F) -> F:
     """Marks a large scalar function called once per item: as `inner`, but never inlined."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "inline": "never"}
-    compiled = numba.njit(**options | {"_nrt": False})(function)
-    return cast(F, compiled)
+    return cast(F, part(function, **_SCALAR, inline="never", _nrt=False))
 
 
 class Kernel(Generic[P, R]):
@@ -136,7 +140,7 @@ class Kernel(Generic[P, R]):
         with _lock:
             if self._compiled is None:
                 folder = _open_cache(Path(self._function.__code__.co_filename))
-                with _numba_configured(folder, self._is_packed):
+                with _numba_configured(folder, self._is_packed), assembling():
                     self._compiled = numba.njit(
                         self._signature,
                         nogil=True,

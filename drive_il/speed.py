@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +22,7 @@ import gymnasium
 import numpy as np
 
 from drive_il import kernels
-from drive_il.actors import Traffic
+from drive_il.actors import ScenarioSpec, Traffic
 from drive_il.datatypes import CONTROL, EpisodeSpec, Ints, Records, Route, Start
 from drive_il.env import ENV_ID, EnvConfig
 from drive_il.experts.planner import Planner
@@ -352,6 +352,9 @@ def warm_up(say: Say | None = None) -> None:
         network = library.load(name)
         observer = SceneObserver(network, everything)
         route = RoutePlanner(network).plan(make_suite(network, 1, 0, seed=0)[0].keypoints)
+        x, y, z, heading = (float(route.points[name][0]) for name in ("x", "y", "z", "heading"))
+        scenario = ScenarioSpec("shaken", "ControlLoss", x, y, z, heading)
+        route = replace(route, scenarios=(scenario,))
         world = World(network, 1, [route], history=everything.history)
         world.reset(np.zeros(1, np.int64), [EpisodeSpec(route)])
         world.step(Planner(network=network).control(world.scene))

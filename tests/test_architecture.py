@@ -15,6 +15,7 @@ BOTTOM = {
     "folders",
     "geometry",
     "kernels",
+    "kernel_parts",
     "keyed_noise",
     "past",
     "protocols",

@@ -14,6 +14,9 @@ import numba
 import numpy as np
 import pytest
 from numba import types as nt
+from numba.core.codegen import JITCodeLibrary
+from numba.core.registry import cpu_target
+from numba.core.types.functions import BaseFunction
 
 from drive_il import kernels
 from drive_il.datatypes import Floats
@@ -167,6 +170,55 @@ def test_numba_is_left_as_it_was() -> None:
     squares(3)
     kernels.Kernel(_square_rows._function, _square_rows._signature, is_packed=True).compile()
     assert [getattr(numba.config, name) for name in options] == before
+    assert cpu_target.target_context.codegen()._library_class is JITCodeLibrary
+    assert "get_executable" not in vars(cpu_target.target_context)
+    assert BaseFunction.get_call_type.__module__ == BaseFunction.__module__
+
+
+@kernels.lean
+def _fourth(x: float) -> float:
+    return _squared(_squared(x))
+
+
+def test_a_part_of_a_kernel_can_be_called_from_anywhere(tmp_path: Path) -> None:
+    """Before it was compiled for a kernel and after, from Python and from a user's own code."""
+
+    def fill(first: int, last: int, result: Floats) -> None:
+        for row in range(first, last):
+            result[row] = _fourth(float(row))
+
+    result = np.zeros(4)
+    assert _squared(5) == 25  # of a type that no kernel gives it
+    kernels.Kernel(fill, nt.void(nt.int64, nt.int64, nt.float64[::1])).compile()(0, 4, result)
+    assert result.tolist() == [0.0, 1.0, 16.0, 81.0]
+    assert _fourth(3.0) == 81.0
+    assert numba.njit(lambda x: _fourth(x) + _squared(x))(2.0) == 20.0
+
+
+def test_only_a_kernel_is_optimised_and_translated(monkeypatch: pytest.MonkeyPatch) -> None:
+    finished = []
+    finalize = JITCodeLibrary._finalize_specific
+
+    def note(library: JITCodeLibrary) -> None:
+        finished.append(library.name)
+        finalize(library)
+
+    monkeypatch.setattr(JITCodeLibrary, "_finalize_specific", note)
+
+    @kernels.device
+    def one_more(x: float) -> float:
+        return x + 1.0
+
+    @kernels.device
+    def two_more(x: float) -> float:
+        return one_more(one_more(x))
+
+    def answer(x: float) -> float:
+        return two_more(x)
+
+    assert kernels.Kernel(answer, nt.float64(nt.float64))(40.0) == 42.0
+    assert len(finished) == 1
+    assert finished[0].endswith("answer")
 
 
 def test_a_file_that_no_kernel_imports_leaves_the_cache_alone(package: Path) -> None:
@@ -179,6 +231,29 @@ def test_a_file_that_no_kernel_imports_leaves_the_cache_alone(package: Path) -> 
     assert run_python(code, package).stdout == before
     (package / "drive_il" / "constant.py").write_text("FACTOR = 1.0\n")
     assert run_python(code, package).stdout != before
+
+
+def test_of_a_package_only_the_modules_that_are_named_count(package: Path) -> None:
+    room = package / "drive_il" / "room"
+    room.mkdir()
+    (package / "drive_il" / "page.py").write_text("PAGE = 1.0\n")
+    (room / "__init__.py").write_text("from drive_il.page import PAGE\nLIMIT = 2.0\n")
+    (room / "depth.py").write_text("DEPTH = 1.0\n")
+    entry = package / "drive_il" / "entry.py"
+    code = (
+        "from pathlib import Path; from drive_il import kernels;"
+        "found = kernels._closure(Path('drive_il/entry.py').resolve());"
+        "print(*('/'.join(path.parts[-2:]) for path in found))"
+    )
+    without = entry.read_text()
+    for line, comes, stays in [
+        ("from drive_il.room import depth", {"room/depth.py"}, {"room/__init__.py"}),
+        ("from drive_il.room import LIMIT", {"room/__init__.py", "drive_il/page.py"}, set()),
+    ]:
+        entry.write_text(f"{line}\n{without}")
+        found = set(run_python(code, package).stdout.split())
+        assert comes <= found
+        assert not stays & found
 
 
 def test_without_a_folder_to_write_kernels_still_run_and_say_so(package: Path) -> None:

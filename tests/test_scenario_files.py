@@ -106,6 +106,8 @@ def test_town_files_of_leaderboard_1_0(shared_routes: Path, shared_maps: Path) -
     kinds = [spec.type for spec in towns["Town01"]]
     assert [kinds.count(kind) for kind in dict.fromkeys(kinds)] == [35, 18, 40]
     assert set(kinds) == {"VehicleTurningRoute", "DynamicObjectCrossing", "ControlLoss"}
+    losses = [spec.parameters for spec in towns["Town01"] if spec.type == "ControlLoss"]
+    assert losses == [{"noise": {"value": "held"}}] * len(losses)
     routes = load_routes(
         shared_routes / "lb1_devtest_town01_town04.xml",
         lambda town: library.load(shared_maps / f"{town}.xodr"),
@@ -135,7 +137,7 @@ def test_long_routes_have_several_scenarios_each(town: str) -> None:
     assert len(routes) == LONG.n_routes
     for route in routes:
         assert LONG.bounds[0] <= route.length <= LONG.bounds[1]
-        assert 5 <= len(route.scenarios) <= LONG.per_route
+        assert 4 <= len(route.scenarios) <= LONG.per_route
         assert not unreachable(route)
         s, _, _ = places(route, route.scenarios)
         assert np.diff(np.sort(s)).min() > 45.0  # one is over before the next begins

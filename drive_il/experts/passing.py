@@ -1,4 +1,4 @@
-"""Moving over: around what stands in the lane, and out of the way of an ambulance.
+"""Moving over: around what stands in the lane, out of the way of an ambulance, into traffic.
 
 An obstacle is a box that stands and will not go on by itself: a prop, a parked vehicle, one
 with both indicators on. Obstacles one behind the other are passed as one, on the side that
@@ -34,6 +34,7 @@ _EDGE = 0.2  # [m] kept from the edge of the road
 _STANDS = 0.1  # [m/s]
 _CREEPS = 3.0  # [m/s]
 _ALONG = 0.7  # cosine of the angle to the road within which one rides along it
+_COMES_IN, _LEFT_FREE = 3.5, 3.0  # [s] to come from behind and [m], nearer it is let by
 _QUEUES = 12.0  # [m] behind an obstacle, within which who is slow stays as long as it does
 _SIREN = int(VehicleLight.SPECIAL1)
 _PROP, _BICYCLE = int(ActorKind.PROP), int(ActorKind.BICYCLE)
@@ -296,3 +297,49 @@ def let_pass(
 def edge_of(plan: np.record, at: np.record) -> float:
     """Returns how far from its lane's centre the ego can drive within the lane [m]."""
     return float(max(0.5 * at.lane_width - plan.half_width - 0.1, 0.0))
+
+
+@kernels.device
+def is_beside_road(plan: np.record, at: np.record, lane: int, ways: Ways) -> bool:
+    """Whether the ego sets out from beside the road, where no lane runs."""
+    if abs(plan.astray) < 0.5 * at.lane_width or plan.speed > _CREEPS:
+        return False
+    if lane < 0 or lane >= len(ways[0]):
+        return False
+    return bool((ways[0][lane].left if plan.astray > 0.0 else ways[0][lane].right) < 0)
+
+
+@kernels.device
+def let_by(
+    config: np.record,
+    plan: np.record,
+    lane_width: float,
+    path: Records,
+    vehicles: Records,
+    slot: int,
+) -> None:
+    """Waits beside the road for those who come from behind in the lane that the ego drives into.
+
+    Args:
+        config: CONFIG record.
+        plan: PLAN record, `ceiling` may be lowered.
+        lane_width: of that lane [m].
+        path: PATH array, laid: behind the ego it runs as far beside the lane as the ego is.
+        vehicles: of the ego's world, (V,) VEHICLE.
+        slot: which of them is the ego.
+    """
+    for v in range(len(vehicles)):
+        other = vehicles[v]
+        if v == slot or other.id == 0 or other.speed < _STANDS or abs(other.z - plan.z) > 3.0:
+            continue
+        dx, dy = other.x - plan.x, other.y - plan.y
+        both = plan.half_length + 0.5 * other.length
+        reach = both + _LEFT_FREE + _COMES_IN * plan.hurry * other.speed
+        if dx * dx + dy * dy > reach * reach + lane_width * lane_width:
+            continue
+        p = path[find_nearest(path, plan.n, other.x, other.y)]
+        along = p.s + (other.x - p.x) * p.tx + (other.y - p.y) * p.ty - plan.s
+        aside = (other.y - p.y) * p.tx - (other.x - p.x) * p.ty + plan.astray
+        same = math.cos(other.heading) * p.tx + math.sin(other.heading) * p.ty > _ALONG
+        if same and abs(aside) < 0.5 * lane_width and -reach < along < both:
+            plan.ceiling = min(plan.ceiling, -float(config.comfortable_braking))

@@ -44,6 +44,8 @@ from drive_il.experts.passing import (
     find_obstacles,
     find_standing,
     is_being_passed,
+    is_beside_road,
+    let_by,
     let_pass,
     move_over,
     slow_for_shift,
@@ -124,12 +126,14 @@ def _look(config: np.record, ego: np.record, at: np.record, plan: np.record) -> 
 
 
 @kernels.device
-def _somebody_near(plan: np.record, actors: Actors, row: int) -> bool:
+def _somebody_near(plan: np.record, at: np.record, actors: Actors, row: int) -> bool:
     vehicles, walkers, slot = actors[0][actors[3][row]], actors[1][actors[3][row]], actors[4][row]
     for v in range(len(vehicles)):
         if v == slot or vehicles[v].id == 0:
             continue
         if concerns(plan, vehicles[v]) or is_being_passed(plan, vehicles[v]):
+            return True
+        if abs(at.lateral_error) > 0.5 * at.lane_width:  # who comes from behind matters, too
             return True
     reach = plan.reach + WALKER_REACH
     for w in range(len(walkers)):
@@ -205,6 +209,8 @@ def _mind_others(
             plan.reach = reach
             plan.ceiling = min(alone, halting(config, plan, obstacles[0] - _WAIT_BEFORE))
     _consider(config, plan, at, road, actors, row, ways, desk)
+    if is_beside_road(plan, at, road[0][low + at.index].lane, ways):
+        let_by(config, plan, at.lane_width, path, vehicles, slot)
 
 
 @kernels.kernel(
@@ -251,7 +257,7 @@ def _control_rows(
         low = first[at.route]
         high = low + count[at.route] - 1
         _look(config, ego, at, plan)
-        if _somebody_near(plan, actors, row):
+        if _somebody_near(plan, at, actors, row):
             _mind_others(config, plan, at, road, actors, row, ways, desk)
         here = shift_at(plan, plan.s)
         there = shift_at(plan, plan.s + ego.speed * (config.lag + 0.5 * dt))

@@ -42,6 +42,10 @@ _NUMBERED = {
     "Scenario10": "NoSignalJunctionCrossing",
 }
 """Leaderboard 1.0's numbers and their names."""
+_THEIR_OWN: Mapping[str, Mapping[str, Mapping[str, str]]] = {
+    "Scenario1": {"noise": {"value": "held"}}
+}
+"""What is otherwise in leaderboard 1.0's than in 2's of the same name."""
 
 
 def read_scenarios(extras: Iterable[Element], where: str) -> tuple[ScenarioSpec, ...]:
@@ -145,7 +149,8 @@ def read_town_scenarios(path: str | Path) -> dict[str, tuple[ScenarioSpec, ...]]
                 number = kind["scenario_type"]
                 for k, event in enumerate(kind["available_event_configurations"]):
                     name = _NUMBERED.get(number, number)
-                    spec = _spec(f"{name}_{k}", name, event["transform"], str(path), {})
+                    own = _THEIR_OWN.get(number, {})
+                    spec = _spec(f"{name}_{k}", name, event["transform"], str(path), own)
                     rank = int(number.removeprefix("Scenario") or 0)
                     found.setdefault(town, []).append((rank, spec))
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:

@@ -69,6 +69,7 @@ TYPES: Mapping[str, Compile] = {
     "ParkedObstacleTwoWays": lambda setting: obstacles.parked(setting, two_ways=True),
     "ParkingCrossingPedestrian": crossings.parking_crossing_pedestrian,
     "ParkingCutIn": leaders.parking_cut_in,
+    "ParkingExit": leaders.parking_exit,
     "PedestrianCrossing": crossings.pedestrian_crossing,
     "PriorityAtJunction": _light(LightState.GREEN, hold=True),
     "SequentialLaneChange": leaders.nothing,

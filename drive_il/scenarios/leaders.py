@@ -8,13 +8,20 @@ from drive_il.actors import ActorKind, LightState, VehicleLight
 from drive_il.datatypes import Floats
 from drive_il.maps.scenario_files import number, place, word
 from drive_il.scenarios.flows import light
-from drive_il.scenarios.script import Ending, Pace, Role, Script, Start, role, script
+from drive_il.scenarios.script import Ending, Noise, Pace, Role, Script, Start, role, script
 from drive_il.scenarios.setting import Misfit, Setting, lengths, merged
 
 _LIGHTS_ON = int(VehicleLight.POSITION | VehicleLight.LOW_BEAM)
 _ALARM = int(VehicleLight.SPECIAL1 | VehicleLight.SPECIAL2) | _LIGHTS_ON
 _RUN_UP = 50.0  # [m] before the trigger that a leader is there
 _LEAD = 12.0  # [m] in front of the ego at first, from centre to centre
+_DEBRIS = (14.0, 48.0, 74.0)  # [m] after the trigger where it lies
+_ON_DEBRIS = 2.0  # [m] around it the ego is shaken
+_BEFORE_JUNCTION, _SETTLES = 10.0, 30.0  # [m] held noise is given up, and lasts on for so long
+_AT_START = 2.0  # [m] of its route within which an ego is parked
+_BUMPER_TO_BUMPER = 6.0  # [m] between the middles of parked cars, at least
+_AT_KERB = 2.5  # [m] beside the edge of its lane, at most, an ego is parked
+_PASSES_BY = 50.0  # [m] driven by the one beside a parked ego, before it is traffic
 _CUT = 12.0  # [m] within which a car moves over
 
 
@@ -55,6 +62,31 @@ def parking_cut_in(setting: Setting) -> list[Script]:
     car = _cut_in(setting, s, offset, 7.0)
     still = [role(ActorKind.CAR, setting.at(s + gap, offset)) for gap in (-9.0, 22.0)]
     return [script(setting.s, s + 40.0, [car, *still], clear_to=s)]
+
+
+def parking_exit(setting: Setting) -> list[Script]:
+    """The ego begins parked between two cars, and one drives by as it sets out."""
+    if setting.s > _AT_START:
+        raise setting.misfit("the ego is parked at the beginning of its route, not on the way")
+    spec, s = setting.spec, setting.s
+    front = number(spec, "front_vehicle_distance", 20.0, low=_BUMPER_TO_BUMPER)
+    behind = number(spec, "behind_vehicle_distance", 10.0, low=_BUMPER_TO_BUMPER)
+    left = word(spec, "direction", "right", ("left", "right")) == "left"
+    aside = setting.parking_lane(s, left)
+    if aside is None or aside > 0.5 * setting.width(s) + _AT_KERB:
+        raise setting.misfit("no lane to park in runs beside the beginning of its route")
+    offset = aside if left else -aside
+    still = [role(ActorKind.CAR, setting.at(s + gap, offset)) for gap in (front, -behind)]
+    passer = role(
+        ActorKind.CAR,
+        setting.along(s, s + _PASSES_BY),
+        start=Start.APPEARING,
+        ending=Ending.JOIN,
+        speed=setting.limit(s),
+        careful=True,
+        lights=_LIGHTS_ON,
+    )
+    return [script(s, s + front + 15.0, [*still, passer], parked=offset)]
 
 
 def _refuse_oncoming(setting: Setting, s: float) -> None:
@@ -136,10 +168,35 @@ def _cut_in(setting: Setting, s: float, offset: float, speed: float) -> Role:
 
 
 def control_loss(setting: Setting) -> list[Script]:
-    """Debris on the road: the ego's steering and pedals do not do what they are told."""
-    stretch = 35.0
-    noise = {"steer_noise": 0.15, "pedal_noise": 0.3, "noise_on": 12.0, "noise_every": stretch}
-    return [script(setting.s, setting.s + 3.0 * stretch, [], **noise)]
+    """Debris on the road: the ego's steering and pedals do not do what they are told.
+
+    Places and noise are those of CARLA's ScenarioRunner (srunner/scenarios/control_loss.py, of
+    0.9.10 for leaderboard 1.0's, of leaderboard 2 else). Leaderboard 2 cuts the shaken steer to
+    [0, 1], so that nobody could steer left there; here it stays in [-1, 1].
+    """
+    kinds = ("jitter", "held")
+    if word(setting.spec, "noise", "jitter", kinds) == "jitter":
+        noise = {
+            "noise": Noise.JITTER,
+            "steer_mean": 0.055,
+            "steer_noise": 0.015,
+            "pedal_mean": 0.03,
+            "pedal_noise": 0.01,
+        }
+        places = [setting.s + away for away in _DEBRIS]
+        return [script(s, s + _ON_DEBRIS, [], **noise) for s in places]
+    begin = setting.s + _DEBRIS[0] - _ON_DEBRIS
+    last = setting.s + _DEBRIS[2] - 2.0 * _ON_DEBRIS
+    reach = last + _BEFORE_JUNCTION - begin
+    shaken = max(setting.open_until(begin, reach) - _BEFORE_JUNCTION, begin)
+    noise = {
+        "noise": Noise.HELD,
+        "steer_mean": -0.001,
+        "steer_noise": 0.01,
+        "pedal_mean": 0.045,
+        "pedal_noise": 0.01,
+    }
+    return [script(begin, shaken + _SETTLES, [], **noise)]
 
 
 def emergency_vehicle(setting: Setting) -> list[Script]:

@@ -49,6 +49,14 @@ class Ending(IntEnum):
     JOIN = 2  # it follows the rules of the road from then on, or vanishes where it cannot
 
 
+class Noise(IntEnum):
+    """What a script adds to the ego's control, x being standard normal."""
+
+    NONE = 0
+    HELD = 1  # mean + |x| noise, x drawn once for steer and pedals; never to the right
+    JITTER = 2  # mean of either sign, drawn once, + x noise, drawn in each step
+
+
 SCRIPT = np.dtype(
     [
         ("appear_s", "f8"),  # [m] of the ego on its route, when the actors are put there
@@ -65,10 +73,12 @@ SCRIPT = np.dtype(
         ("signal", "i4"),  # a light that is set as it begins, by index into signals; -1 none
         ("light", "i4"),  # LightState that it is set to
         ("hold_light", "?"),  # it keeps that state until the script is over
-        ("steer_noise", "f8"),  # standard deviation of what is added to the ego's control
+        ("parked", "f8"),  # [m] the ego begins so far left of its route; 0: on it
+        ("noise", "i4"),  # Noise, added to the ego's control until it is over
+        ("steer_mean", "f8"),
+        ("steer_noise", "f8"),  # standard deviation
+        ("pedal_mean", "f8"),
         ("pedal_noise", "f8"),
-        ("noise_on", "f8"),  # [m] of route with noise ...
-        ("noise_every", "f8"),  # [m] ... in each stretch of this length from the trigger
     ]
 )
 """One thing that happens."""
@@ -126,6 +136,7 @@ class Program:
         points: (N,) PATH_POINT, role after role.
         vehicles: seats for vehicles.
         walkers: seats for walkers.
+        parked: how far left of its route the ego begins [m].
     """
 
     scripts: Records
@@ -133,6 +144,7 @@ class Program:
     points: Records
     vehicles: int
     walkers: int
+    parked: float = 0.0
 
 
 EMPTY = Program(np.zeros(0, SCRIPT), np.zeros(0, ROLE), np.zeros(0, PATH_POINT), 0, 0)
@@ -222,6 +234,7 @@ def assemble(scripts: list[Script]) -> Program:
         np.concatenate(points) if points else np.zeros(0, PATH_POINT),
         seats[0],
         seats[1],
+        float(heads["parked"].sum()),
     )
 
 

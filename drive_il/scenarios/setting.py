@@ -20,6 +20,7 @@ from drive_il.maps.planning import RoutePlanner
 
 _STRAIGHT = math.radians(35.0)
 _MEETS = 1.5  # [m] ways that come so close meet
+_PARKS_IN = 1.8  # [m] wide, at least, a lane to park in is
 _SPREAD = 12.0  # [m] roads further from the ego's lane than this are not its own
 
 
@@ -176,16 +177,24 @@ class Setting:
         return total
 
     def parking(self, s: float) -> float:
-        """Returns how far right of the ego's middle a parked car stands [m]."""
+        """Returns how far right of the ego's middle a parked car stands [m].
+
+        Where there is no lane to park in, half of it is beside the road.
+        """
+        found = self.parking_lane(s, left=False)
+        return 0.5 * self.width(s) + 1.0 if found is None else found
+
+    def parking_lane(self, s: float, left: bool) -> float | None:
+        """Returns how far beside the ego's middle the middle of a lane to park in is [m]."""
         total = 0.5 * self.width(s)
-        for lane, width in self.neighbours(s, left=False):
+        for lane, width in self.neighbours(s, left):
             kind = self.network.lanes["type"][lane]
-            if kind == LaneType.PARKING and width > 1.8:
+            if kind == LaneType.PARKING and width > _PARKS_IN:
                 return total + 0.5 * width
             if kind == LaneType.SIDEWALK:
                 break
             total += width
-        return 0.5 * self.width(s) + 1.0
+        return None
 
     def same_way(self, s: float, left: bool) -> float:
         """Returns the distance to the middle of the next lane of the same direction [m].

@@ -99,6 +99,22 @@ def _turn(setting: Setting, junction: Junction) -> float:
     return math.remainder(float(after - before), 2.0 * math.pi)
 
 
+def _kerbside(front: float, behind: float) -> Suits:
+    """At the beginning, where a lane to park in runs along the route."""
+
+    def suits(setting: Setting) -> Parameters:
+        found = _open_road(
+            front + 30.0, slow=True, front_vehicle_distance=front, behind_vehicle_distance=behind
+        )(setting)
+        if setting.parking_lane(setting.s + front + 4.0, left=False) is None:
+            raise setting.misfit("nobody parks beside the route here")
+        if setting.room_behind() < behind + 4.0:
+            raise setting.misfit("there is no room behind its beginning")
+        return found
+
+    return suits
+
+
 def _junction(way: str, lights: bool | None = None, **values: float | str) -> Suits:
     """Before a junction in which the ego turns that way, with or without lights."""
 
@@ -190,9 +206,10 @@ _SUITS: Mapping[str, Suits] = {
     "ParkingCutIn": _open_road(75.0, slow=True),
     "DynamicObjectCrossing": _open_road(50.0, slow=True, distance=30),
     "ParkingCrossingPedestrian": _open_road(55.0, slow=True, distance=35),
+    "ParkingExit": _kerbside(front=16.0, behind=9.0),
     "HardBreakRoute": _open_road(70.0),
-    "ControlLoss": _open_road(60.0),
-    "YieldToEmergencyVehicle": _open_road(90.0, distance=40),
+    "ControlLoss": _open_road(80.0),
+    "YieldToEmergencyVehicle": _open_road(90.0, True, distance=40),
 }
 """Where each type may stand, and its parameters there."""
 
@@ -251,6 +268,8 @@ def _place(
 
 def _triggers(route: Route, kind: str, rng: np.random.Generator) -> list[float]:
     """Places worth trying: before junctions for what needs one, else anywhere."""
+    if kind == "ParkingExit":
+        return [0.0]
     inside = route.points["in_junction"]
     begins = route.points["s"][1:][inside[1:] & ~inside[:-1]] - _BEFORE_TURN
     some = rng.uniform(_RUN_UP, max(route.length - 50.0, _RUN_UP + 1.0), 8)

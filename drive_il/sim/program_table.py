@@ -43,6 +43,7 @@ class Programs:
                 head[f"{name}_first"], head[f"{name}_count"] = room.n, len(items)
                 room.extend(items)
             head["vehicles"], head["walkers"] = program.vehicles, program.walkers
+            head["parked"] = program.parked
             self._heads.extend(head)
 
     @property

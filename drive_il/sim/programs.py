@@ -66,6 +66,7 @@ PROGRAM = np.dtype(
         ("point_count", "i4"),
         ("vehicles", "i4"),  # seats
         ("walkers", "i4"),
+        ("parked", "f8"),  # [m] the ego begins so far left of its route
     ]
 )
 """Where the program of one route lies."""

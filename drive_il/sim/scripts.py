@@ -16,7 +16,7 @@ from drive_il.datatypes import Ints, Records
 from drive_il.keyed_noise import noise_key, normal_at, uniform_at
 from drive_il.maps import lane_queries
 from drive_il.randomness import purpose_key
-from drive_il.scenarios.script import WALKER_KIND, Ending, Pace, Start
+from drive_il.scenarios.script import WALKER_KIND, Ending, Noise, Pace, Start
 from drive_il.sim.following import FAR
 from drive_il.sim.lights import set_phase
 from drive_il.sim.programs import Act, Part
@@ -33,9 +33,11 @@ from drive_il.sim.roles import (
 from drive_il.sim.spawning import join
 
 _FLOW, _NOISE = purpose_key("scenario flow"), purpose_key("control loss")
+_JITTER = purpose_key("control loss, each step")
 _AHEAD, _SET, _RUNNING, _OVER = (int(act) for act in Act)
 _ABSENT, _WAITING, _MOVING, _STOPPING, _HOLDING, _ARRIVED, _DONE = (int(part) for part in Part)
 _NEVER, _APPEARING, _TRIGGER, _NEAR, _IN_TIME, _IN_FLOW = (int(start) for start in Start)
+_CALM, _HELD = int(Noise.NONE), int(Noise.HELD)
 _STEADY, _MEETING, _LEADING = (int(pace) for pace in Pace)
 _STAY, _VANISH, _JOIN = (int(ending) for ending in Ending)
 _TRAFFIC, _SCRIPT, _NOBODY = int(Mover.TRAFFIC), int(Mover.SCRIPT), int(Mover.NOBODY)
@@ -43,7 +45,6 @@ _TOLD = int(Gait.SCRIPTED)
 _EARLY = 2.0  # [m] before its trigger point a script is triggered, as in CARLA
 _MISSED = 20.0  # [m] behind it the ego has missed it
 _TIMEOUT = 240.0  # [s] CARLA's
-_NOISE_STEPS = 4  # the ego's controls are shaken anew after so many steps
 _SOURCE = 6.0  # [m] around its beginning that must be free before a flow goes on
 _ON_PATH = 2.4  # [m] beside a path an ego is on it, or about to be
 _KEPT_GAP, _KEPT_TIME = 11.0, 1.2  # [m], [s] from centre to centre in front of the ego
@@ -133,11 +134,10 @@ def play(egos: Any, row: int, around: Any, world: int, map_: Any, dt: float) -> 
             at.oncoming |= act.act == _RUNNING and script.oncoming
             if act.act == _RUNNING and script.yield_to >= 0:
                 at.emergency = stage.parts[script.role_first + script.yield_to].id
-            shaken = act.act == _RUNNING and script.noise_every > 0.0
-            if shaken and (at.s - script.trigger_s) % script.noise_every < script.noise_on:
-                key = noise_key(seed, egos.step[row] // _NOISE_STEPS, _NOISE)
-                steer += script.steer_noise * normal_at(key, 0)
-                pedals += script.pedal_noise * normal_at(key, 1)
+            if act.act == _RUNNING and script.noise != _CALM:
+                shaken = _shake(script, k, seed, egos.step[row])
+                pedals += shaken[0]
+                steer += shaken[1]
         if act.act > _AHEAD:
             for r in range(script.role_first, script.role_first + script.role_count):
                 _step_role(stage, k, r, ego, at, map_, seed, dt)
@@ -147,6 +147,21 @@ def play(egos: Any, row: int, around: Any, world: int, map_: Any, dt: float) -> 
                     if vehicle.off_road == UNSETTLED:
                         lane_queries.settle(map_.ground, vehicle)
     return pedals, steer
+
+
+@kernels.inner
+def _shake(script: Any, k: int, seed: Any, step: int) -> tuple[float, float]:
+    """What a script adds to the ego's pedals and steer, see script.Noise."""
+    once = noise_key(seed, k, _NOISE)
+    if script.noise == _HELD:
+        size = abs(normal_at(once, 0))
+        pedals = script.pedal_mean + size * script.pedal_noise
+        return pedals, max(script.steer_mean + size * script.steer_noise, 0.0)
+    pedals = script.pedal_mean if uniform_at(once, 0) < 0.5 else -script.pedal_mean
+    steer = script.steer_mean if uniform_at(once, 1) < 0.5 else -script.steer_mean
+    key = noise_key(seed, step, _JITTER)
+    pedals += script.pedal_noise * normal_at(key, 2 * k)
+    return pedals, steer + script.steer_noise * normal_at(key, 2 * k + 1)
 
 
 @kernels.lean

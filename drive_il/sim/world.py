@@ -215,12 +215,15 @@ class World(LiveActors):
                 f"reset needs one spec per row, got {len(rows)} rows, {len(specs)} specs"
             )
         placements = stepping.placements(rows)
-        for placement, spec in zip(placements, specs, strict=True):
+        for row, placement, spec in zip(rows.tolist(), placements, specs, strict=True):
             start = spec.start
             _check_start(spec)
-            placement["route"] = self.prepare(spec.route)
+            route = self.prepare(spec.route)
+            placement["route"] = route
             placement["s"] = start.s
             placement["lateral_error"] = start.lateral_error
+            if row % self._egos == 0 and start.s == 0.0:  # a scenario may have parked it
+                placement["lateral_error"] += self._programs.arrays.routes["parked"][route]
             placement["heading_error"] = start.heading_error
             placement["speed"] = start.speed
         self._rows["step"][rows] = 0
