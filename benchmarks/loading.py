@@ -126,6 +126,7 @@ def main(config: Config) -> None:
             driving_inputs(spec),
             memory_budget=budget,
             transform=lambda batch, epoch, index: driving_frames(batch, spec),
+            states=False,
         )
 
     begin = time.perf_counter()

@@ -64,16 +64,17 @@ def _overview(folder: Path, summary: dict[str, Any]) -> Table:
 
 
 def _quantiles(quantiles: dict[str, dict[str, float]]) -> Table:
-    names = {"steer": "steer (left +)", "speed": "speed [m/s]", "lateral_error": "lateral [m]"}
+    names = {"steer": "steer", "speed": "speed [m/s]", "lateral_error": "lateral [m]"}
     table = Table("", *(f"{100 * float(q):g} %" for q in next(iter(quantiles.values()))))
     for name, values in quantiles.items():
-        table.add_row(names[name], *(f"{value:.3g}" for value in values.values()))
+        table.add_row(names[name], *(f"{value:.3f}" for value in values.values()))
     return table
 
 
 def _listed(rows: list[dict[str, Any]]) -> Table:
     keys = ("steps", "metres", "mean_speed", "max_lateral_error", "labels", "outcome", "reviewed")
-    table = Table("", "id", *(key.replace("_", " ") for key in keys))
+    heads = ("steps", "[m]", "[m/s]", "lateral [m]", "labels", "outcome", "reviewed")
+    table = Table("", "id", *heads)
     for i, row in enumerate(rows):
         table.add_row(str(i), row["id"], *(_text(row[key]) for key in keys))
     return table
