@@ -137,13 +137,13 @@ class Dataset:
 
     def verify(self) -> list[str]:
         """Reads every byte of every file and returns what is wrong, one line each."""
-        problems = [
-            f"{path.name}: left behind by an interrupted recorder; it can be deleted"
+        found = [
+            f"{path.name}: left behind by an interrupted recorder; run `drive-il dataset repair`"
             for path in stray_files(self.folder)
         ]
         for path in self.paths:
-            problems += [f"{path.name}: {problem}" for problem in _problems(path)]
-        return problems
+            found += [f"{path.name}: {problem}" for problem in problems(path)]
+        return found
 
     def batches(
         self,
@@ -156,6 +156,7 @@ class Dataset:
         only_labelled: bool = True,
         episodes: Sequence[int] | None = None,
         transform: Transform | None = None,
+        states: bool = True,
     ) -> FrameBatches:
         """Returns shuffled batches of frames that need not fit in memory; see `FrameBatches`.
 
@@ -168,6 +169,7 @@ class Dataset:
             only_labelled: True leaves out steps without an expert label.
             episodes: which episodes; all of them when not given.
             transform: applied to every batch.
+            states: False leaves out `ego` and `weather`, which only some transforms need.
         """
         chosen = range(len(self)) if episodes is None else episodes
         return FrameBatches(
@@ -179,25 +181,34 @@ class Dataset:
             shuffled,
             only_labelled,
             transform,
+            states,
         )
 
 
-def _problems(path: Path) -> list[str]:
+def load_whole(path: Path) -> tuple[EpisodeFile, Episode]:
+    """Reads every byte of an episode's file.
+
+    Raises:
+        ValueError: it is damaged, or rows are missing.
+    """
+    file = EpisodeFile(path, check=True)
+    n_steps = file.header["n_steps"]
+    if file.n_rows != n_steps + 1:
+        raise ValueError(f"holds {file.n_rows} states, expected {n_steps + 1} for {n_steps} steps")
+    return file, file.load()
+
+
+def problems(path: Path) -> list[str]:
+    """Reads every byte of an episode's file and returns what is wrong with it, one line each."""
     try:
-        file = EpisodeFile(path, check=True)
-        n_steps = file.header["n_steps"]
-        if file.n_rows != n_steps + 1:
-            return [f"holds {file.n_rows} states, expected {n_steps + 1} for {n_steps} steps"]
-        episode = file.load()
+        file, episode = load_whole(path)
     except ValueError as error:
         return [str(error)]
-    problems = []
+    found = []
     if path.stem != episode_id(episode.spec):
-        problems.append(
-            f"holds episode {episode_id(episode.spec)}; the file was renamed or changed"
-        )
+        found.append(f"holds episode {episode_id(episode.spec)}; the file was renamed or changed")
     if file.header["labels"] != episode.labels:
-        problems.append(f"says {file.header['labels']} labels, holds {episode.labels}")
+        found.append(f"says {file.header['labels']} labels, holds {episode.labels}")
     asked = episode.asked
     for name, records in (
         ("ego", episode.ego),
@@ -209,8 +220,8 @@ def _problems(path: Path) -> list[str]:
         for column in records.dtype.names or ():
             if not np.isfinite(records[column]).all():
                 at = int(np.flatnonzero(~np.isfinite(records[column]))[0])
-                problems.append(f"{name}.{column} is {records[column][at]} at row {at}")
+                found.append(f"{name}.{column} is {records[column][at]} at row {at}")
     for name, value in episode.observations.items():
         if value.dtype.kind == "f" and not np.isfinite(value).all():
-            problems.append(f"observation {name} holds a value that is not finite")
-    return problems
+            found.append(f"observation {name} holds a value that is not finite")
+    return found

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -39,8 +42,8 @@ class FrameBatches:
     files, seed, epoch, batch size and budget.
 
     A batch holds the observations by name, `control` the expert's labels (N,) CONTROL (as
-    executed where `only_labelled` is off and nobody was asked), `ego` (N,) VEHICLE and
-    `weather` (N,) WEATHER. The last batch of a pass may be shorter.
+    executed where `only_labelled` is off and nobody was asked), and with `states` also `ego`
+    (N,) VEHICLE and `weather` (N,) WEATHER. The last batch of a pass may be shorter.
 
     Raises:
         ValueError: no frame to learn from, an unknown observation, or a damaged file.
@@ -54,6 +57,7 @@ class FrameBatches:
     shuffled: bool = True
     only_labelled: bool = True
     transform: Transform | None = None
+    states: bool = True
     _units: list[_Unit] = field(init=False, repr=False)
     _whole: Batch | None = field(init=False, default=None, repr=False)
 
@@ -66,7 +70,7 @@ class FrameBatches:
             file = EpisodeFile(path)
             if self.names is None:
                 self.names = tuple(file.sensors())
-            row_bytes = max(row_bytes, _row_bytes(file, self.names))
+            row_bytes = max(row_bytes, _row_bytes(file, self.names, self.states))
             for group, keep in enumerate(self._kept(file)):
                 n = int(keep.sum())
                 if n:
@@ -140,7 +144,7 @@ class FrameBatches:
                 size = 0
             windows[-1].append(unit)
             size += unit.n
-        with ThreadPoolExecutor(1, thread_name_prefix="drive_il-frames") as reader:
+        with ThreadPoolExecutor(1, "drive_il-frames", _step_back) as reader:
             coming = reader.submit(self._read, windows[0])
             for following in [*windows[1:], None]:
                 window = coming.result()
@@ -150,15 +154,11 @@ class FrameBatches:
 
     def _kept(self, file: EpisodeFile) -> list[Bools]:
         """Returns which rows of each row group are frames to learn from."""
-        n_steps = file.header["n_steps"]
-        keep = []
-        row = 0
-        for group in range(file.n_groups):
-            asked = file.read(["asked"], [group])["asked"].astype(np.bool_)
-            is_step = np.arange(row, row + len(asked)) < n_steps
-            keep.append(is_step & asked if self.only_labelled else is_step)
-            row += len(asked)
-        return keep
+        asked = file.read(["asked"])["asked"].astype(np.bool_)
+        keep = np.arange(len(asked)) < file.header["n_steps"]
+        if self.only_labelled:
+            keep &= asked
+        return np.split(keep, np.cumsum(file.group_rows)[:-1])
 
     def _read(self, units: list[_Unit]) -> Batch:
         """Reads the kept frames of some units, joined; `_index` numbers them in the whole set."""
@@ -183,29 +183,33 @@ class FrameBatches:
 
     def _frames(self, file: EpisodeFile, unit: _Unit) -> Batch:
         names = [f"observation.{name}" for name in self.names or ()]
+        states = (("ego", VEHICLE), ("weather", WEATHER)) if self.states else ()
         fixed = [
             f"{prefix}.{field}"
-            for prefix, dtype in (("ego", VEHICLE), ("weather", WEATHER), ("control", CONTROL))
+            for prefix, dtype in (*states, ("control", CONTROL), ("expert", CONTROL))
             for field in dtype.names or ()
         ]
-        fixed += [f"expert.{field}" for field in CONTROL.names or ()] + ["asked"]
-        columns = file.read(names + fixed, [unit.group])
+        columns = file.read([*names, *fixed, "asked"], [unit.group])
         asked: Ints = columns["asked"].astype(np.bool_)
         control = file.records("control", CONTROL, columns)
         control[asked] = file.records("expert", CONTROL, columns)[asked]
         frames = {name.removeprefix("observation."): columns[name] for name in names}
-        frames |= {
-            "control": control,
-            "ego": file.records("ego", VEHICLE, columns),
-            "weather": file.records("weather", WEATHER, columns),
-        }
-        frames = {name: value[unit.keep] for name, value in frames.items()}
+        frames["control"] = control
+        frames |= {prefix: file.records(prefix, dtype, columns) for prefix, dtype in states}
+        if unit.n < len(unit.keep):  # most groups are kept whole, which saves a copy
+            frames = {name: value[unit.keep] for name, value in frames.items()}
         return frames | {"_index": np.arange(unit.first, unit.first + unit.n)}
 
 
-def _row_bytes(file: EpisodeFile, names: Sequence[str]) -> int:
+def _step_back() -> None:
+    """Lets this thread run where the others leave a core idle, which training does often."""
+    if sys.platform == "linux":  # where niceness is a thread's own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+
+
+def _row_bytes(file: EpisodeFile, names: Sequence[str], states: bool) -> int:
     """Returns what one frame takes in memory [bytes]."""
-    size = CONTROL.itemsize + VEHICLE.itemsize + WEATHER.itemsize + 8
+    size = CONTROL.itemsize + (VEHICLE.itemsize + WEATHER.itemsize) * states + 8
     for name in names:
         layout = file.header["arrays"].get(f"observation.{name}")
         if layout is None:

@@ -18,6 +18,7 @@ import re
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +195,7 @@ class EpisodeFile:
                 f"{self.header.get('versions')}"
             )
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """Its columns."""
         return list(self._file.schema_arrow.names)
@@ -205,9 +206,10 @@ class EpisodeFile:
         return int(self._file.metadata.num_rows)
 
     @property
-    def n_groups(self) -> int:
-        """Groups of rows that can be read apart."""
-        return int(self._file.num_row_groups)
+    def group_rows(self) -> list[int]:
+        """Rows of each of the groups that can be read apart."""
+        metadata = self._file.metadata
+        return [int(metadata.row_group(k).num_rows) for k in range(metadata.num_row_groups)]
 
     def sensors(self) -> dict[str, Any]:
         """Returns name -> dtype and shape of one frame of each observation."""

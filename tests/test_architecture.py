@@ -43,6 +43,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dataset": {"dataset_file", "dataset_batches"},
     "dataset_batches": {"dataset_file"},
     "dataset_file": set(),
+    "curation": {"dataset", "dataset_file", "maps", "sensors"},
+    "exchange": {"dataset", "dataset_file", "env"},
     "networks": {"encoders"},
     "encoders": set(),
     "disturbances": set(),

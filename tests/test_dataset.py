@@ -3,6 +3,7 @@
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -267,3 +268,31 @@ def test_expert_drives_are_stored_without_a_policy(tmp_path: Path) -> None:
     loaded = list(Dataset(tmp_path).episodes())
     assert all(np.isnan(episode.policy_control["steer"]).all() for episode in loaded)
     assert {episode.outcome for episode in loaded} <= {Outcome.COMPLETED, Outcome.TRUNCATED}
+
+
+def test_pandas_opens_an_episode_as_the_docs_show(folder: Path, episodes: list[Episode]) -> None:
+    pd = pytest.importorskip("pandas", reason="uv sync --group friends")
+    path = Dataset(folder).paths[0]
+    text = (Path(__file__).parents[1] / "docs/datasets.md").read_text(encoding="utf-8")
+    blocks = [part.split("```")[0] for part in text.split("```python\n")[1:3]]
+    names = dict[str, Any]()
+    for block in blocks:
+        exec(block.replace("D/alder_3-17-0123456789.parquet", str(path)), names)
+    episode = by_file(folder, episodes)[0]
+    assert isinstance(names["drive"], pd.DataFrame)
+    assert names["drive"]["ego.speed"].to_numpy().tobytes() == episode.ego["speed"].tobytes()
+    assert names["drive"]["asked"].fillna(False).sum() == episode.labels
+    assert names["rgb"].tobytes() == episode.observations["rgb"].tobytes()
+    assert names["rgb"].shape == episode.observations["rgb"].shape
+
+
+def test_batches_can_leave_the_states_out(folder: Path) -> None:
+    with_states = Dataset(folder).batches(["rgb"], seed=5, memory_budget=30_000)
+    without = Dataset(folder).batches(["rgb"], seed=5, memory_budget=30_000, states=False)
+    assert {"ego", "weather"}.isdisjoint(next(without.epoch(0)))
+    few = Dataset(folder).batches(["rgb"], shuffled=False, states=False)
+    all_of_it = Dataset(folder).batches(["rgb"], shuffled=False)
+    for a, b in zip(few.epoch(0), all_of_it.epoch(0), strict=True):
+        assert a["control"].tobytes() == b["control"].tobytes()
+        assert a["rgb"].tobytes() == b["rgb"].tobytes()
+    assert {"ego", "weather"} <= set(next(with_states.epoch(0)))

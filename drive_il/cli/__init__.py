@@ -72,10 +72,24 @@ _COMMANDS: _Tree = {
         "drive_il.cli.data:record", "Let the expert drive a town and keep the episodes."
     ),
     "dataset": _Group(
-        "Look at recorded episodes.",
+        "Recorded episodes: look, check, choose, take elsewhere.",
         {
             "info": _Command("drive_il.cli.data:info", "What a dataset holds."),
             "verify": _Command("drive_il.cli.data:verify", "Check every file of a dataset."),
+            "stats": _Command("drive_il.cli.dataset:stats", "What a dataset teaches, in numbers."),
+            "view": _Command("drive_il.cli.dataset:view", "An episode as a picture or a clip."),
+            "review": _Command("drive_il.cli.dataset:review", "Watch, keep, cut and label."),
+            "merge": _Command("drive_il.cli.dataset:merge", "Make one dataset of several."),
+            "split": _Command("drive_il.cli.dataset:split", "Divide it into parts."),
+            "repair": _Command(
+                "drive_il.cli.dataset:repair", "Rescue what a killed recording has finished."
+            ),
+            "export": _Command(
+                "drive_il.cli.exchange:export", "Write it in LeRobot's or Minari's format."
+            ),
+            "import": _Command(
+                "drive_il.cli.exchange:import_back", "Make episodes of an export again."
+            ),
         },
     ),
     "train": _Group(

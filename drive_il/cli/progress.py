@@ -41,3 +41,11 @@ def episodes_bar(description: str) -> Iterator[Callable[[Step], None]]:
             progress.update(task, completed=step.n_finished, total=step.n_specs)
 
         yield listener
+
+
+@contextmanager
+def told_bar(description: str) -> Iterator[Callable[[int, int], None]]:
+    """Gives a function to be told (done, in all) of some work."""
+    with bar() as progress:
+        task = progress.add_task(description, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -172,6 +172,7 @@ def _batches(
             shuffled=shuffled,
             episodes=episodes,
             transform=prepare,
+            states=config.augmentation != "none",
         )
     frames = labelled_frames([data[i] for i in episodes])
     driving_frames(frames, spec)  # refuses other sensors before the first batch
