@@ -156,6 +156,7 @@ class Dataset:
         only_labelled: bool = True,
         episodes: Sequence[int] | None = None,
         transform: Transform | None = None,
+        waypoints: bool = False,
     ) -> FrameBatches:
         """Returns shuffled batches of frames that need not fit in memory; see `FrameBatches`.
 
@@ -168,6 +169,7 @@ class Dataset:
             only_labelled: True leaves out steps without an expert label.
             episodes: which episodes; all of them when not given.
             transform: applied to every batch.
+            waypoints: add the waypoint labels.
         """
         chosen = range(len(self)) if episodes is None else episodes
         return FrameBatches(
@@ -179,6 +181,7 @@ class Dataset:
             shuffled,
             only_labelled,
             transform,
+            waypoints,
         )
 
 

@@ -209,6 +209,10 @@ class EpisodeFile:
         """Groups of rows that can be read apart."""
         return int(self._file.num_row_groups)
 
+    def group_rows(self, group: int) -> int:
+        """Rows of one of the groups."""
+        return int(self._file.metadata.row_group(group).num_rows)
+
     def sensors(self) -> dict[str, Any]:
         """Returns name -> dtype and shape of one frame of each observation."""
         found = {}

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from drive_il.datatypes import Array, Bools, Episode
 from drive_il.randomness import derive_seed
+from drive_il.waypoints import labels_of
 
 Batch = dict[str, Array]
 """Named arrays with one row per frame."""
@@ -204,7 +205,8 @@ def labelled_frames(
 
     Returns:
         Each observation array by its name (N, ...), `control` the expert's labels (N,)
-        CONTROL, `ego` (N,) VEHICLE and `weather` (N,) WEATHER.
+        CONTROL, `waypoints` (N, K, 2) float32 theirs [m], `ego` (N,) VEHICLE and `weather` (N,)
+        WEATHER.
 
     Raises:
         ValueError: no label at all, or an episode without observations.
@@ -220,6 +222,7 @@ def labelled_frames(
         for name, value in episode.observations.items():
             parts.setdefault(name, []).append(np.asarray(value)[steps])
         parts.setdefault("control", []).append(episode.expert_control[steps])
+        parts.setdefault("waypoints", []).append(labels_of(episode)[steps])
         parts.setdefault("ego", []).append(episode.ego[steps])
         parts.setdefault("weather", []).append(episode.weather[steps])
     if not any(len(part) for part in parts.get("control", [])):

@@ -31,11 +31,11 @@ from drive_il.fit import (
     labelled_frames,
 )
 from drive_il.gates import ExpertDrives
+from drive_il.network_inputs import driving_frames
 from drive_il.networks import (
     DrivingPolicy,
     Ensemble,
     NetworkConfig,
-    driving_frames,
     driving_loss,
     driving_network,
 )

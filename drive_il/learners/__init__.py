@@ -163,15 +163,18 @@ def _kind_of(policy: TrainedPolicy) -> _Kind:
 def _driving(
     config: dict[str, Any], weights: dict[str, Tensor], card: dict[str, Any]
 ) -> TrainedPolicy:
-    from drive_il.networks import (
-        DrivingPolicy,
-        NetworkConfig,
-        driving_network,
-    )
+    from drive_il.heads import HeadConfig
+    from drive_il.networks import DrivingPolicy, NetworkConfig, driving_network
+    from drive_il.waypoints import TrackerConfig
 
-    values = config["network"]
-    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-    network_config = NetworkConfig(**values | lists)
+    values = dict(config["network"])
+    changed: dict[str, Any] = {
+        name: tuple(value) for name, value in values.items() if isinstance(value, list)
+    }
+    if "head" in values:  # older models are regressions
+        head = dict(values["head"])
+        changed["head"] = HeadConfig(**head | {"tracker": TrackerConfig(**head["tracker"])})
+    network_config = NetworkConfig(**values | changed)
     spec = _observation(config["observation"])
     network = driving_network(network_config, spec, 0)
     network.load_state_dict(weights)
