@@ -7,7 +7,7 @@ calls `clone`; here are the batches, the augmentation of pictures, the fit and t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +135,13 @@ def clone(
         "best_epoch": history.best_epoch,
     }
     return DrivingPolicy(network, config.network, shown, facts)
+
+
+def for_what_is_seen(config: CloningConfig, spec: ObservationSpec | None) -> CloningConfig:
+    """Returns the config without the augmentation of pictures where no camera is seen."""
+    if spec is None or spec.cameras:
+        return config
+    return replace(config, augmentation="none")
 
 
 def training_part(
