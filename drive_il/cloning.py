@@ -128,6 +128,7 @@ def clone(
     facts = {
         "learner": learner,
         "labels": _labels(data),
+        "data": _told(data),
         "seed": seed,
         "config": asdict(card or config),
         "losses": history.losses,
@@ -157,6 +158,17 @@ def _frames(batch: Batch, spec: ObservationSpec) -> Batch:
     """Returns network inputs and targets; frames that count differently keep their weight."""
     weight = {"weight": batch["weight"]} if "weight" in batch else {}
     return driving_frames(batch, spec) | weight
+
+
+def _told(data: Sequence[Episode] | Dataset) -> dict[str, Any]:
+    """Returns what the card says of the demonstrations."""
+    if isinstance(data, Dataset):
+        facts = data.info()
+        return {"episodes": len(data), "towns": sorted(facts["towns"])}
+    return {
+        "episodes": len(data),
+        "towns": sorted({episode.spec.route.town for episode in data}),
+    }
 
 
 def _labels(data: Sequence[Episode] | Dataset) -> int:

@@ -388,6 +388,10 @@ class Rounds:
         card = {
             "learner": learner,
             "labels": self.labels,
+            "data": {
+                "episodes": len(self.episodes),
+                "towns": sorted({episode.spec.route.town for episode in self.episodes}),
+            },
             "seed": self.seed,
             "config": asdict(config),  # type: ignore[call-overload]
             "validation_scores": self.scores,

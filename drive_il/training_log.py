@@ -29,7 +29,7 @@ def tensorboard_log(folder: Path) -> Iterator[ProgressFunction]:
         writer = writers.get(progress.stage)
         if writer is None:
             name = progress.stage.replace(" ", "-").replace(":", "")
-            writer = SummaryWriter(str(folder / name))  # type: ignore[no-untyped-call]
+            writer = SummaryWriter(str(folder / name))
             writers[progress.stage] = writer
         values = {
             "loss/training": progress.loss,
@@ -38,11 +38,11 @@ def tensorboard_log(folder: Path) -> Iterator[ProgressFunction]:
         }
         for tag, value in values.items():
             if not math.isnan(value):
-                writer.add_scalar(tag, value, progress.done)  # type: ignore[no-untyped-call]
-        writer.flush()  # type: ignore[no-untyped-call]
+                writer.add_scalar(tag, value, progress.done)
+        writer.flush()
 
     try:
         yield write
     finally:
         for writer in writers.values():
-            writer.close()  # type: ignore[no-untyped-call]
+            writer.close()

@@ -136,7 +136,7 @@ class Table:
     def difference(self, first: str, second: str, key: str) -> dict[str, Any]:
         """Returns a number of two learners, first minus second, paired by drive."""
         values = self.values(first, key) - self.values(second, key)
-        found = intervals.mean_with_interval(values, self.weights, (-1.0, 1.0))
+        found = intervals.mean_with_interval(values, self.weights, (-100.0, 100.0))
         return asdict(found)
 
 

@@ -84,6 +84,24 @@ def save(
     _write(folder / CONFIG, json.dumps(config, indent=2).encode())
 
 
+def add_scores(folder: str | Path, suite: str, scores: Mapping[str, Any]) -> None:
+    """Writes how a model drove into its card, under `scores`.
+
+    Args:
+        folder: of the model.
+        suite: what it drove; scores of the same name are replaced.
+        scores: as JSON.
+
+    Raises:
+        ValueError: the folder is no model folder, or its card is damaged.
+    """
+    path = Path(folder) / CARD
+    card = _read_json(path)
+    known = card.get("scores", {})
+    card["scores"] = (known if isinstance(known, dict) else {}) | {suite: dict(scores)}
+    _write(path, json.dumps(card, indent=2).encode())
+
+
 def load(folder: str | Path) -> TrainedPolicy:
     """Reads a model folder.
 
