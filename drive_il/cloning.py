@@ -203,13 +203,10 @@ def _batches(
         )
     load = data.load if isinstance(data, Dataset) else data.__getitem__
     frames = labelled_frames([load(i) for i in episodes])
-    if more is not None:
-        whole = np.ones((len(frames["control"]), 1), np.float32)
-        frames = {
-            name: np.concatenate((value, more[name]))
-            for name, value in (frames | {"weight": whole}).items()
-        }
     driving_frames(frames, spec)  # refuses other sensors before the first batch
+    if more is not None:  # what only others see was recorded, too
+        frames["weight"] = np.ones((len(frames["control"]), 1), np.float32)
+        frames = {name: np.concatenate((frames[name], value)) for name, value in more.items()}
     return ArrayBatches(frames, size, seed, shuffled, prepare)
 
 

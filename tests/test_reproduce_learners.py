@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from drive_il.evaluation.results import provenance
 from drive_il.experiments import learners as experiment
 from drive_il.experiments import learners_jobs as work
 from drive_il.experiments import learners_numbers as numbers
@@ -73,6 +74,67 @@ def test_the_least_loss_of_each_seed_counts() -> None:
     cards = [{"validation_losses": [3.0, 1.0, 2.0]}, {"validation_losses": [2.0, 4.0]}]
     assert numbers.open_loop(cards) == {"mean": 1.5, "least": 1.0, "most": 2.0}
     assert numbers.open_loop([{"validation_scores": [1.0]}]) is None
+
+
+def made_up(folder: Path, config: experiment.Config) -> dict[str, Path]:
+    """Writes what the jobs would: BC fails on half of the drives, DAgger on none."""
+    folders = {job.name: folder / job.name.replace("/", "-") for job in experiment.plan(config)}
+    rng, last = np.random.default_rng(0), work.HORIZONS[-1]
+    for name, place in folders.items():
+        kind, who = name.split("/")[:2]
+        (place / "model").mkdir(parents=True)
+        (place / "job.json").write_text(json.dumps({"seconds": 12.0}))
+        if kind == "model":
+            loss = 0.01 if who == "bc_previous" else 0.02
+            card = {"labels": 8000 if who == "bc" else 7500, "validation_losses": [0.5, loss]}
+            (place / "model" / "card.json").write_text(json.dumps(card))
+        drives, costs = [], []
+        for i in range(config.drives):
+            bad = kind == "test" and who != "dagger" and i % 2 == 0
+            failed_at = rng.integers(1, last) if bad else last
+            costs.append([max(0, T - int(failed_at)) for T in work.HORIZONS])
+            drives.append(
+                {
+                    "driving_score": 40.0 + float(rng.uniform(0, 20)) if bad else 100.0,
+                    "completion": 80.0 if bad else 100.0,
+                    "success": not bad,
+                    "ending": "blocked" if bad else "completed",
+                    "infractions": 2 if bad else 0,
+                    "kinds": ["red_light", "collisions_vehicle"] if bad else [],
+                    "km": 0.2,
+                    **{key: float(rng.uniform(0, 0.1)) for key in numbers._EPS},
+                }
+            )
+        (place / "test.json").write_text(json.dumps({"drives": drives, "costs": costs}))
+    return folders
+
+
+def test_made_up_drives_become_their_numbers_and_a_page(tmp_path: Path) -> None:
+    config = experiment.Config(learners=("bc", "bc_previous", "dagger"), drives=24)
+    folders = made_up(tmp_path, config)
+    result = numbers.analyse(config, folders) | provenance(0, config.facts())
+    alder = result["towns"]["alder"]["learners"]
+    assert alder["dagger"]["success"]["value"] == 1.0
+    assert alder["dagger"]["success"]["low"] == pytest.approx(0.025 ** (1 / 24))
+    assert alder["bc"]["success"]["value"] == 0.5
+    assert alder["bc"]["infractions_per_km"]["value"] == pytest.approx(5.0)
+    # None in 24 drives of 0.2 km: up to -ln(0.025) of a Poisson count.
+    high = alder["dagger"]["infractions_per_km"]["high"]
+    assert high == pytest.approx(-np.log(0.025) / 4.8)
+    assert alder["bc"]["infractions"] == {"collisions_vehicle": 36, "red_light": 36}
+    assert alder["dagger"]["exponent"]["value"] is None
+    assert set(alder["dagger"]["exponent"]["gap"].values()) == {0.0}
+    # Failures at a constant rate cost T^2, less where they saturate.
+    assert 1.0 < alder["bc"]["exponent"]["value"] < 2.2
+    assert result["labels"] == {"bc": 8000.0, "bc_previous": 8000.0 - 500.0, "dagger": 7500.0}
+    claims = result["claims"]["birch"]
+    assert claims["dagger_beats_cloning"]["holds"]
+    assert not claims["previous_action_is_a_trap"]["holds"]  # it drives as well
+    assert claims["previous_action_is_a_trap"]["loss_with"]["mean"] == 0.01
+    page = report.write(result, numbers.training_times(config, folders), tmp_path)
+    text = page.read_text(encoding="utf-8")
+    assert "BC, sees its last action" in text
+    assert "DAgger beats cloning at as many labels: confirmed" in text
 
 
 @pytest.mark.slow

@@ -78,8 +78,7 @@ _DOC = """Trains {}.
         observation: what the policy sees: the camera, the view from above, the state vector or
             lanes and actors.
         target_point: show the next far waypoint, too.
-        previous_action: show what the last step did, too: lower loss, worse driving (the
-            copycat trap).
+        previous_action: show what the last step did, too (the copycat trap: docs/learners.md).
     """
 
 

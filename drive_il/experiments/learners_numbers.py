@@ -101,13 +101,7 @@ class Table:
             found[key] = asdict(
                 intervals.mean_with_interval(self.values(name, key), self.weights, (0.0, 1.0))
             )
-        # A drive that never left its place has driven no kilometre; all together have.
-        rate = intervals.ratio_with_interval(
-            self.values(name, "infractions"),
-            np.maximum(self.values(name, "km"), 1e-6),
-            self.weights,
-        )
-        found["infractions_per_km"] = asdict(rate)
+        found["infractions_per_km"] = asdict(self._rate(name))
         found["exponent"] = self._exponent(name)
         ends = [one["ending"] for test in self._tests[name] for one in test["drives"]]
         kinds = [
@@ -116,6 +110,20 @@ class Table:
         found["endings"] = {kind: ends.count(kind) for kind in sorted(set(ends))}
         found["infractions"] = {kind: kinds.count(kind) for kind in sorted(set(kinds))}
         return found
+
+    def _rate(self, name: str) -> intervals.Estimate:
+        """Estimates infractions per kilometre.
+
+        Where there was none, the upper end is the exact one of a Poisson count of none, over the
+        kilometres of one seed: seeds share their drives.
+        """
+        count = self.values(name, "infractions")
+        # A drive that never left its place has driven no kilometre; all together have.
+        km = np.maximum(self.values(name, "km"), 1e-6)
+        if not count.any():
+            tail = (1.0 - intervals.LEVEL) / 2.0
+            return intervals.Estimate(0.0, 0.0, float(-np.log(tail) / km.sum(1).mean()))
+        return intervals.ratio_with_interval(count, km, self.weights)
 
     def _exponent(self, name: str) -> dict[str, Any]:
         mine = np.array([test["costs"] for test in self._tests[name]])

@@ -140,7 +140,8 @@ def _panel(axes: Axes, town: dict[str, Any], names: list[str], key: str, scale: 
         axes.plot(
             [low, high], [k, k], color=color, linewidth=2.4, alpha=0.45, solid_capstyle="butt"
         )
-        axes.plot(value, k, "o", color=color, markersize=6)
+        axes.plot(value, k, "o", color=color, markersize=6, clip_on=False)
+    axes.set_ylim(-0.6, len(names) - 0.4)
     axes.grid(True, axis="x", color="#eeeeee")
     axes.set_axisbelow(True)
     if key in ("driving_score", "success"):
