@@ -9,6 +9,7 @@ import torch
 
 from drive_il import learners
 from drive_il.cloning import CloningConfig
+from drive_il.dataset import Dataset, EpisodeWriter
 from drive_il.datatypes import Command, Episode, Who
 from drive_il.disturbances import TriangularNoise
 from drive_il.fit import FitConfig, labelled_frames
@@ -248,3 +249,30 @@ def test_augmentation_of_pictures_is_for_pictures() -> None:
     ]
     with pytest.raises(ValueError, match="pass renderer"):
         pilotnet.train(pictures, pilotnet.Config(), 0, spec=PICTURE)
+
+
+def test_frames_from_disk_have_the_same_waypoints_as_those_in_memory(tmp_path: Path) -> None:
+    whole = list(demonstrations())
+    writer = EpisodeWriter(tmp_path)
+    for episode in whole:
+        writer(episode)
+    dataset = Dataset(tmp_path)
+    batches = dataset.batches(
+        ("state", "speed", "command"), batch_size=64, shuffled=False, waypoints=True
+    )
+    found = np.concatenate([batch["waypoints"] for batch in batches.epoch(0)])
+    np.testing.assert_array_equal(found, labelled_frames(list(dataset.episodes()))["waypoints"])
+    assert np.isfinite(found).all()
+    assert found.shape == (160, 8, 2)
+
+
+def test_the_view_from_above_is_learnt_from() -> None:
+    at, spec = place(), ObservationSpec(cameras=(), birdview=True, birdview_actors=True)
+    specs = [replace(one, max_steps=20) for one in at.specs[:2]]
+    observer = SceneObserver(_map(), spec)
+    seen = drive(at.world, observer, None, specs, expert=at.expert, gate=ExpertDrives())
+    network = NetworkConfig(channels=(4, 4), hidden=8)
+    config = bc.Config(network=network, fit=replace(QUICK, n_steps=30), validation_fraction=0.0)
+    policy = bc.train(seen, config, 0, spec=spec)
+    assert policy.card["losses"][-1] < policy.card["losses"][0]
+    assert policy.card["data"] == {"episodes": 2, "towns": [at.specs[0].route.town]}
