@@ -121,10 +121,12 @@ def _of_drive(
     ego, half = episode.ego, round(_WINDOW / episode.dt)
     direction = ego["heading"] + ego["slip"]
     path = np.stack((ego["x"], ego["y"]), 1)
-    drawn = uniform(np.full(episode.n_steps, seed, np.uint64), np.arange(episode.n_steps), "p", 3)
+    drawn = uniform(
+        np.full(episode.n_steps, seed, np.uint64), np.arange(episode.n_steps), "beside", 3
+    )
     chosen, places, steer, turns, shifts = [], [], [], [], []
     for t in range(half, episode.n_steps - half + 1):
-        if t == episode.n_steps or not episode.asked[t] or drawn[t, 0] >= config.share:
+        if not episode.asked[t] or drawn[t, 0] >= config.share:
             continue
         window = slice(t - half, t + half + 1)
         if np.linalg.norm(path[t + half] - path[t]) < _LEAST_LENGTH:
