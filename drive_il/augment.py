@@ -141,23 +141,33 @@ def viewpoint(
     Returns:
         Pictures (N, H, W, 3) uint8 and steer labels (N,), new arrays.
     """
-    draws = draw.uniform("viewpoint", 3)
-    rows = np.flatnonzero(draws[:, 2] < config.probability)
+    shift, rotation = moves(config, draw)
+    rows = np.flatnonzero((shift != 0.0) | (rotation != 0.0))
     pictures, steer = np.array(pictures), np.array(steer)
     if not len(rows):
         return pictures, steer
-    shift = config.shift * (2.0 * draws[rows, 0] - 1.0)
-    rotation = np.deg2rad(config.rotation) * (2.0 * draws[rows, 1] - 1.0)
     pictures[rows], curvature = moved_view(
         ego[rows],
         weather[rows],
         steering.curvature_of_steer(steer[rows]),
-        (shift, rotation),
+        (shift[rows], rotation[rows]),
         (config.lookahead, config.lookahead_time),
         render,
     )
     steer[rows] = steering.steer_of_curvature(curvature)
     return pictures, steer
+
+
+def moves(config: ViewpointConfig, draw: Draw) -> tuple[Floats, Floats]:
+    """Returns the shift to the left [m] and the rotation to the left [rad] of each frame, (N,).
+
+    Zeros where a frame stays as it is.
+    """
+    draws = draw.uniform("viewpoint", 3)
+    chosen = draws[:, 2] < config.probability
+    shift = config.shift * (2.0 * draws[:, 0] - 1.0)
+    rotation = np.deg2rad(config.rotation) * (2.0 * draws[:, 1] - 1.0)
+    return np.where(chosen, shift, 0.0), np.where(chosen, rotation, 0.0)
 
 
 def moved_view(

@@ -157,6 +157,7 @@ class Dataset:
         episodes: Sequence[int] | None = None,
         transform: Transform | None = None,
         states: bool = True,
+        waypoints: bool = False,
     ) -> FrameBatches:
         """Returns shuffled batches of frames that need not fit in memory; see `FrameBatches`.
 
@@ -170,6 +171,7 @@ class Dataset:
             episodes: which episodes; all of them when not given.
             transform: applied to every batch.
             states: False leaves out `ego` and `weather`, which only some transforms need.
+            waypoints: add the waypoint labels.
         """
         chosen = range(len(self)) if episodes is None else episodes
         return FrameBatches(
@@ -182,6 +184,7 @@ class Dataset:
             only_labelled,
             transform,
             states,
+            waypoints,
         )
 
 

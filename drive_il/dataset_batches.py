@@ -15,6 +15,7 @@ import numpy as np
 from drive_il.dataset_file import EpisodeFile
 from drive_il.datatypes import CONTROL, VEHICLE, WEATHER, Array, Bools, Ints
 from drive_il.randomness import derive_seed
+from drive_il.waypoints import N_WAYPOINTS, labels
 
 Batch = dict[str, Array]
 Transform = Callable[[Batch, int, Array], Batch]
@@ -42,8 +43,9 @@ class FrameBatches:
     files, seed, epoch, batch size and budget.
 
     A batch holds the observations by name, `control` the expert's labels (N,) CONTROL (as
-    executed where `only_labelled` is off and nobody was asked), and with `states` also `ego`
-    (N,) VEHICLE and `weather` (N,) WEATHER. The last batch of a pass may be shorter.
+    executed where `only_labelled` is off and nobody was asked), with `states` also `ego`
+    (N,) VEHICLE and `weather` (N,) WEATHER, and `waypoints` (N, K, 2) float32 [m] where asked
+    for. The last batch of a pass may be shorter.
 
     Raises:
         ValueError: no frame to learn from, an unknown observation, or a damaged file.
@@ -58,6 +60,7 @@ class FrameBatches:
     only_labelled: bool = True
     transform: Transform | None = None
     states: bool = True
+    waypoints: bool = False
     _units: list[_Unit] = field(init=False, repr=False)
     _whole: Batch | None = field(init=False, default=None, repr=False)
 
@@ -70,7 +73,8 @@ class FrameBatches:
             file = EpisodeFile(path)
             if self.names is None:
                 self.names = tuple(file.sensors())
-            row_bytes = max(row_bytes, _row_bytes(file, self.names, self.states))
+            places = 8 * N_WAYPOINTS if self.waypoints else 0
+            row_bytes = max(row_bytes, _row_bytes(file, self.names, self.states) + places)
             for group, keep in enumerate(self._kept(file)):
                 n = int(keep.sum())
                 if n:
@@ -163,12 +167,19 @@ class FrameBatches:
     def _read(self, units: list[_Unit]) -> Batch:
         """Reads the kept frames of some units, joined; `_index` numbers them in the whole set."""
         by_file: dict[Path, EpisodeFile] = {}
+        places: dict[Path, Array] = {}
         joined: Batch = {}
         total, at = sum(unit.n for unit in units), 0
         for unit in units:
             file = by_file.get(unit.path) or EpisodeFile(unit.path)
             by_file = {unit.path: file}
             part = self._frames(file, unit)
+            if self.waypoints:
+                if unit.path not in places:
+                    places = {unit.path: _waypoints(file)}
+                first = sum(file.group_rows(k) for k in range(unit.group))
+                rows = first + np.flatnonzero(unit.keep)
+                part["waypoints"] = places[unit.path][rows]
             for name, value in part.items():
                 if name not in joined:
                     joined[name] = np.zeros((total, *value.shape[1:]), value.dtype)
@@ -199,6 +210,16 @@ class FrameBatches:
         if unit.n < len(unit.keep):  # most groups are kept whole, which saves a copy
             frames = {name: value[unit.keep] for name, value in frames.items()}
         return frames | {"_index": np.arange(unit.first, unit.first + unit.n)}
+
+
+def _waypoints(file: EpisodeFile) -> Array:
+    """Returns the waypoint labels of a whole drive, (T, K, 2) float32 [m]."""
+    kinds = {"ego": VEHICLE, "control": CONTROL, "expert": CONTROL}
+    names = [f"{kind}.{name}" for kind, dtype in kinds.items() for name in dtype.names or ()]
+    columns = file.read(names)
+    ego, control, expert = (file.records(kind, dtype, columns) for kind, dtype in kinds.items())
+    n_steps = file.header["n_steps"]
+    return labels(ego, control[:n_steps], expert[:n_steps], file.header["dt"])
 
 
 def _step_back() -> None:

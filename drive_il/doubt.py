@@ -16,7 +16,7 @@ from torch.nn import functional
 from drive_il.datatypes import Array, Bools, Episode, Floats, Observation
 from drive_il.fit import ArrayBatches, FitConfig, fit, labelled_frames, split
 from drive_il.gates import PEDAL_WEIGHT, action_error
-from drive_il.networks import DrivingNetwork, DrivingPolicy, Ensemble
+from drive_il.networks import DrivingPolicy, Ensemble
 from drive_il.protocols import Gate
 from drive_il.randomness import derive_seed
 from drive_il.rollout import Disturbance
@@ -31,13 +31,7 @@ def spread(policy: DrivingPolicy, observation: Observation) -> Floats:
     Raises:
         ValueError: the policy is no ensemble.
     """
-    if not isinstance(policy.network, Ensemble):
-        raise ValueError(
-            "doubt is the disagreement of an ensemble, and this policy has one network; set "
-            "rounds.network.members to 2 or more"
-        )
-    outputs = policy.run(policy.network.each, observation).astype(np.float64)
-    return np.asarray((outputs * _SCALE).var(1))
+    return np.asarray((policy.each(observation) * _SCALE).var(1))
 
 
 def doubt(policy: DrivingPolicy, observation: Observation) -> Floats:
@@ -48,9 +42,7 @@ def doubt(policy: DrivingPolicy, observation: Observation) -> Floats:
 def features_of(policy: DrivingPolicy) -> Callable[[dict[str, Tensor]], Tensor]:
     """Returns inputs -> the features that the policy decides by; an ensemble's first member's."""
     network = policy.network
-    first = network.members[0] if isinstance(network, Ensemble) else network
-    assert isinstance(first, DrivingNetwork)
-    return first.features
+    return (network.first if isinstance(network, Ensemble) else network).features
 
 
 def seen_at(episodes: Sequence[Episode], steps: Sequence[Array]) -> Observation:

@@ -13,7 +13,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from drive_il.datatypes import Array, Bools, Episode
 from drive_il.randomness import derive_seed
+from drive_il.waypoints import labels_of
 
 Batch = dict[str, Array]
 """Named arrays with one row per frame."""
@@ -57,6 +58,8 @@ class FitConfig:
     """torch threads while fitting; part of what decides the bits"""
     device: str = "auto"
     """auto (CUDA where there is one), cpu or cuda"""
+    mixed_precision: bool = True
+    """bfloat16 where it is safe, on CUDA only; what is computed on a CPU never changes"""
 
     def __post_init__(self) -> None:
         for name in ("n_epochs", "batch_size", "n_threads"):
@@ -94,6 +97,7 @@ class Progress:
         remaining: estimate until the end of the stage [s].
         begin: share of the whole training that is done when the stage begins, in [0, 1].
         end: share that is done when it ends.
+        learning_rate: of the last gradient step, NaN when there is none.
     """
 
     stage: str
@@ -105,6 +109,7 @@ class Progress:
     remaining: float = 0.0
     begin: float = 0.0
     end: float = 1.0
+    learning_rate: float = math.nan
 
     @property
     def share(self) -> float:
@@ -204,7 +209,8 @@ def labelled_frames(
 
     Returns:
         Each observation array by its name (N, ...), `control` the expert's labels (N,)
-        CONTROL, `ego` (N,) VEHICLE and `weather` (N,) WEATHER.
+        CONTROL, `waypoints` (N, K, 2) float32 theirs [m], `ego` (N,) VEHICLE and `weather` (N,)
+        WEATHER.
 
     Raises:
         ValueError: no label at all, or an episode without observations.
@@ -220,6 +226,7 @@ def labelled_frames(
         for name, value in episode.observations.items():
             parts.setdefault(name, []).append(np.asarray(value)[steps])
         parts.setdefault("control", []).append(episode.expert_control[steps])
+        parts.setdefault("waypoints", []).append(labels_of(episode)[steps])
         parts.setdefault("ego", []).append(episode.ego[steps])
         parts.setdefault("weather", []).append(episode.weather[steps])
     if not any(len(part) for part in parts.get("control", [])):
@@ -270,6 +277,17 @@ def choose_device(name: str) -> torch.device:
     if name == "cuda" and not present:
         raise ValueError("device is cuda, but torch finds no CUDA device; use auto or cpu")
     return torch.device("cuda" if present and name != "cpu" else "cpu")
+
+
+def precision(device: torch.device, mixed: bool) -> AbstractContextManager[object]:
+    """Returns the context of mixed precision on CUDA, and one that does nothing elsewhere.
+
+    bfloat16 has the range of float32: losses need no scaling, and weights and optimiser stay
+    float32.
+    """
+    if mixed and device.type == "cuda":
+        return torch.autocast("cuda", torch.bfloat16)
+    return nullcontext()
 
 
 def fit(
@@ -328,6 +346,7 @@ def fit(
                         (run.history.validation_losses or [math.nan])[-1],
                         elapsed,
                         per_epoch * (run.n_epochs - run.epoch),
+                        learning_rate=run.learning_rate,
                     )
                 )
         run.finish()
@@ -381,6 +400,7 @@ class _Run:
         self.history = History()
         self.best: dict[str, Tensor] | None = None
         self.epoch = 0
+        self.learning_rate = config.learning_rate
 
     def train_epoch(self) -> None:
         """Takes the gradient steps of one pass, then validates."""
@@ -391,9 +411,11 @@ class _Run:
         for batch in self.batches.epoch(self.epoch):
             if self.history.n_steps == self.n_steps:
                 break
+            rate = _learning_rate(self.config, self.history.n_steps, self.n_steps)
             for group in self.optimizer.param_groups:
-                group["lr"] = _learning_rate(self.config, self.history.n_steps, self.n_steps)
-            value = self.loss(self.model, to_tensors(batch, self.device))
+                group["lr"] = self.learning_rate = rate
+            with precision(self.device, self.config.mixed_precision):
+                value = self.loss(self.model, to_tensors(batch, self.device))
             self.optimizer.zero_grad(set_to_none=True)
             value.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
@@ -415,7 +437,8 @@ class _Run:
         if self.validation is None:
             self.history.best_epoch = self.epoch
             return
-        value = mean_loss(self.model, self.validation, self.loss, self.device)
+        with precision(self.device, self.config.mixed_precision):
+            value = mean_loss(self.model, self.validation, self.loss, self.device)
         if value < min(self.history.validation_losses, default=math.inf):
             self.history.best_epoch = self.epoch
             self.best = {name: w.detach().clone() for name, w in self.model.state_dict().items()}

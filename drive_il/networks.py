@@ -1,7 +1,8 @@
 """The driving network that the cloning learners share, and the policy around it.
 
-It sees what the ObservationSpec asks for: one picture, the state vector, the scene as
-vectors, or several of them at once; speed and command always.
+It sees what the ObservationSpec asks for: a picture, the bird's-eye view, the state vector, the
+scene as vectors, or several of them at once; speed and command always; the target point and the
+previous action where the spec shows them. What it says is its head's affair (`heads`).
 
 Policies run their network always padded to one fixed batch shape, on one thread: at a
 fixed shape a row's result depends neither on its position nor on the other rows.
@@ -13,19 +14,23 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from drive_il.backbones import BACKBONES, Backbone, eyes
 from drive_il.datatypes import CONTROL, Array, Command, Floats, Records, State
 from drive_il.datatypes import Observation as ObservationArrays
 from drive_il.encoders import VectorEncoder
+from drive_il.heads import HeadConfig, decode, terms
+from drive_il.network_inputs import driving_camera, driving_inputs, observed
 from drive_il.randomness import derive_seed
-from drive_il.sensor_specs import CameraSpec, ObservationSpec
-from drive_il.vector_layouts import ACTOR, LANE, STATE
+from drive_il.sensor_specs import ObservationSpec
+from drive_il.vector_layouts import BIRDVIEW_SHAPE
+from drive_il.waypoints import track
 
 INFERENCE_BATCH = 16
 """rows that every policy network takes at once"""
@@ -34,6 +39,10 @@ N_BRANCHES = 6
 """one output head per Command from LEFT to CHANGELANERIGHT"""
 SPEED_SCALE = 10.0
 """[m/s] that the networks see as 1"""
+Commands = Literal["branches", "input", "none"]
+COMMANDS = ("branches", "input", "none")
+_MEASURES = {"target_point": (20.0, 10.0), "previous_action": (1.0, 1.0)}
+"""Pairs of numbers that a spec may show, and their usual sizes"""
 
 
 @contextmanager
@@ -80,18 +89,26 @@ def in_fixed_batches(
 class NetworkConfig:
     """The driving network."""
 
+    head: HeadConfig = field(default_factory=HeadConfig)
+    """what it says, and its loss"""
+    backbone: Backbone = "small"
+    """what sees pictures: small, cil, pilotnet, resnet18 or resnet34"""
     channels: tuple[int, ...] = (16, 24, 32, 48)
-    """of each convolution, stride 2"""
+    """of each convolution of the small backbone, stride 2"""
     first_kernel: int = 5
-    """pixels; the later kernels are 3x3"""
+    """pixels, of the small backbone; the later kernels are 3x3"""
     hidden: int = 128
     """units that see the whole picture"""
+    commands: Commands = "branches"
+    """branches: one for each command; input: the command is an input; none: it is not seen"""
     branch_hidden: int = 32
     """units of each command's branch"""
     crop_top: float = 0.375
-    """share of the picture's height, from the top, that is not looked at: sky"""
+    """share of the camera's picture, from the top, that is not looked at: sky"""
     use_speed: bool = True
     """False hides the speed from the network"""
+    speed_loss: float = 0.0
+    """weight of a second head's error, which tells the speed from what is seen; 0: none"""
     dropout: float = 0.0
     """share of the hidden units dropped while training"""
     state_hidden: tuple[int, ...] = (128, 128)
@@ -106,22 +123,23 @@ class NetworkConfig:
             raise ValueError(
                 f"state_hidden must be one or more positive numbers, got {self.state_hidden}"
             )
-        for name in ("set_hidden", "members"):
+        for name in ("set_hidden", "members", "hidden", "branch_hidden"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not self.channels or min(self.channels) < 1:
             raise ValueError(f"channels must be one or more positive numbers, got {self.channels}")
         if self.first_kernel < 1 or self.first_kernel % 2 == 0:
             raise ValueError(f"first_kernel must be odd and positive, got {self.first_kernel}")
-        if min(self.hidden, self.branch_hidden) < 1:
-            raise ValueError(
-                f"hidden and branch_hidden must be at least 1, got {self.hidden} and "
-                f"{self.branch_hidden}"
-            )
-        if not 0 <= self.crop_top < 1:
-            raise ValueError(f"crop_top must be in [0, 1), got {self.crop_top}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
+        for name in ("crop_top", "dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+        if not self.speed_loss >= 0:
+            raise ValueError(f"speed_loss must not be negative, got {self.speed_loss}")
+        for name, allowed in (("backbone", BACKBONES), ("commands", COMMANDS)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}"
+                )
 
 
 class DrivingNetwork(nn.Module):
@@ -134,38 +152,42 @@ class DrivingNetwork(nn.Module):
     def __init__(self, config: NetworkConfig, spec: ObservationSpec, n_outputs: int) -> None:
         super().__init__()
         names = driving_inputs(spec)  # refuses a spec that shows nothing
+        self.head, self.commands, self.speed_loss = config.head, config.commands, config.speed_loss
         self.use_speed = config.use_speed
-        n_features = int(config.use_speed)
+        n_seen = 0
         self.encoder: nn.Sequential | None = None
         self.trunk: nn.Linear | None = None
+        self.above: nn.Sequential | None = None
+        self.above_trunk: nn.Linear | None = None
         self.vectors: VectorEncoder | None = None
         if "rgb" in names:
-            n_features += self._see(config, driving_camera(spec))
+            camera = driving_camera(spec)
+            self.first_row = int(config.crop_top * camera.height)
+            shape = (3, camera.height - self.first_row, camera.width)
+            self.encoder, self.trunk = _eyes(config, shape)
+            n_seen += config.hidden
+        if "birdview" in names:
+            self.above, self.above_trunk = _eyes(config, BIRDVIEW_SHAPE[spec.birdview_actors])
+            n_seen += config.hidden
         if spec.state or spec.vectors is not None:
             self.vectors = VectorEncoder(spec, config.state_hidden, config.set_hidden)
-            n_features += self.vectors.n_features
-        self.n_features = n_features
+            n_seen += self.vectors.n_features
+        self.measures = tuple(name for name in _MEASURES if name in names)
+        n_told = N_BRANCHES if config.commands == "input" else 0
+        self.n_features = n_seen + int(config.use_speed) + 2 * len(self.measures) + n_told
         self.dropout = nn.Dropout(config.dropout)
+        self.speed_layers: nn.Sequential | None = None
+        if config.speed_loss > 0:
+            width = config.hidden
+            self.speed_layers = nn.Sequential(
+                nn.Linear(n_seen, width), nn.ReLU(), nn.Linear(width, 1)
+            )
+        n_branches = N_BRANCHES if config.commands == "branches" else 1
         hidden = config.branch_hidden
-        self.branch_weight = nn.Parameter(torch.empty(N_BRANCHES, hidden, n_features))
-        self.branch_bias = nn.Parameter(torch.zeros(N_BRANCHES, hidden))
-        self.head_weight = nn.Parameter(torch.empty(N_BRANCHES, n_outputs, hidden))
-        self.head_bias = nn.Parameter(torch.zeros(N_BRANCHES, n_outputs))
-
-    def _see(self, config: NetworkConfig, camera: CameraSpec) -> int:
-        """Adds the layers that see the picture; returns the features they give."""
-        layers: list[nn.Module] = []
-        height, width = camera.height, camera.width
-        self.first_row = int(config.crop_top * height)
-        height -= self.first_row
-        n_in, kernel = 3, config.first_kernel
-        for n_out in config.channels:
-            layers += [nn.Conv2d(n_in, n_out, kernel, 2, kernel // 2), nn.ReLU()]
-            n_in, kernel = n_out, 3
-            height, width = -(-height // 2), -(-width // 2)
-        self.encoder = nn.Sequential(*layers, nn.Flatten())
-        self.trunk = nn.Linear(n_in * height * width, config.hidden)
-        return config.hidden
+        self.branch_weight = nn.Parameter(torch.empty(n_branches, hidden, self.n_features))
+        self.branch_bias = nn.Parameter(torch.zeros(n_branches, hidden))
+        self.head_weight = nn.Parameter(torch.empty(n_branches, n_outputs, hidden))
+        self.head_bias = nn.Parameter(torch.zeros(n_branches, n_outputs))
 
     def initialise(self, seed: int) -> DrivingNetwork:
         """Draws all weights from the seed, and returns itself."""
@@ -174,8 +196,8 @@ class DrivingNetwork(nn.Module):
             if isinstance(module, (nn.Conv2d, nn.Linear)):
                 fan_in = module.weight[0].numel()
                 nn.init.normal_(module.weight, std=math.sqrt(2 / fan_in), generator=generator)
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         nn.init.normal_(
             self.branch_weight,
             std=math.sqrt(2 / self.branch_weight.shape[2]),
@@ -189,18 +211,34 @@ class DrivingNetwork(nn.Module):
         )
         return self
 
-    def features(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Returns what the branches decide by, (B, n_features); the arguments of `forward`."""
+    def seen(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Returns what pictures and vectors tell, (B, n_seen); the arguments of `forward`."""
         parts = []
         if self.encoder is not None and self.trunk is not None:
             # Seen as (B, 3, H, W), an RGB image as cameras give it is channels_last already.
             picture = batch["rgb"][:, self.first_row :].permute(0, 3, 1, 2)
             picture = picture.float().sub_(128.0).mul_(1 / 64)
             parts.append(self.dropout(functional.relu(self.trunk(self.encoder(picture)))))
+        if self.above is not None and self.above_trunk is not None:
+            raster = batch["birdview"].float().mul_(1 / 255)
+            parts.append(self.dropout(functional.relu(self.above_trunk(self.above(raster)))))
         if self.vectors is not None:
             parts.append(self.dropout(self.vectors(batch)))
+        return torch.cat(parts, 1)
+
+    def features(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Returns what the branches decide by, (B, n_features); the arguments of `forward`."""
+        return self._joined(self.seen(batch), batch)
+
+    def _joined(self, seen: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Adds what is measured and told to what is seen."""
+        parts = [seen]
         if self.use_speed:
             parts.append(batch["speed"].float()[:, None] / SPEED_SCALE)
+        for name in self.measures:
+            parts.append(batch[name].float() / torch.tensor(_MEASURES[name]).to(seen))
+        if self.commands == "input":
+            parts.append(functional.one_hot(branch_of(batch["command"]), N_BRANCHES).to(seen))
         return torch.cat(parts, 1)
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
@@ -213,11 +251,48 @@ class DrivingNetwork(nn.Module):
         Returns:
             (B, n_outputs) float32.
         """
-        branch = branch_of(batch["command"])
-        hidden = torch.einsum("bi,noi->bno", self.features(batch), self.branch_weight)
+        return self._answer(self.features(batch), batch["command"])
+
+    def _answer(self, features: Tensor, command: Tensor) -> Tensor:
+        branch = branch_of(command)
+        if self.commands != "branches":
+            branch = torch.zeros_like(branch)
+        hidden = torch.einsum("bi,noi->bno", features, self.branch_weight)
         hidden = functional.relu(_pick(hidden + self.branch_bias, branch))
         outputs = torch.einsum("bi,noi->bno", hidden, self.head_weight) + self.head_bias
         return _pick(outputs, branch)
+
+    def errors(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Returns the terms of the loss of each row, (B, n_terms).
+
+        They are those of the head, and the error of the told speed where there is such a head.
+
+        Args:
+            batch: as `forward`'s, with what `driving_frames` adds: `target`, `places`.
+        """
+        seen = self.seen(batch)
+        outputs = self._answer(self._joined(seen, batch), batch["command"])
+        rows = terms(self.head, outputs, batch["target"], batch.get("places"))
+        if self.speed_layers is None:
+            return rows
+        told = self.speed_layers(seen)[:, 0]
+        error = (told - batch["speed"].float() / SPEED_SCALE).abs()
+        return torch.cat((rows, error[:, None]), 1)
+
+    def weights(self, steer_weight: float) -> tuple[float, ...]:
+        """Returns the weight of each term of `errors`."""
+        more = (self.speed_loss,) if self.speed_layers is not None else ()
+        return self.head.weights(steer_weight) + more
+
+    def decisions(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Returns steer and acceleration (B, 2), or waypoints (B, K, 2) [m]."""
+        return decode(self.head, self(batch))
+
+
+def _eyes(config: NetworkConfig, shape: tuple[int, int, int]) -> tuple[nn.Sequential, nn.Linear]:
+    """Returns the layers that see pictures of a shape (planes, height, width)."""
+    layers, n = eyes(config.backbone, config.channels, config.first_kernel, *shape)
+    return layers, nn.Linear(n, config.hidden)
 
 
 class Ensemble(nn.Module):
@@ -227,13 +302,33 @@ class Ensemble(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(members)
 
+    @property
+    def first(self) -> DrivingNetwork:
+        """The first member."""
+        member = self.members[0]
+        assert isinstance(member, DrivingNetwork)
+        return member
+
     def each(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Returns what each member says, (B, M, n_outputs)."""
-        return torch.stack([member(batch) for member in self.members], 1)
+        """Returns what each member decides, (B, M, 2) or (B, M, K, 2)."""
+        return torch.stack([member.decisions(batch) for member in self._all()], 1)
+
+    def decisions(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Returns the mean of what the members decide, (B, 2) or (B, K, 2)."""
+        return self.each(batch).mean(1)
+
+    def errors(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Returns the terms of the loss of each row and member, (B, M, n_terms)."""
+        return torch.stack([member.errors(batch) for member in self._all()], 1)
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Returns the mean of the members, (B, n_outputs)."""
-        return self.each(batch).mean(1)
+        """Returns what `decisions` does."""
+        return self.decisions(batch)
+
+    def _all(self) -> Iterator[DrivingNetwork]:
+        for member in self.members:
+            assert isinstance(member, DrivingNetwork)
+            yield member
 
 
 def branch_of(command: Tensor) -> Tensor:
@@ -251,9 +346,9 @@ def _pick(values: Tensor, branch: Tensor) -> Tensor:
 def driving_network(
     config: NetworkConfig, spec: ObservationSpec, seed: int
 ) -> DrivingNetwork | Ensemble:
-    """Returns a fresh network with the outputs steer and acceleration."""
+    """Returns a fresh network with the outputs of its head."""
     members = [
-        DrivingNetwork(config, spec, 2)
+        DrivingNetwork(config, spec, config.head.n_outputs)
         .initialise(seed if k == 0 else derive_seed(seed, "member", k))
         .to(memory_format=torch.channels_last)
         .eval()
@@ -262,138 +357,41 @@ def driving_network(
     return members[0] if config.members == 1 else Ensemble(members).eval()
 
 
-def pedals_to_acceleration(control: Records) -> Floats:
-    """Returns throttle minus brake as one number in [-1, 1], (N,) float32."""
-    return np.asarray(control["throttle"] - control["brake"], np.float32)
-
-
-def driving_camera(spec: ObservationSpec) -> CameraSpec:
-    """Returns the one RGB camera of an observation.
-
-    Raises:
-        ValueError: there is none, or more than one.
-    """
-    cameras = [camera for camera in spec.cameras if camera.kind == "rgb"]
-    if len(cameras) != 1:
-        raise ValueError(
-            "this learner drives from exactly one rgb camera, the observation has "
-            f"{len(cameras)}: {[camera.name for camera in cameras]}"
-        )
-    return cameras[0]
-
-
-def driving_inputs(spec: ObservationSpec) -> tuple[str, ...]:
-    """Returns what the network takes of an observation, by the names it uses.
-
-    Raises:
-        ValueError: nothing it could drive by, or more than one rgb camera.
-    """
-    names: tuple[str, ...] = ("speed", "command")
-    if spec.cameras:
-        driving_camera(spec)
-        names = ("rgb", *names)
-    if spec.state:
-        names += ("state",)
-    if spec.vectors is not None:
-        names += ("lanes", "lanes_mask") + (("actors", "actors_mask") * bool(spec.vectors.actors))
-    if len(names) == 2:
-        raise ValueError(
-            "nothing to drive by: this learner sees an rgb camera, the state vector "
-            "(state=True) or the scene as vectors (vectors=VectorSpec())"
-        )
-    return names
-
-
-def observed(seen: Mapping[str, Array], spec: ObservationSpec) -> dict[str, Array]:
-    """Returns the network's inputs of an observation, or of recorded frames.
-
-    Args:
-        seen: named arrays with B rows, as an observer gives them.
-        spec: the sensors that the network was made for.
-
-    Raises:
-        ValueError: a sensor is missing or of another size.
-    """
-    inputs = {}
-    for name in driving_inputs(spec):
-        key = driving_camera(spec).name if name == "rgb" else name
-        value = seen.get(key)
-        wanted = _shape_of(name, spec)
-        is_bad = value is None or value.shape[1:] != wanted
-        if value is None or is_bad or (name == "rgb" and value.dtype != np.uint8):
-            found = "none" if value is None else f"{value.shape[1:]} {value.dtype}"
-            raise ValueError(
-                f"the observation must hold {key!r} of shape {wanted} per row, got {found}; "
-                "observe and record with the policy's own spec"
-            )
-        dtype = {"speed": np.float32, "command": np.int64}.get(name, value.dtype)
-        inputs[name] = np.asarray(value, dtype)
-    return inputs
-
-
-def _shape_of(name: str, spec: ObservationSpec) -> tuple[int, ...]:
-    if name == "rgb":
-        camera = driving_camera(spec)
-        return camera.height, camera.width, 3
-    if name == "state":
-        return (len(STATE) + spec.state_actors * (1 + len(ACTOR)),)
-    if name in ("speed", "command"):
-        return ()
-    assert spec.vectors is not None, name
-    return {
-        "lanes": (spec.vectors.lanes, spec.vectors.points, len(LANE)),
-        "lanes_mask": (spec.vectors.lanes,),
-        "actors": (spec.vectors.actors, len(ACTOR)),
-        "actors_mask": (spec.vectors.actors,),
-    }[name]
-
-
-def driving_frames(frames: Mapping[str, Array], spec: ObservationSpec) -> dict[str, Array]:
-    """Returns what `driving_loss` needs of labelled frames.
-
-    Args:
-        frames: named arrays with N rows: the observation and `control`, the expert's labels.
-        spec: the sensors to learn from.
-
-    Returns:
-        `driving_inputs` and `target` (N, 2) float32: steer and acceleration.
-
-    Raises:
-        ValueError: a sensor is missing or of another size, or a label is missing.
-    """
-    control = frames["control"]
-    target = np.stack((control["steer"], pedals_to_acceleration(control)), 1).astype(np.float32)
-    if not np.isfinite(target).all():
-        raise ValueError("a labelled frame has no expert control (NaN); verify the dataset")
-    return observed(frames, spec) | {"target": target}
-
-
 def driving_loss(steer_weight: float) -> Callable[[nn.Module, dict[str, Tensor]], Tensor]:
-    """Returns the loss of the cloning learners: weighted L1 on steer and acceleration.
+    """Returns the loss of the cloning learners, that of the network's head.
 
-    Of an ensemble it is the sum over members, each on the frames that `weight` (B, M) gives
-    it where the batch has one.
+    Frames count as `weight` says where the batch has one: (B, 1), or (B, M) for each member of
+    an ensemble, whose loss is the sum over members.
+
+    Args:
+        steer_weight: of errors aside against errors along.
     """
 
     def loss(network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-        if not isinstance(network, Ensemble):
-            error: Tensor = (network(batch) - batch["target"]).abs().mean(0)
-            return steer_weight * error[0] + error[1]
-        errors = (network.each(batch) - batch["target"][:, None]).abs()  # (B, M, 2)
-        if "weight" in batch:
-            errors = errors * batch["weight"][..., None]
-        error = errors.mean(0).sum(0)
-        return steer_weight * error[0] + error[1]
+        assert isinstance(network, (DrivingNetwork, Ensemble))
+        rows = network.errors(batch)
+        first = network
+        if isinstance(network, Ensemble):
+            first = network.first
+            if "weight" in batch:
+                rows = rows * batch["weight"][..., None]
+            error = rows.mean(0).sum(0)
+        else:
+            error = (rows * batch["weight"] if "weight" in batch else rows).mean(0)
+        assert isinstance(first, DrivingNetwork)
+        weighted = [w * error[k] for k, w in enumerate(first.weights(steer_weight))]
+        total: Tensor = torch.stack(weighted).sum()
+        return total
 
     return loss
 
 
 @dataclass(frozen=True)
 class DrivingPolicy:
-    """Drives by what its spec shows, without memory.
+    """Drives by what its spec shows; only a tracker of waypoints has a memory.
 
     Attributes:
-        network: gives steer and acceleration.
+        network: gives steer and acceleration, or waypoints.
         config: of the network.
         spec: the sensors it was trained with.
         card: where it comes from: learner, seed, labels, training config.
@@ -405,17 +403,42 @@ class DrivingPolicy:
     card: Mapping[str, Any] = field(default_factory=dict)
 
     def initial_state(self, n_rows: int) -> State:
-        """Returns nothing: the policy has no memory."""
-        return {}
+        """Returns the tracker's memory `speed_errors` (n_rows, 2) of waypoints, else nothing."""
+        if self.config.head.kind != "waypoints":
+            return {}
+        return {"speed_errors": np.zeros((n_rows, 2))}
 
     def act(self, observation: ObservationArrays, state: State) -> tuple[Records, State, State]:
-        """Returns (control (B,) CONTROL, {}, {})."""
-        outputs = self.run(self.network, observation).astype(np.float64)
-        control = np.zeros(len(outputs), CONTROL)
-        control["steer"] = np.clip(outputs[:, 0], -1.0, 1.0)
-        control["throttle"] = np.clip(outputs[:, 1], 0.0, 1.0)
-        control["brake"] = np.clip(-outputs[:, 1], 0.0, 1.0)
-        return control, {}, {}
+        """Returns (control (B,) CONTROL, new state, info: `waypoints` (B, K, 2) where told)."""
+        decided = self.run(self.network.decisions, observation).astype(np.float64)
+        if self.config.head.kind != "waypoints":
+            return _control(decided), {}, {}
+        fresh = self.initial_state(len(decided))
+        memory = (state or fresh)["speed_errors"]
+        tracker = self.config.head.tracker
+        control, memory = track(decided, observation["speed"], memory, tracker)
+        return control, {"speed_errors": memory}, {"waypoints": decided.astype(np.float32)}
+
+    def each(self, observation: ObservationArrays) -> Floats:
+        """Returns what each member would do, (B, M, 2): steer and acceleration.
+
+        Raises:
+            ValueError: the policy is no ensemble.
+        """
+        if not isinstance(self.network, Ensemble):
+            raise ValueError(
+                "doubt is the disagreement of an ensemble, and this policy has one network; set "
+                "rounds.network.members to 2 or more"
+            )
+        decided = self.run(self.network.each, observation).astype(np.float64)
+        if self.config.head.kind != "waypoints":
+            return np.asarray(decided)
+        n_rows, members = decided.shape[:2]
+        flat, speed = decided.reshape(-1, *decided.shape[2:]), observation["speed"]
+        fresh = np.zeros((n_rows * members, 2))
+        control, _ = track(flat, np.repeat(speed, members), fresh, self.config.head.tracker)
+        actions = np.stack((control["steer"], control["throttle"] - control["brake"]), 1)
+        return actions.reshape(n_rows, members, 2)
 
     def run(
         self, function: Callable[[dict[str, Tensor]], Tensor], observation: Mapping[str, Array]
@@ -427,3 +450,12 @@ class DrivingPolicy:
             return function(dict(zip(inputs, tensors, strict=True)))
 
         return in_fixed_batches(call, *inputs.values())
+
+
+def _control(actions: Floats) -> Records:
+    """Returns (B,) CONTROL of steer and acceleration (B, 2)."""
+    control = np.zeros(len(actions), CONTROL)
+    control["steer"] = np.clip(actions[:, 0], -1.0, 1.0)
+    control["throttle"] = np.clip(actions[:, 1], 0.0, 1.0)
+    control["brake"] = np.clip(-actions[:, 1], 0.0, 1.0)
+    return control

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,17 +33,18 @@ from drive_il.fit import (
     labelled_frames,
 )
 from drive_il.gates import ExpertDrives
+from drive_il.network_inputs import driving_frames
 from drive_il.networks import (
     DrivingPolicy,
     Ensemble,
     NetworkConfig,
-    driving_frames,
     driving_loss,
     driving_network,
 )
 from drive_il.protocols import Expert, Gate, Observer, World
 from drive_il.randomness import derive_seed
 from drive_il.rollout import Disturbance, drive
+from drive_il.rounds_journal import Journal
 
 MOVING = 1.0
 """slower than this a car counts as standing in validation [m/s]"""
@@ -61,12 +64,14 @@ class Place:
         observer: what the policy sees.
         expert: labels states, and drives where the gate says so.
         specs: what is driven; the last `RoundsConfig.n_validation` only validate.
+        journal: folder that a training which was killed goes on from; None keeps nothing.
     """
 
     world: World
     observer: Observer
     expert: Expert
     specs: Sequence[EpisodeSpec]
+    journal: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -158,6 +163,13 @@ class Rounds:
         self._progress, self._sink = progress, sink
         self._collected: list[Episode] = []
         self._network = driving_network(config.network, self.spec, derive_seed(seed, "network"))
+        run = {
+            "config": asdict(config),
+            "seed": seed,
+            "observation": asdict(self.spec),
+            "routes": [[spec.route.id, spec.seed] for spec in place.specs],
+        }
+        self._journal = Journal(place.journal, run)
 
     @property
     def later(self) -> range:
@@ -212,17 +224,19 @@ class Rounds:
         labels = left if labels is None else min(labels, left)
         self._collected = []
         if labels > 0:
-            self._collected = drive(
-                self.place.world,
-                self.place.observer,
-                self.iterates[-1] if self.iterates else None,
-                list(specs),
-                expert=self.place.expert,
-                gate=gate,
-                stop=self.lost,
-                label_budget=labels,
-                disturbance=disturbance,
-                keep_actors=False,
+            self._collected = self._journal.drives(
+                lambda: drive(
+                    self.place.world,
+                    self.place.observer,
+                    self.iterates[-1] if self.iterates else None,
+                    list(specs),
+                    expert=self.place.expert,
+                    gate=gate,
+                    stop=self.lost,
+                    label_budget=labels,
+                    disturbance=disturbance,
+                    keep_actors=False,
+                )
             )
         labelled = [one for one in self._collected if one.labels]
         self.episodes = self.episodes + labelled
@@ -230,13 +244,15 @@ class Rounds:
 
     def alone(self, i: int, n_episodes: int) -> list[Episode]:
         """Lets the last iterate drive without the expert; costs no label."""
-        return drive(
-            self.place.world,
-            self.place.observer,
-            self.policy,
-            [replace(spec, seed=spec.seed ^ 1) for spec in self.specs(i, n_episodes)],
-            stop=self.lost,
-            keep_actors=False,
+        return self._journal.drives(
+            lambda: drive(
+                self.place.world,
+                self.place.observer,
+                self.policy,
+                [replace(spec, seed=spec.seed ^ 1) for spec in self.specs(i, n_episodes)],
+                stop=self.lost,
+                keep_actors=False,
+            )
         )
 
     def specs(self, i: int, n: int) -> list[EpisodeSpec]:
@@ -291,6 +307,14 @@ class Rounds:
         frames = self.frames(self.episodes) if frames is None else frames
         if isinstance(self._network, Ensemble):
             frames = frames | {"weight": self._bootstrap(len(frames["target"]))}
+        facts = self._journal.fit(self._network, partial(self._fitted, i, frames))
+        policy = self._iterate()
+        self._close(i, policy, facts["validation_score"])
+        return policy
+
+    def _fitted(self, i: int, frames: Batch, checkpoint: Path | None) -> dict[str, float]:
+        """Fits the network of round i and validates it."""
+        config = self.config
         is_last = i == config.n_rounds and config.last_steps > 0
         fit(
             self._network,
@@ -298,14 +322,17 @@ class Rounds:
             driving_loss(config.steer_weight),
             replace(config.fit, n_steps=config.last_steps) if is_last else config.fit,
             seed=derive_seed(self.seed, "fit", i),
+            checkpoint=checkpoint,
             progress=self._within(i),
             stage=f"round {i} of {config.n_rounds}",
         )
-        iterate = driving_network(config.network, self.spec, 0)
+        return {"validation_score": self.validate(self._iterate())}
+
+    def _iterate(self) -> DrivingPolicy:
+        """Returns a policy with a copy of the network as it is."""
+        iterate = driving_network(self.config.network, self.spec, 0)
         iterate.load_state_dict(self._network.state_dict())
-        policy = DrivingPolicy(iterate, config.network, self.spec)
-        self._close(i, policy)
-        return policy
+        return DrivingPolicy(iterate, self.config.network, self.spec)
 
     def _bootstrap(self, n_frames: int) -> np.ndarray[Any, np.dtype[np.float32]]:
         """How often each frame counts for each member; a frame's counts never change."""
@@ -320,8 +347,7 @@ class Rounds:
             return None
         return lambda at: told(replace(at, begin=(i - 1) / n, end=i / n))
 
-    def _close(self, i: int, policy: DrivingPolicy) -> None:
-        score = self.validate(policy)
+    def _close(self, i: int, policy: DrivingPolicy, score: float) -> None:
         self.iterates.append(policy)
         self.scores.append(score)
         facts = {"labels": self.labels, "validation_score": score}
@@ -362,6 +388,10 @@ class Rounds:
         card = {
             "learner": learner,
             "labels": self.labels,
+            "data": {
+                "episodes": len(self.episodes),
+                "towns": sorted({episode.spec.route.town for episode in self.episodes}),
+            },
             "seed": self.seed,
             "config": asdict(config),  # type: ignore[call-overload]
             "validation_scores": self.scores,

@@ -312,6 +312,11 @@ class ObservationSpec:
     """room for so many of the nearest actors in the state vector"""
     vectors: VectorSpec | None = None
     """the scene as vectors: `lanes`, `lanes_mask`, `actors`, `actors_mask`"""
+    target_point: bool = False
+    """the next far waypoint in the ego frame: `target_point` (B, 2) float32 [m]"""
+    previous_action: bool = False
+    """what the last step did, whoever drove: `previous_action` (B, 2) float32, steer as it was
+    commanded, throttle minus brake as the actuators have it"""
 
     def __post_init__(self) -> None:
         for name, kind in (("cameras", CameraSpec), ("lidars", LidarSpec), ("radars", RadarSpec)):

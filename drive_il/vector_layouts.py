@@ -1,4 +1,4 @@
-"""Names and usual sizes of the entries of vector observations.
+"""Names and usual sizes of the entries of vector observations, shapes of rasters.
 
 The sensors fill the entries in this order; a network divides each by its usual size, so
 that all are about 1. Sizes are no limits.
@@ -72,3 +72,5 @@ LANE = {
     "on_route": 1.0,  # the ego's route runs on this lane within the next 100 m
 }
 """Attributes of one point of a lane."""
+BIRDVIEW_SHAPE = ((4, 96, 96), (7, 96, 96))
+"""Planes, rows and columns of the bird's-eye raster, without actors and with them."""

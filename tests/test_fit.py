@@ -1,6 +1,7 @@
 """The epoch loop: learning, schedules, best weights, exact resume."""
 
 import math
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from drive_il.fit import (
     choose_device,
     fit,
     mean_loss,
+    precision,
     reproducible,
     split,
 )
@@ -191,6 +193,15 @@ def test_bad_settings_are_named() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="finds no CUDA device"):
             choose_device("cuda")
+
+
+@pytest.mark.filterwarnings("ignore:.*CUDA is not available")
+def test_mixed_precision_is_for_cuda_alone() -> None:
+    assert isinstance(precision(torch.device("cpu"), True), nullcontext)
+    assert isinstance(precision(torch.device("cuda"), False), nullcontext)
+    mixed = precision(torch.device("cuda"), True)
+    assert isinstance(mixed, torch.autocast)
+    assert mixed.fast_dtype == torch.bfloat16
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -10,6 +10,7 @@ import pytest
 
 from drive_il import learners
 from drive_il.datatypes import Array
+from drive_il.heads import HeadConfig
 from drive_il.learners.alvinn import SPEC, Alvinn, AlvinnPolicy
 from drive_il.networks import DrivingPolicy, NetworkConfig, driving_network
 from drive_il.sensor_specs import (
@@ -20,6 +21,7 @@ from drive_il.sensor_specs import (
     ObservationSpec,
     RadarSpec,
 )
+from drive_il.waypoints import TrackerConfig
 
 
 def driving() -> DrivingPolicy:
@@ -115,6 +117,34 @@ def test_broken_folders_say_what_is_wrong(tmp_path: Path) -> None:
         config.write_text(text.replace(old, new))
         with pytest.raises(ValueError, match=message):
             learners.load(tmp_path)
+
+
+def test_scores_are_added_to_the_card(tmp_path: Path) -> None:
+    learners.save(driving(), tmp_path)
+    learners.add_scores(tmp_path, "alder_test", {"success_rate": 50.0})
+    learners.add_scores(tmp_path, "birch_test", {"success_rate": 25.0})
+    card = learners.load(tmp_path).card
+    assert card["labels"] == 12
+    assert card["scores"]["alder_test"] == {"success_rate": 50.0}
+    assert card["scores"]["birch_test"] == {"success_rate": 25.0}
+    with pytest.raises(ValueError, match="is no model folder: card.json is missing"):
+        learners.add_scores(tmp_path / "nowhere", "alder_test", {})
+
+
+def test_heads_and_layers_come_back(tmp_path: Path) -> None:
+    head = HeadConfig("waypoints", tracker=TrackerConfig(integral=0.3))
+    config = NetworkConfig(head=head, state_hidden=(8,), commands="input", speed_loss=0.1)
+    spec = ObservationSpec(cameras=(), state=True, target_point=True, previous_action=True)
+    learners.save(DrivingPolicy(driving_network(config, spec, 1), config, spec), tmp_path)
+    loaded = learners.load(tmp_path)
+    assert isinstance(loaded, DrivingPolicy)
+    assert (loaded.config, loaded.spec) == (config, spec)
+    path = tmp_path / "config.json"
+    stored = json.loads(path.read_text())
+    stored["network"]["head"]["kind"] = "softmax"
+    path.write_text(json.dumps(stored))
+    with pytest.raises(ValueError, match="head.kind must be one of"):
+        learners.load(tmp_path)
 
 
 def test_only_trained_policies_can_be_saved(tmp_path: Path) -> None:

@@ -5,12 +5,11 @@ import pytest
 import torch
 
 from drive_il.datatypes import CONTROL, Array, Command, check_control
+from drive_il.network_inputs import driving_camera, driving_frames
 from drive_il.networks import (
     DrivingPolicy,
     Ensemble,
     NetworkConfig,
-    driving_camera,
-    driving_frames,
     driving_network,
     in_fixed_batches,
 )

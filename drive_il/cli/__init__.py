@@ -50,6 +50,10 @@ _COMMANDS: _Tree = {
                 "drive_il.cli.reproduce:alvinn",
                 "Shifted views and a balanced buffer rescue a road follower.",
             ),
+            "learners": _Command(
+                "drive_il.cli.reproduce:learners",
+                "All learners on the same routes in the same traffic, one table and page.",
+            ),
             "query-efficiency": _Command(
                 "drive_il.cli.reproduce:query_efficiency",
                 "How much success an expert's label buys, by who decides when to ask.",
@@ -101,6 +105,14 @@ _COMMANDS: _Tree = {
             ),
             "bc": _Command(
                 "drive_il.cli.train:train_bc", "Behaviour cloning, with or without augmentation."
+            ),
+            "cil": _Command("drive_il.cli.train:train_cil", "CIL (Codevilla et al. 2018)."),
+            "cilrs": _Command("drive_il.cli.train:train_cilrs", "CILRS (Codevilla et al. 2019)."),
+            "pilotnet": _Command(
+                "drive_il.cli.train:train_pilotnet", "PilotNet (Bojarski et al. 2016)."
+            ),
+            "chauffeurnet": _Command(
+                "drive_il.cli.train:train_chauffeurnet", "ChauffeurNet (Bansal et al. 2018)."
             ),
             "dagger": _Command(
                 "drive_il.cli.train_interactive:train_dagger",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,7 +12,7 @@ from rich.table import Table
 
 from drive_il.cli.where import EMBEDDED, Where
 from drive_il.datatypes import Route
-from drive_il.experiments.observations import OBSERVATIONS
+from drive_il.experiments.observations import OBSERVATIONS, spec_of
 from drive_il.maps.network import RoadNetwork
 from drive_il.sensor_specs import ObservationSpec
 
@@ -24,11 +25,12 @@ def record(
     routes: Path | None = None,
     episodes: int = 200,
     max_steps: int = 1000,
-    sensors: Literal["camera", "alvinn", "both", "state", "vectors"] = "both",
+    sensors: Literal["camera", "alvinn", "both", "birdview", "state", "vectors"] = "both",
     policy: Path | None = None,
     traffic: int = 0,
     walkers: int = 0,
     signals: bool = False,
+    noise: bool = False,
     seed: int = 0,
     rows: int = 16,
     where: Where = EMBEDDED,
@@ -41,13 +43,16 @@ def record(
         routes: route file in CARLA's XML; default is the town's training suite.
         episodes: drives in all.
         max_steps: steps after which a drive is cut, 20 a second.
-        sensors: the 96x64 colour camera, ALVINN's retina and range finder, or both; the state
-            vector; lanes and actors as vectors.
+        sensors: the 96x64 colour camera, ALVINN's retina and range finder, or both; the view from
+            above; the state vector; lanes and actors as vectors. All but ALVINN's come with
+            the target point and the previous action, which a learner may or may not be shown.
         policy: model folder that drives in the expert's place, with its own sensors; the expert
             labels every state.
         traffic: vehicles on the roads of each drive.
         walkers: people on its sidewalks and crossings.
         signals: lights run and stop signs bind.
+        noise: push on the steer now and then (Codevilla et al. 2018), so that the demonstrations
+            show the way back; labels stay clean.
         seed: of the starting places.
         rows: worlds driven at once; changes the speed, never the data.
         where: the world, and the CARLA servers.
@@ -66,7 +71,7 @@ def record(
     driver = None if policy is None else learners.load(policy)
     planner = Planner(network=network)
     others = Traffic(vehicles=traffic, walkers=walkers, signals=signals)
-    config = RecordConfig(episodes, max_steps, seed, others)
+    config = RecordConfig(episodes, max_steps, seed, others, noise)
     spec = _sensors(sensors) if driver is None else driver.spec
     with Worlds(where) as worlds, episodes_bar(f"recording {town}") as listener:
         world = worlds.world(network, rows, spec.history)
@@ -79,13 +84,14 @@ def record(
 
 def _sensors(name: str) -> ObservationSpec:
     if name in OBSERVATIONS:
-        return OBSERVATIONS[name]
+        return spec_of(name, target_point=True, previous_action=True)
     from drive_il.learners import alvinn
 
     if name == "alvinn":
         return alvinn.SPEC
     cameras = ObservationSpec().cameras + alvinn.SPEC.cameras
-    return ObservationSpec(cameras=cameras, range_finder=True)
+    shown = spec_of("camera", target_point=True, previous_action=True)
+    return replace(shown, cameras=cameras, range_finder=True)
 
 
 def _routes(network: RoadNetwork, path: Path | None) -> list[Route]:

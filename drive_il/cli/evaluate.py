@@ -24,6 +24,7 @@ def evaluate(
     /,
     routes: Path,
     json: Path | None = None,
+    card: bool = False,
     seed: int = 0,
     rows: int = 16,
     traffic: int = 0,
@@ -42,6 +43,7 @@ def evaluate(
         who: "expert", or the folder of a trained model.
         routes: route file in CARLA's XML, for example routes/alder_test.xml.
         json: also write the result here (`routes[]` and `summary`).
+        card: also write the summary into the model's card, with seed and traffic.
         seed: decides coins and sensor noise.
         rows: worlds driven at once; changes the speed, never the result.
         traffic: vehicles on the roads of each drive.
@@ -70,7 +72,18 @@ def evaluate(
     if json is not None:
         results.write_json(result, json)
         print(f"wrote {json}")
+    if card:
+        _note(who, routes, result)
     Console().print(_table(result))
+
+
+def _note(who: str, routes: Path, result: dict[str, Any]) -> None:
+    from drive_il import learners
+
+    if who == "expert":
+        raise ValueError("the expert has no card; --card is for the folder of a trained model")
+    facts = {name: result[name] for name in ("seed", "config", "commit", "versions")}
+    learners.add_scores(who, routes.stem, result["summary"] | facts)
 
 
 def _driving(worlds: Worlds, who: str, rows: int, steering_only: bool) -> Any:

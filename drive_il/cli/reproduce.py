@@ -8,6 +8,7 @@ import tyro
 
 from drive_il.experiments import alvinn as alvinn_ablation
 from drive_il.experiments import covariate_shift as experiment
+from drive_il.experiments import learners as all_learners
 from drive_il.experiments import query_efficiency as queries
 
 
@@ -58,3 +59,20 @@ def alvinn(
         config: what to do.
     """
     alvinn_ablation.reproduce(config)
+
+
+def learners(
+    config: Annotated[all_learners.Config, tyro.conf.arg(name="")] = all_learners.Config(),
+) -> None:
+    """All learners on the same routes in the same traffic, one table and page.
+
+    Trains everybody who clones (regression, log-loss, mixture, waypoints, previous action, noise
+    while demonstrating, CIL, CILRS, PilotNet, ChauffeurNet) and everybody who asks (DAgger and
+    its kin) with as many labels, and drives them on unseen routes and in an unseen town: driving
+    score, success, infractions per km, eps on the expert's and on their own states, growth of the
+    gap, labels, time. Interrupted and run again, it goes on where it was.
+
+    Args:
+        config: what to do.
+    """
+    all_learners.reproduce(config)

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from drive_il.cli.train import Flat, map_of, save, shown
+from drive_il.cli.train import Flat, checkpoint_of, map_of, save, shown
 from drive_il.dataset import Dataset
 from drive_il.datatypes import Episode, EpisodeSpec, Start
-from drive_il.experiments.observations import OBSERVATIONS, Observed
+from drive_il.experiments.observations import Observed, spec_of
 from drive_il.experts.planner import Planner
 from drive_il.learners import (
     confidence_based,
@@ -32,6 +32,7 @@ from drive_il.maps.routes import plan_record
 from drive_il.networks import DrivingPolicy
 from drive_il.randomness import derive_seed
 from drive_il.rounds import Place, RoundsConfig
+from drive_il.sensor_specs import ObservationSpec
 from drive_il.sensors.observer import SceneObserver
 from drive_il.sim.world import World
 
@@ -43,7 +44,8 @@ Train = Callable[..., DrivingPolicy]
 _DOC = """Trains {}: {}.
 
     The rounds drive on the training suite of the map that the data were recorded on, in the
-    traffic that they were recorded in.
+    traffic that they were recorded in. Killed and run again with the same arguments, it goes on
+    where it was. How it goes is in OUT/tensorboard: `tensorboard --logdir OUT/tensorboard`.
 
     Args:
         data: demonstrations with the sensors of the observation; the first episodes, up to one
@@ -51,24 +53,38 @@ _DOC = """Trains {}: {}.
         out: model folder.
         config: how.
         seed: of everything random.
-        observation: what the policy sees: the camera, the state vector or lanes and actors.
+        observation: what the policy sees: the camera, the view from above, the state vector or
+            lanes and actors.
+        target_point: show the next far waypoint, too.
+        previous_action: show what the last step did, too.
     """
 
 
 def _command(learner: Any, name: str, idea: str) -> Callable[..., None]:
     """Returns the command of one learner; all have the same arguments, but for its Config."""
 
-    def train(data: Path, out: Path, config: Any, seed: int, observation: Observed) -> None:
-        _train(learner.train, config, (data, out), seed, observation)
+    def train(
+        data: Path,
+        out: Path,
+        config: Any,
+        seed: int,
+        observation: Observed,
+        target_point: bool,
+        previous_action: bool,
+    ) -> None:
+        spec = spec_of(observation, target_point, previous_action)
+        _train(learner.train, config, (data, out), seed, spec)
 
     train.__doc__ = _DOC.format(name, idea)
-    train.__defaults__ = (learner.Config(), 0, "camera")
+    train.__defaults__ = (learner.Config(), 0, "camera", False, False)
     train.__annotations__ = {
         "data": Path,
         "out": Path,
         "config": Flat[learner.Config],  # type: ignore[misc]
         "seed": int,
         "observation": Observed,
+        "target_point": bool,
+        "previous_action": bool,
         "return": None,
     }
     return train
@@ -122,7 +138,7 @@ train_stagger = _command(
 
 
 def _train(
-    train: Train, config: Any, paths: tuple[Path, Path], seed: int, observation: str
+    train: Train, config: Any, paths: tuple[Path, Path], seed: int, spec: ObservationSpec
 ) -> None:
     data, out = paths
     dataset = Dataset(data)
@@ -133,12 +149,13 @@ def _train(
     specs = [replace(spec, traffic=traffic) for spec in _specs(network, rounds, seed)]
     place = Place(
         World(network, _ROWS),
-        SceneObserver(network, OBSERVATIONS[observation]),
+        SceneObserver(network, spec),
         Planner(network=network),
         specs,
+        checkpoint_of(out),
     )
     chosen = _within(dataset, rounds.label_budget // rounds.n_rounds)
-    with shown() as progress:
+    with shown(out) as progress:
         policy = train(place, chosen, config, seed, progress)
     save(policy, out)
 

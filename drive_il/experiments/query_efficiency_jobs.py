@@ -161,7 +161,7 @@ def train(
     module = importlib.import_module(f"drive_il.learners.{learner}")
     network, around = library.load(town), traffic(town, share)
     config = module.Config(**options)
-    config = replace(config, rounds=_rounds(config.rounds, rounds))
+    config = replace(config, rounds=rounds_of(config.rounds, rounds))
     training = anywhere(town, 400, EPISODE_STEPS, around, derive_seed(seed, "rounds"))
     n = config.rounds.n_validation
     validation = anywhere(town, n, VALIDATION_STEPS, around, derive_seed(seed, "validation"))
@@ -187,7 +187,7 @@ def train(
     _write_json(folder / "card.json", dict(policy.card))
 
 
-def _rounds(defaults: RoundsConfig, values: dict[str, Any]) -> RoundsConfig:
+def rounds_of(defaults: RoundsConfig, values: dict[str, Any]) -> RoundsConfig:
     """Returns a learner's rounds with the experiment's budget, lengths and limits."""
     fields = {name: value for name, value in values.items() if name != "gradient_steps"}
     return replace(

@@ -12,6 +12,7 @@ import numpy as np
 from drive_il.actors import Traffic
 from drive_il.dataset import EpisodeWriter, stray_files
 from drive_il.datatypes import EpisodeSpec, Route, Start
+from drive_il.disturbances import TriangularNoise
 from drive_il.evaluation.criteria import route_ended
 from drive_il.evaluation.results import provenance
 from drive_il.gates import AskAlways, ExpertDrives
@@ -32,6 +33,8 @@ class RecordConfig:
     """of the starting places"""
     traffic: Traffic = Traffic()
     """what else is on the road"""
+    noise: bool = False
+    """push on the steer now and then, so that the expert shows the way back"""
 
     def __post_init__(self) -> None:
         for name in ("episodes", "max_steps"):
@@ -111,6 +114,7 @@ def record(
         expert=expert,
         gate=ExpertDrives() if policy is None else AskAlways(),
         stop=route_ended(),
+        disturbance=TriangularNoise() if config.noise else None,
         listener=listener,
         sink=writer,
     )

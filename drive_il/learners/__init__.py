@@ -84,6 +84,24 @@ def save(
     _write(folder / CONFIG, json.dumps(config, indent=2).encode())
 
 
+def add_scores(folder: str | Path, suite: str, scores: Mapping[str, Any]) -> None:
+    """Writes how a model drove into its card, under `scores`.
+
+    Args:
+        folder: of the model.
+        suite: what it drove; scores of the same name are replaced.
+        scores: as JSON.
+
+    Raises:
+        ValueError: the folder is no model folder, or its card is damaged.
+    """
+    path = Path(folder) / CARD
+    card = _read_json(path)
+    known = card.get("scores", {})
+    card["scores"] = (known if isinstance(known, dict) else {}) | {suite: dict(scores)}
+    _write(path, json.dumps(card, indent=2).encode())
+
+
 def load(folder: str | Path) -> TrainedPolicy:
     """Reads a model folder.
 
@@ -163,15 +181,18 @@ def _kind_of(policy: TrainedPolicy) -> _Kind:
 def _driving(
     config: dict[str, Any], weights: dict[str, Tensor], card: dict[str, Any]
 ) -> TrainedPolicy:
-    from drive_il.networks import (
-        DrivingPolicy,
-        NetworkConfig,
-        driving_network,
-    )
+    from drive_il.heads import HeadConfig
+    from drive_il.networks import DrivingPolicy, NetworkConfig, driving_network
+    from drive_il.waypoints import TrackerConfig
 
-    values = config["network"]
-    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-    network_config = NetworkConfig(**values | lists)
+    values = dict(config["network"])
+    changed: dict[str, Any] = {
+        name: tuple(value) for name, value in values.items() if isinstance(value, list)
+    }
+    if "head" in values:  # older models are regressions
+        head = dict(values["head"])
+        changed["head"] = HeadConfig(**head | {"tracker": TrackerConfig(**head["tracker"])})
+    network_config = NetworkConfig(**values | changed)
     spec = _observation(config["observation"])
     network = driving_network(network_config, spec, 0)
     network.load_state_dict(weights)

@@ -32,7 +32,8 @@ from drive_il.datatypes import Bools, Episode, Floats, Ints, Observation, Record
 from drive_il.doubt import Net, features_of, fit_net, net_fit
 from drive_il.fit import FitConfig, ProgressFunction, labelled_frames, split
 from drive_il.gates import HumanConfig, drivers, frightened
-from drive_il.networks import DrivingPolicy, pedals_to_acceleration
+from drive_il.network_inputs import pedals_to_acceleration
+from drive_il.networks import DrivingPolicy
 from drive_il.protocols import Query
 from drive_il.randomness import derive_seed
 from drive_il.rounds import IterateSink, Place, Rounds, RoundsConfig

@@ -26,7 +26,8 @@ from drive_il.datatypes import Array, Episode
 from drive_il.disturbances import GaussianNoise
 from drive_il.fit import ProgressFunction, labelled_frames, split
 from drive_il.gates import ExpertDrives
-from drive_il.networks import DrivingPolicy, pedals_to_acceleration
+from drive_il.network_inputs import pedals_to_acceleration
+from drive_il.networks import DrivingPolicy
 from drive_il.randomness import derive_seed
 from drive_il.rounds import IterateSink, Place, Rounds, RoundsConfig
 

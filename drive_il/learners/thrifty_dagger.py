@@ -42,7 +42,8 @@ from drive_il.datatypes import (
 from drive_il.doubt import Net, features_of, fit_net, net_fit, seen_at, spread
 from drive_il.fit import FitConfig, ProgressFunction, labelled_frames
 from drive_il.gates import action_error, drivers, held
-from drive_il.networks import DrivingPolicy, NetworkConfig, pedals_to_acceleration
+from drive_il.network_inputs import pedals_to_acceleration
+from drive_il.networks import DrivingPolicy, NetworkConfig
 from drive_il.protocols import Query
 from drive_il.randomness import derive_seed
 from drive_il.rounds import IterateSink, Place, Rounds, RoundsConfig, expert_drove
@@ -92,7 +93,7 @@ class Risk:
 
     def inputs(self, batch: dict[str, Tensor]) -> Tensor:
         """Returns what Q sees where the policy acts, (B, F + 2)."""
-        return with_action(features_of(self.policy)(batch), self.policy.network(batch))
+        return with_action(features_of(self.policy)(batch), self.policy.network.decisions(batch))
 
     def __call__(self, observation: Observation) -> Floats:
         """Returns the risk, (B,) in [0, 1]."""
@@ -251,6 +252,11 @@ def train(
     Raises:
         ValueError: too few specs, or the demonstrations alone exceed the budget.
     """
+    if config.rounds.network.head.kind == "waypoints":
+        raise ValueError(
+            "the Q of ThriftyDAgger judges steer and acceleration, and the head waypoints gives "
+            "places; choose another head.kind"
+        )
     run = Rounds(place, config.rounds, seed, progress, sink)
     driven = list[Episode]()
     run.demonstrate(data)

@@ -19,7 +19,7 @@ from drive_il.sensors.lidar import Lidar
 from drive_il.sensors.radar import Radar
 from drive_il.sensors.range_finder import RangeFinder
 from drive_il.sensors.roach import RoachView
-from drive_il.sensors.state import state_vector
+from drive_il.sensors.state import previous_action, state_vector, target_point
 from drive_il.sensors.vectors import VectorView
 
 _RESERVED = (
@@ -40,6 +40,8 @@ _RESERVED = (
     "lanes_mask",
     "actors",
     "actors_mask",
+    "target_point",
+    "previous_action",
 )
 
 
@@ -113,6 +115,10 @@ class SceneObserver:
             seen["roach"] = self._roach.draw(scene, rows)
         if self._vectors is not None:
             seen |= self._vectors.look(scene, rows)
+        if self._spec.target_point:
+            seen["target_point"] = target_point(ego, scene.progress[rows])
+        if self._spec.previous_action:
+            seen["previous_action"] = previous_action(ego)
         self._measure(scene, rows, seen)
         return seen
 

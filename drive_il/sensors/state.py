@@ -205,3 +205,24 @@ def state_vector(scene: Scene, rows: Ints, n_actors: int = 0) -> Array:
     around, mask = nearest_actors(scene, rows, n_actors)
     around = np.concatenate((mask[..., None].astype(np.float32), around), axis=2)
     return np.concatenate((out, around.reshape(len(rows), -1)), axis=1)
+
+
+def target_point(ego: Records, progress: Records) -> Array:
+    """Returns the next far waypoint in the ego frame, (N, 2) float32 [m].
+
+    Args:
+        ego: (N,) VEHICLE.
+        progress: (N,) PROGRESS.
+    """
+    dx, dy = progress["target_x"] - ego["x"], progress["target_y"] - ego["y"]
+    cos, sin = np.cos(ego["heading"]), np.sin(ego["heading"])
+    return np.stack((cos * dx + sin * dy, cos * dy - sin * dx), 1).astype(np.float32)
+
+
+def previous_action(ego: Records) -> Array:
+    """Returns the last steer commanded and the pedals' state, throttle minus brake, (N, 2) float32.
+
+    Args:
+        ego: (N,) VEHICLE.
+    """
+    return np.stack((ego["steer"], ego["throttle"] - ego["brake"]), 1).astype(np.float32)

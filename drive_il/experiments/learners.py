@@ -1,0 +1,226 @@
+"""All learners on the same routes, in the same traffic, with the same number of labels.
+
+`docs/learners.md` tells who they are and what is measured; who takes part stands in
+`learners_table`, the jobs in `learners_jobs`, the numbers in `learners_numbers`.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from drive_il.evaluation.results import provenance
+from drive_il.experiments import learners_numbers as numbers
+from drive_il.experiments import learners_report as report
+from drive_il.experiments.jobs import Job
+from drive_il.experiments.learners_table import LEARNERS, learners_for
+from drive_il.experiments.observations import OBSERVATIONS
+from drive_il.experiments.reproduction import farewell, keep, run_all
+from drive_il.maps import library
+
+_JOBS = "drive_il.experiments.learners_jobs:"
+_NOT_BEHIND_RESULTS = (
+    "cli",
+    "speed",
+    "experiments/narration",
+    "experiments/learners_report",
+    "experiments/learners_numbers",
+    "experiments/covariate_shift",
+    "experiments/alvinn",
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """What is reproduced."""
+
+    town_train: str = "alder"
+    """where the expert is recorded and the learners drive and are validated"""
+    town_test: str = "birch"
+    """a town that no learner has seen"""
+    learners: tuple[str, ...] = ()
+    """who is compared; all by default, the six main ones from the camera"""
+    observation: str = "state"
+    """state, vectors, birdview or camera"""
+    seeds: int = 0
+    """training seeds; 0: three, and one from the camera; --full makes it at least 10"""
+    full: bool = False
+    """at least 10 training seeds"""
+    seed: int = 0
+    """of everything random"""
+    labels: int = 8_000
+    """expert labels that each learner may use"""
+    warm: int = 2_000
+    """labels of the demonstrations that those begin with who ask for the rest"""
+    rounds: int = 5
+    """rounds, the demonstrations' included"""
+    gradient_steps: int = 400
+    """of each round, 128 frames each; who only looks at demonstrations takes as many in all"""
+    traffic: float = 0.5
+    """share of normal traffic"""
+    drives: int = 24
+    """test drives per town"""
+    validation: int = 12
+    """validation drives of each iterate"""
+    workers: int = 2
+    """processes; changes the time, never the numbers"""
+    out: Path = Path("runs/learners")
+    """folder of everything that is written"""
+
+    def __post_init__(self) -> None:
+        for name in ("warm", "gradient_steps", "drives", "validation", "workers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.seeds < 0:
+            raise ValueError(f"seeds must not be negative, got {self.seeds}")
+        if self.rounds < 2:
+            raise ValueError(f"rounds must be at least 2, got {self.rounds}")
+        if self.labels <= self.warm:
+            raise ValueError(
+                f"labels must be more than the {self.warm} of the demonstrations (warm), "
+                f"got {self.labels}"
+            )
+        if not self.traffic >= 0:
+            raise ValueError(f"traffic must not be negative, got {self.traffic}")
+        if self.observation not in OBSERVATIONS:
+            raise ValueError(
+                f"observation must be one of {', '.join(OBSERVATIONS)}, got {self.observation!r}"
+            )
+        for name in self.learners:
+            if name not in LEARNERS:
+                raise ValueError(f"learners must be of {', '.join(LEARNERS)}, got {name!r}")
+            if LEARNERS[name].pictures and self.observation != "camera":
+                raise ValueError(
+                    f"{name} moves the camera; compare it with --observation camera, got "
+                    f"{self.observation!r}"
+                )
+
+    @property
+    def n_seeds(self) -> int:
+        """Training seeds."""
+        wanted = self.seeds or (1 if self.observation == "camera" else 3)
+        return max(wanted, 10) if self.full else wanted
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Who is compared."""
+        return self.learners or learners_for(self.observation)
+
+    @property
+    def towns(self) -> tuple[str, ...]:
+        """Where learners are tested."""
+        return tuple(dict.fromkeys((self.town_train, self.town_test)))
+
+    def facts(self) -> dict[str, Any]:
+        """Returns what decides the numbers, as JSON."""
+        facts = asdict(self)
+        for name in ("workers", "out", "full"):
+            del facts[name]
+        return facts | {"seeds": self.n_seeds, "learners": list(self.names)}
+
+
+def reproduce(config: Config, console: Console | None = None) -> Path:
+    """Runs what is missing, and writes results.json, the figure and the page.
+
+    Args:
+        config: what.
+        console: where progress is shown; stdout when not given.
+
+    Returns:
+        The page.
+
+    Raises:
+        ValueError: an unknown town.
+        RuntimeError: a step failed.
+    """
+    console, start = console or Console(), time.monotonic()
+    for town in config.towns:
+        library.load(town)
+    console.print(
+        f"Learners: {len(config.names)} of them, at most {config.labels:,} expert labels each, "
+        f"learn in {config.town_train} from {config.observation} and drive in "
+        f"{' and '.join(config.towns)}; {config.n_seeds} seeds.",
+        highlight=False,
+    )
+    jobs = plan(config)
+    folders = run_all(jobs, config.out, config.workers, console, _NOT_BEHIND_RESULTS)
+    result = numbers.analyse(config, folders)
+    result |= provenance(config.seed, config.facts())
+    stored, total = keep(result, jobs, folders, config.out)
+    page = report.write(stored, numbers.training_times(config, folders), config.out)
+    console.print(report.table(stored))
+    console.print(report.verdict(stored), highlight=False)
+    farewell(console, time.monotonic() - start, total, page)
+    return page
+
+
+def plan(config: Config) -> list[Job]:
+    """Returns all jobs, those that are needed before those that need them."""
+    measured = {"n": config.drives, "share": config.traffic, "seed": config.seed}
+    jobs = [
+        Job(
+            f"expert/{town}",
+            f"the expert drives {config.drives} times in {town}",
+            _JOBS + "expert_drives",
+            {"town": town, **measured},
+            weight=8,
+        )
+        for town in config.towns
+    ]
+    kinds = {LEARNERS[name].noise for name in config.names}
+    slow = 8.0 if config.observation in ("camera", "birdview") else 1.0
+    for k in range(config.n_seeds):
+        for noise in sorted(kinds):
+            jobs.append(_recording(config, noise, k))
+        for name in config.names:
+            jobs.append(_training(config, name, k, slow))
+            for town in config.towns:
+                title = f"{name} drives in {town}, seed {k}"
+                needs = (f"model/{name}/{k}", f"expert/{town}")
+                arguments = {"town": town, "seed": config.seed}
+                job = f"test/{name}/{town}/{k}"
+                jobs.append(Job(job, title, _JOBS + "test", arguments, needs, 8 + slow))
+    return jobs
+
+
+def _recording(config: Config, noise: bool, k: int) -> Job:
+    arguments = {
+        "town": config.town_train,
+        "labels": config.labels,
+        "share": config.traffic,
+        "observation": config.observation,
+        "noise": noise,
+        "seed": config.seed + k,
+    }
+    pushed = " with pushes on the steer" if noise else ""
+    title = f"recording the expert{pushed}, seed {k}"
+    return Job(_data(noise, k), title, _JOBS + "demonstrations", arguments, weight=6)
+
+
+def _data(noise: bool, k: int) -> str:
+    return f"{'noisy' if noise else 'demonstrations'}/{k}"
+
+
+def _training(config: Config, name: str, k: int, slow: float) -> Job:
+    entry = LEARNERS[name]
+    arguments = {
+        "town": config.town_train,
+        "learner": name,
+        "budget": {
+            "labels": config.labels,
+            "warm": config.warm,
+            "n_rounds": config.rounds,
+            "gradient_steps": config.gradient_steps,
+            "n_validation": config.validation,
+        },
+        "observation": config.observation,
+        "share": config.traffic,
+        "seed": config.seed + k,
+    }
+    needs = (_data(entry.noise, k),)
+    title = f"training {name}, seed {k}"
+    return Job(f"model/{name}/{k}", title, entry.train, arguments, needs, slow * entry.weight)

@@ -1,0 +1,372 @@
+"""The work behind the comparison of all learners, one function per kind of job.
+
+Each writes one folder from the folders of the jobs it needs, on one thread, and is a
+function of its arguments alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drive_il import learners
+from drive_il.cloning import CloningConfig
+from drive_il.datatypes import Bools, Episode, EpisodeSpec, Floats, Outcome
+from drive_il.disturbances import TriangularNoise
+from drive_il.evaluation.criteria import route_ended
+from drive_il.evaluation.evaluator import EvaluationConfig
+from drive_il.evaluation.infractions import COLLISIONS, Kind
+from drive_il.evaluation.judge import Judge
+from drive_il.evaluation.protocol import Protocol
+from drive_il.evaluation.route_result import Ending, RouteResult
+from drive_il.evaluation.scoring import route_scores
+from drive_il.experiments.drives import read, write
+from drive_il.experiments.jobs import Report
+from drive_il.experiments.learners_table import LEARNERS, Entry
+from drive_il.experiments.observations import spec_of
+from drive_il.experiments.query_efficiency_jobs import (
+    EPISODE_STEPS,
+    PATIENCE,
+    ROWS,
+    STEER_WEIGHT,
+    VALIDATION_STEPS,
+    anywhere,
+    fit_config,
+    rounds_of,
+    test_specs,
+    traffic,
+)
+from drive_il.experts.planner import Planner
+from drive_il.gates import AskAlways, ExpertDrives
+from drive_il.maps import library
+from drive_il.maps.network import RoadNetwork
+from drive_il.protocols import Expert
+from drive_il.randomness import derive_seed
+from drive_il.rollout import drive, scene_of
+from drive_il.rounds import Place, failing
+from drive_il.sensor_specs import ObservationSpec
+from drive_il.sensors.camera import Camera
+from drive_il.sensors.observer import SceneObserver
+from drive_il.sim.world import World
+from drive_il.theory import costs
+
+DEMONSTRATION_STEPS = 200
+"""length of one demonstration; waypoints and bent paths look two seconds ahead"""
+HORIZONS = (50, 100, 200, 400, 800)
+"""T at which costs are compared [steps]"""
+LOOK_EVERY = 5
+"""every so manyth state of the expert is shown to a learner"""
+DELTA = 0.05
+"""steer errors above it are disagreements"""
+_CHARGED = (*COLLISIONS, Kind.RED_LIGHT, Kind.STOP_SIGN, Kind.OUTSIDE_LANES)
+RULES: Protocol = EvaluationConfig(
+    blocked_after=PATIENCE, time_per_metre=0.6, extra_time=45.0
+).rules
+"""leaderboard 1.0's prices; a drive ends after standing for a minute, or when its time is up"""
+
+
+def demonstrations(
+    folder: Path,
+    inputs: dict[str, Path],
+    report: Report,
+    town: str,
+    labels: int,
+    share: float,
+    observation: str,
+    noise: bool,
+    seed: int,
+) -> None:
+    """Records the expert, at most `labels` steps, with all that any learner may see."""
+    network, around = library.load(town), traffic(town, share)
+    n = math.ceil(1.5 * labels / DEMONSTRATION_STEPS) + 4
+    episodes = drive(
+        World(network, ROWS),
+        SceneObserver(network, spec_of(observation, target_point=True, previous_action=True)),
+        None,
+        anywhere(town, n, DEMONSTRATION_STEPS, around, seed),
+        expert=Planner(network=network),
+        gate=ExpertDrives(),
+        stop=route_ended(blocked_after=math.inf),
+        disturbance=TriangularNoise() if noise else None,
+        label_budget=labels,
+        listener=lambda step: report(step.n_finished / step.n_specs, ""),
+    )
+    write(folder, episodes)
+
+
+def changed(config: Any, changes: Mapping[str, Any]) -> Any:
+    """Returns a config with some fields, by dotted path, replaced."""
+    for path, value in changes.items():
+        name, _, rest = path.partition(".")
+        new = changed(getattr(config, name), {rest: value}) if rest else value
+        config = replace(config, **{name: new})
+    return config
+
+
+def _seen(entry: Entry, observation: str) -> ObservationSpec:
+    return spec_of(observation, entry.target_point, entry.previous_action)
+
+
+def _cloning(config: Any, steps: int) -> Any:
+    """Returns a learner's config with the fit and the steer weight of all."""
+    if isinstance(config, CloningConfig):
+        return replace(config, fit=fit_config(steps), steer_weight=STEER_WEIGHT)
+    return replace(config, cloning=_cloning(config.cloning, steps))
+
+
+def _config(entry: Entry) -> tuple[Any, Any]:
+    """Returns the module of a learner and its Config."""
+    module = importlib.import_module(f"drive_il.learners.{entry.module}")
+    return module, changed(module.Config(), entry.changes)
+
+
+def clone(
+    folder: Path,
+    inputs: dict[str, Path],
+    report: Report,
+    town: str,
+    learner: str,
+    budget: dict[str, Any],
+    observation: str,
+    share: float,
+    seed: int,
+) -> None:
+    """Trains a learner that only looks at demonstrations.
+
+    Args:
+        folder: takes `model`.
+        inputs: the demonstrations.
+        report: is told how it goes.
+        town: where they were recorded.
+        learner: name in `LEARNERS`.
+        budget: `labels`, `warm` of them demonstrations of who asks for the rest, `n_rounds`,
+            `gradient_steps` of each round, `n_validation` drives of each iterate.
+        observation: what is seen.
+        share: of normal traffic.
+        seed: of everything random.
+    """
+    entry = LEARNERS[learner]
+    module, config = _config(entry)
+    config = _cloning(config, budget["n_rounds"] * budget["gradient_steps"])
+    shown, [source] = _seen(entry, observation), inputs.values()
+    renderer = Camera(library.load(town), shown.cameras[0]).render if shown.cameras else None
+    policy = module.train(
+        _within(read(source), budget["labels"]),
+        config,
+        seed,
+        renderer,
+        lambda at: report(at.share, at.stage),
+        shown,
+    )
+    learners.save(policy, folder / "model")
+
+
+def beside(
+    folder: Path,
+    inputs: dict[str, Path],
+    report: Report,
+    town: str,
+    learner: str,
+    budget: dict[str, Any],
+    observation: str,
+    share: float,
+    seed: int,
+) -> None:
+    """Trains a learner that sees poses beside the path too; the arguments of `clone`."""
+    entry = LEARNERS[learner]
+    module, config = _config(entry)
+    config = _cloning(config, budget["n_rounds"] * budget["gradient_steps"])
+    [source] = inputs.values()
+    policy = module.train(
+        _within(read(source), budget["labels"]),
+        config,
+        seed,
+        SceneObserver(library.load(town), _seen(entry, observation)),
+        lambda at: report(at.share, at.stage),
+    )
+    learners.save(policy, folder / "model")
+
+
+def in_rounds(
+    folder: Path,
+    inputs: dict[str, Path],
+    report: Report,
+    town: str,
+    learner: str,
+    budget: dict[str, Any],
+    observation: str,
+    share: float,
+    seed: int,
+) -> None:
+    """Trains a learner that drives while it learns; the arguments of `clone`."""
+    entry = LEARNERS[learner]
+    module, config = _config(entry)
+    values = {name: budget[name] for name in ("n_rounds", "gradient_steps", "n_validation")}
+    values["label_budget"] = budget["labels"]
+    config = replace(config, rounds=rounds_of(config.rounds, values))
+    if any(item.name == "labels_per_round" for item in fields(config)):
+        per_round = (budget["labels"] - budget["warm"]) // (budget["n_rounds"] - 1)
+        config = replace(config, labels_per_round=max(1, per_round // 10))
+    network, around = library.load(town), traffic(town, share)
+    training = anywhere(town, 400, EPISODE_STEPS, around, derive_seed(seed, "rounds"))
+    n = config.rounds.n_validation
+    validation = anywhere(town, n, VALIDATION_STEPS, around, derive_seed(seed, "validation"))
+    place = Place(
+        World(network, ROWS),
+        SceneObserver(network, _seen(entry, observation)),
+        Planner(network=network),
+        training + validation,
+    )
+    [source] = inputs.values()
+    data = _within(read(source), budget["warm"])
+    policy = module.train(place, data, config, seed, lambda at: report(at.share, at.stage))
+    learners.save(policy, folder / "model")
+
+
+def _within(episodes: Sequence[Episode], labels: int) -> list[Episode]:
+    """Returns the first episodes with at most so many labels together."""
+    total = np.cumsum([episode.labels for episode in episodes])
+    return list(episodes[: int((total <= labels).sum())])
+
+
+def expert_drives(
+    folder: Path,
+    inputs: dict[str, Path],
+    report: Report,
+    town: str,
+    n: int,
+    share: float,
+    seed: int,
+) -> None:
+    """Drives the test with the expert, judged; the drives are kept."""
+    network, specs = library.load(town), _specs(town, n, share, seed)
+    episodes, results = _judged(network, specs, report, None, None, Planner(network=network))
+    write(folder / "drives", episodes)
+    told = [_told(one, results[one.spec.seed]) for one in episodes]
+    _write_json(folder / "test.json", {"drives": told, "costs": _costs(episodes, episodes)})
+
+
+def _specs(town: str, n: int, share: float, seed: int) -> list[EpisodeSpec]:
+    return test_specs(town, n, traffic(town, share), seed)
+
+
+def test(
+    folder: Path,
+    inputs: dict[str, Path],
+    report: Report,
+    town: str,
+    seed: int,
+) -> None:
+    """Drives the test with a learner, judged; its own states are labelled, and the expert's shown.
+
+    These labels measure; no learner learns from them.
+    """
+    network, truth = library.load(town), read(_input(inputs, "expert") / "drives")
+    policy = learners.load(_input(inputs, "model") / "model")
+    observer, expert = SceneObserver(network, policy.spec), Planner(network=network)
+    specs = [episode.spec for episode in truth]
+    episodes, results = _judged(network, specs, report, policy, observer, expert)
+    told = []
+    for episode, theirs in zip(episodes, truth, strict=True):
+        own = episode.policy_control["steer"] - episode.expert_control["steer"]
+        steps = np.arange(0, theirs.n_steps, LOOK_EVERY)
+        seen = observer.observe(scene_of(theirs).take(steps), np.arange(len(steps)))
+        control, _, _ = policy.act(seen, policy.initial_state(len(steps)))
+        at_expert = control["steer"] - theirs.control["steer"][steps]
+        told.append(
+            _told(episode, results[episode.spec.seed])
+            | {f"own_{name}": value for name, value in _errors(own).items()}
+            | {f"expert_{name}": value for name, value in _errors(at_expert).items()}
+        )
+    _write_json(folder / "test.json", {"drives": told, "costs": _costs(episodes, truth)})
+
+
+def _judged(
+    network: RoadNetwork,
+    specs: Sequence[EpisodeSpec],
+    report: Report,
+    policy: Any,
+    observer: SceneObserver | None,
+    expert: Expert,
+) -> tuple[list[Episode], dict[int, RouteResult]]:
+    """Drives specs under RULES; the expert drives where there is no policy, and labels else."""
+    results: dict[int, RouteResult] = {}
+
+    def keep(spec: EpisodeSpec, result: RouteResult) -> None:
+        results[spec.seed] = result
+
+    episodes = drive(
+        World(network, ROWS),
+        observer,
+        policy,
+        specs,
+        expert=expert,
+        gate=ExpertDrives() if policy is None else AskAlways(),
+        judge=Judge(network, RULES, ROWS, on_result=keep),
+        keep_observations=False,
+        keep_actors=policy is None,
+        listener=lambda step: report(step.n_finished / step.n_specs, ""),
+    )
+    return episodes, results
+
+
+def _told(episode: Episode, result: RouteResult) -> dict[str, Any]:
+    """Returns what a judged drive counts for."""
+    charged = [one for one in result.infractions if one.kind in _CHARGED]
+    completed = result.ending == Ending.COMPLETED
+    return {
+        "route": result.route,
+        "ending": result.ending.name.lower(),
+        "driving_score": route_scores(RULES, result).composed,
+        "completion": result.completion,
+        "success": completed and not charged,
+        "infractions": len(charged),
+        "kinds": [str(one.kind) for one in charged],
+        "km": result.length * result.completion / 1e5,
+        "steps": episode.n_steps,
+    }
+
+
+def _errors(difference: Floats) -> dict[str, float]:
+    """Returns the share of disagreements and the mean size of steer errors of one drive."""
+    size = np.abs(difference[np.isfinite(difference)])
+    if not len(size):
+        return {"eps": 0.0, "steer": 0.0}
+    return {"eps": float((size > DELTA).mean()), "steer": float(size.mean())}
+
+
+def _costs(episodes: Sequence[Episode], truth: Sequence[Episode]) -> list[list[float]]:
+    """Returns the absorbing cost of each drive at each of HORIZONS, (N, H).
+
+    A step fails off the lane, at a contact, at a red light or stop sign run, after a drive
+    that ended before its route did, and too far behind the expert (`theory.costs`).
+    """
+    last = HORIZONS[-1]
+    behind = costs.failures(costs.tracks(episodes, last), costs.tracks(truth, last)).behind
+    bad = np.stack([_failing(episode, last) for episode in episodes]) | behind
+    whole: list[list[float]] = costs.absorbing(bad)[:, np.array(HORIZONS) - 1].tolist()
+    return whole
+
+
+def _failing(episode: Episode, horizon: int) -> Bools:
+    ended_badly = episode.outcome != Outcome.COMPLETED
+    found = np.full(horizon, ended_badly)
+    n_steps = min(episode.n_steps, horizon)
+    found[:n_steps] = failing(episode)[1 : n_steps + 1]
+    return found
+
+
+def _input(inputs: dict[str, Path], kind: str) -> Path:
+    [folder] = [path for name, path in inputs.items() if name.startswith(kind + "/")]
+    return folder
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value), encoding="utf-8")
