@@ -124,6 +124,10 @@ _COMMANDS: _Tree = {
                 "drive_il.cli.train_interactive:train_stagger",
                 "Warm-Stagger (Li, Zhang 2024).",
             ),
+            "gail": _Command("drive_il.cli.train_adversarial:train_gail", "GAIL (Ho, Ermon 2016)."),
+            "airl": _Command(
+                "drive_il.cli.train_adversarial:train_airl", "AIRL (Fu, Luo, Levine 2018)."
+            ),
         },
     ),
     "evaluate": _Command(

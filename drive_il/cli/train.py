@@ -40,7 +40,7 @@ def train_alvinn(
         seed: of weights and order.
     """
     with shown() as progress:
-        policy = alvinn.train(Dataset(data), config, seed, progress, _checkpoint(out))
+        policy = alvinn.train(Dataset(data), config, seed, progress, checkpoint_of(out))
     save(policy, out)
 
 
@@ -85,18 +85,19 @@ def train_bc(
     if config.augmentation in ("viewpoint", "both"):
         renderer = _renderer(map_of(dataset), spec.cameras[0])
     with shown() as progress:
-        policy = bc.train(dataset, config, seed, renderer, progress, spec, _checkpoint(out))
+        policy = bc.train(dataset, config, seed, renderer, progress, spec, checkpoint_of(out))
     save(policy, out)
 
 
-def _checkpoint(out: Path) -> Path:
+def checkpoint_of(out: Path) -> Path:
+    """Returns the file that training into this model folder goes on from."""
     return out.with_name(out.name + ".checkpoint")
 
 
 def save(policy: learners.TrainedPolicy, out: Path) -> None:
     """Writes the model folder and says so."""
     learners.save(policy, out)
-    _checkpoint(out).unlink(missing_ok=True)
+    checkpoint_of(out).unlink(missing_ok=True)
     print(f"{policy.card['learner']}: {policy.card['labels']} expert labels, saved in {out}")
     print(f"drive-il evaluate {out} --routes FILE.xml  drives it")
 
