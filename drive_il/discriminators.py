@@ -151,11 +151,12 @@ def gradient_penalty(judge: Judge, points: Transitions) -> Tensor:
         judge: to be kept from being steep.
         points: (N,), see `Transitions.mixed`.
     """
-    inputs = [
+    state, action, next_state = (
         getattr(points, name).detach().requires_grad_(True)
         for name in ("state", "action", "next_state")
-    ]
-    logit = judge(Transitions(*inputs, points.log_prob))
+    )
+    logit = judge(Transitions(state, action, next_state, points.log_prob))
+    inputs = (state, action, next_state)
     slopes = torch.autograd.grad(logit.sum(), inputs, create_graph=True, allow_unused=True)
     square = sum(
         (slope**2).sum(1) for slope in slopes if slope is not None
@@ -247,11 +248,11 @@ def demonstrated(
     ends: list[Bools] = []
     n_after = 0
     for episode in episodes:
-        steps = np.flatnonzero(episode.asked)
-        seen = {name: np.asarray(one)[steps + 1] for name, one in episode.observations.items()}
+        asked = np.flatnonzero(episode.asked)
+        seen = {name: np.asarray(one)[asked + 1] for name, one in episode.observations.items()}
         after.append(observed(seen, spec))
         is_over = episode.outcome in TERMINAL
-        ends.append((steps == episode.n_steps - 1) & is_over)
+        ends.append((asked == episode.n_steps - 1) & is_over)
         if is_over:
             missing = max(horizon - episode.n_steps, 0)
             n_after += round(missing * episode.labels / episode.n_steps)

@@ -404,7 +404,8 @@ class Improver:
         for _ in range(config.n_epochs):
             order = torch.from_numpy(rng.permutation(segment.n_steps))
             moved = []
-            for rows in order.split(config.batch_size):
+            for first in range(0, len(order), config.batch_size):
+                rows = order[first : first + config.batch_size]
                 batch = {name: one[rows] for name, one in segment.inputs.items()}
                 one = {name: value[rows] for name, value in tensors.items()}
                 moved.append(self._step(batch, one, critic_only, errors))

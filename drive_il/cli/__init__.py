@@ -50,6 +50,10 @@ _COMMANDS: _Tree = {
                 "drive_il.cli.reproduce:alvinn",
                 "Shifted views and a balanced buffer rescue a road follower.",
             ),
+            "gail": _Command(
+                "drive_il.cli.reproduce:gail",
+                "With few demonstrations, practice without labels beats cloning.",
+            ),
             "query-efficiency": _Command(
                 "drive_il.cli.reproduce:query_efficiency",
                 "How much success an expert's label buys, by who decides when to ask.",
