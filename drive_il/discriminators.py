@@ -217,6 +217,7 @@ class Demonstrations:
 
     Attributes:
         inputs: what he saw, by `driving_inputs` (N, ...).
+        next_inputs: what he saw after the step.
         executed: his actions, (N, 2).
         steps: the same without log-probabilities, (N,).
         ends: which steps led to the end of a demonstration, (N,).
@@ -225,6 +226,7 @@ class Demonstrations:
     """
 
     inputs: dict[str, Tensor]
+    next_inputs: dict[str, Tensor]
     executed: Tensor
     steps: Transitions
     ends: Bools
@@ -268,4 +270,6 @@ def demonstrated(
         features(next_inputs, spec),
         torch.zeros(len(executed)),
     )
-    return Demonstrations(inputs, executed, steps, np.concatenate(ends), n_after, len(executed))
+    return Demonstrations(
+        inputs, next_inputs, executed, steps, np.concatenate(ends), n_after, len(executed)
+    )

@@ -273,7 +273,7 @@ class Killed(Exception):
 
 
 def test_a_killed_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
-    config = gail.Config(game=replace(GAME, warm_steps=20))
+    config = gail.Config(game=replace(GAME, warm_steps=20, n_iterations=6))
     whole = gail.train(place(16), demonstrations(), config, 3)
 
     def kill(at: Any) -> None:

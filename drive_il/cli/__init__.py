@@ -132,6 +132,9 @@ _COMMANDS: _Tree = {
             "airl": _Command(
                 "drive_il.cli.train_adversarial:train_airl", "AIRL (Fu, Luo, Levine 2018)."
             ),
+            "sqil": _Command(
+                "drive_il.cli.train_adversarial:train_sqil", "SQIL (Reddy, Dragan, Levine 2019)."
+            ),
         },
     ),
     "evaluate": _Command(

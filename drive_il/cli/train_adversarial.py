@@ -13,7 +13,7 @@ from drive_il.datatypes import Episode
 from drive_il.discriminators import thinned
 from drive_il.experiments.observations import OBSERVATIONS, Observed
 from drive_il.experts.planner import Planner
-from drive_il.learners import airl, gail
+from drive_il.learners import airl, gail, sqil
 from drive_il.rounds import Place
 from drive_il.sensors.observer import SceneObserver
 from drive_il.sim.world import World
@@ -41,8 +41,10 @@ def train_gail(
         observation: what the policy sees: the state vector, or lanes and actors.
         every: only every k-th label is used and counted; the paper's k is 20.
     """
-    place, episodes, game = _ready(data, config.game, seed, observation, every)
-    config = replace(config, game=game)
+    place, episodes, patience = _ready(
+        data, config.game, config.game.ppo.n_rows, seed, observation, every
+    )
+    config = replace(config, game=replace(config.game, lost_time=patience))
     with shown() as progress:
         policy = gail.train(place, episodes, config, seed, progress, checkpoint_of(out))
     save(policy, out)
@@ -69,27 +71,61 @@ def train_airl(
         observation: what the policy sees: the state vector, or lanes and actors.
         every: only every k-th label is used and counted; the paper's k for GAIL is 20.
     """
-    place, episodes, game = _ready(data, config.game, seed, observation, every)
-    config = replace(config, game=game)
+    place, episodes, patience = _ready(
+        data, config.game, config.game.ppo.n_rows, seed, observation, every
+    )
+    config = replace(config, game=replace(config.game, lost_time=patience))
     with shown() as progress:
         policy, reward = airl.learn(place, episodes, config, seed, progress, checkpoint_of(out))
     airl.save_reward(reward, out)
     save(policy, out)
 
 
+def train_sqil(
+    data: Path,
+    out: Path,
+    config: Flat[sqil.Config] = sqil.Config(),
+    seed: int = 0,
+    observation: Observed = "state",
+    every: int = 1,
+) -> None:
+    """Trains SQIL (Reddy, Dragan, Levine 2019): demonstrated steps are worth 1, its own 0.
+
+    The policy drives on the training suite of the map that the data were recorded on, and asks
+    nobody. Killed and run again with the same arguments, it goes on after its last checkpoint.
+
+    Args:
+        data: demonstrations with the sensors of the observation.
+        out: model folder.
+        config: how.
+        seed: of everything random.
+        observation: what the policy sees: the state vector, or lanes and actors.
+        every: only every k-th label is used and counted.
+    """
+    place, episodes, patience = _ready(data, config, config.n_rows, seed, observation, every)
+    config = replace(config, lost_time=patience)
+    with shown() as progress:
+        policy = sqil.train(place, episodes, config, seed, progress, checkpoint_of(out))
+    save(policy, out)
+
+
 def _ready(
-    data: Path, game: AdversarialConfig, seed: int, observation: str, every: int
-) -> tuple[Place, list[Episode], AdversarialConfig]:
-    """Returns where the policy drives, the demonstrations, and the config for their traffic."""
+    data: Path,
+    config: AdversarialConfig | sqil.Config,
+    n_rows: int,
+    seed: int,
+    observation: str,
+    every: int,
+) -> tuple[Place, list[Episode], float]:
+    """Returns where the policy drives, the demonstrations, and how long it may stand still [s]."""
     dataset = Dataset(data)
     network, traffic = map_of(dataset), dataset.load(0).spec.traffic
-    if traffic.signals and game.lost_time < PATIENCE:
-        game = replace(game, lost_time=PATIENCE)
-    n, steps = game.n_validation, max(game.validation_steps, game.horizon)
+    patience = max(config.lost_time, PATIENCE) if traffic.signals else config.lost_time
+    n, steps = config.n_validation, max(config.validation_steps, config.horizon)
     place = Place(
-        World(network, game.ppo.n_rows),
+        World(network, n_rows),
         SceneObserver(network, OBSERVATIONS[observation]),
         Planner(network=network),
         [replace(spec, traffic=traffic) for spec in anywhere(network, n, steps, seed)],
     )
-    return place, thinned(list(dataset.episodes()), every), game
+    return place, thinned(list(dataset.episodes()), every), patience
