@@ -272,6 +272,7 @@ class Killed(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     config = gail.Config(game=replace(GAME, warm_steps=20, n_iterations=6))
     whole = gail.train(place(16), demonstrations(), config, 3)
