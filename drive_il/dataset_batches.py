@@ -177,7 +177,7 @@ class FrameBatches:
             if self.waypoints:
                 if unit.path not in places:
                     places = {unit.path: _waypoints(file)}
-                first = sum(file.group_rows(k) for k in range(unit.group))
+                first = sum(file.group_rows[k] for k in range(unit.group))
                 rows = first + np.flatnonzero(unit.keep)
                 part["waypoints"] = places[unit.path][rows]
             for name, value in part.items():

@@ -211,10 +211,6 @@ class EpisodeFile:
         metadata = self._file.metadata
         return [int(metadata.row_group(k).num_rows) for k in range(metadata.num_row_groups)]
 
-    def group_rows(self, group: int) -> int:
-        """Rows of one of the groups."""
-        return int(self._file.metadata.row_group(group).num_rows)
-
     def sensors(self) -> dict[str, Any]:
         """Returns name -> dtype and shape of one frame of each observation."""
         found = {}

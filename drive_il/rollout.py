@@ -7,12 +7,13 @@ order of the specs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from drive_il.actors import LightState, Traffic
+from drive_il.actors import Traffic
 from drive_il.datatypes import (
     CONTROL,
     Actors,
@@ -34,7 +35,7 @@ from drive_il.datatypes import (
 from drive_il.past import n_past_steps, past_of_log
 from drive_il.protocols import Expert, Gate, Judge, Observer, Policy, World
 from drive_il.rollout_labels import Desk, Meter, Sink, rows_of
-from drive_il.rollout_log import Log
+from drive_il.rollout_log import Log, named, running, used
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def drive(
     pedals: Expert | None = None,
     disturbance: Disturbance | None = None,
     label_budget: int | None = None,
+    n_steps: int | None = None,
     keep_observations: bool = True,
     keep_actors: bool = True,
     listener: Listener | None = None,
@@ -107,6 +109,8 @@ def drive(
         disturbance: changes the control of whoever drives before it is executed (noise keyed
             by seed and step). `control` is what was executed; labels are what was meant.
         label_budget: labels in all; None does not limit them.
+        n_steps: length of a segment: all ends after so many steps of the world, episodes that
+            are under way are TRUNCATED there, and specs may be left over.
         keep_observations: False leaves the observations out of the episodes.
         keep_actors: False leaves out who else was there (a drive among 200 vehicles takes
             more than 50 kB a step).
@@ -130,6 +134,8 @@ def drive(
         raise ValueError("a policy needs an observer to see with; pass observer=")
     if label_budget is not None and label_budget < 0:
         raise ValueError(f"label_budget must not be negative, got {label_budget}")
+    if n_steps is not None and n_steps < 1:
+        raise ValueError(f"a segment needs at least one step, got n_steps={n_steps}")
     run = _Run(
         _Pieces(
             world,
@@ -143,6 +149,7 @@ def drive(
             disturbance,
             keep_observations,
             keep_actors,
+            math.inf if n_steps is None else n_steps,
         ),
         list(specs),
         Desk(len(specs), label_budget, sink),
@@ -228,6 +235,7 @@ class _Pieces:
     disturbance: Disturbance | None
     keep_observations: bool
     keep_actors: bool
+    last_tick: float
 
     @property
     def look(self) -> bool:
@@ -252,6 +260,14 @@ class _Run:
         self._fresh_state: State = pieces.policy.initial_state(n_rows) if pieces.policy else {}
         self._fresh_memory: State = pieces.gate.initial_memory(n_rows) if pieces.gate else {}
         self._state, self._memory = self._fresh_state, self._fresh_memory
+
+    @property
+    def _at_end(self) -> bool:
+        return self._tick >= self.pieces.last_tick
+
+    @property
+    def _has_next(self) -> bool:
+        return self._next < len(self.specs) and self.desk.may_start(self._next)
 
     def begin(self) -> None:
         """Fills the rows for the first time."""
@@ -376,7 +392,8 @@ class _Run:
             stopped = self.pieces.stop(rows_of(scene, rows))
             outcome = np.where(outcome == Outcome.RUNNING, stopped, outcome)
         running = outcome == Outcome.RUNNING
-        outcome[running & (scene.step[rows] >= self._max_steps[rows])] = Outcome.TRUNCATED
+        is_cut = (scene.step[rows] >= self._max_steps[rows]) | self._at_end
+        outcome[running & is_cut] = Outcome.TRUNCATED
         running = outcome == Outcome.RUNNING
         outcome[running & self.desk.over(self.spec[rows])] = Outcome.ABORTED
         return outcome
@@ -405,25 +422,25 @@ class _Run:
             ego=whole["ego"],
             progress=whole["progress"],
             weather=whole["weather"],
-            observations=_named(whole, "observation."),
+            observations=named(whole, "observation."),
             control=control[:n_steps],
             policy_control=whole.get("policy_control", empty)[:n_steps],
             expert_control=whole.get("expert_control", empty)[:n_steps],
             who=whole.get("who", np.zeros(0, np.uint8))[:n_steps],
             asked=whole.get("asked", np.zeros(0, np.bool_))[:n_steps],
-            info={name: value[:n_steps] for name, value in _named(whole, "info.").items()},
+            info={name: value[:n_steps] for name, value in named(whole, "info.").items()},
             outcome=outcome,
             dt=self.pieces.world.scene.dt,
-            vehicles=_used(whole["vehicles"], alone=1),
-            walkers=_used(whole["walkers"], alone=0),
-            lights=_running(whole["lights"]),
+            vehicles=used(whole["vehicles"], alone=1),
+            walkers=used(whole["walkers"], alone=0),
+            lights=running(whole["lights"]),
             events=whole["events"],
             slot=slot,
         )
 
     def _refill(self, rows: Ints) -> None:
         """Starts the next episodes in these rows."""
-        while len(rows) and self._next < len(self.specs) and self.desk.may_start(self._next):
+        while len(rows) and not self._at_end and self._has_next:
             rows = rows[: len(self.specs) - self._next]
             index = np.arange(self._next, self._next + len(rows))
             self._next += len(rows)
@@ -460,22 +477,6 @@ def _surroundings(scene: Scene, keep: bool) -> dict[str, Array]:
     if len(actors.vehicles) == scene.n_rows:  # one ego per world: no copy needed
         return parts
     return {name: array[actors.world] for name, array in parts.items()}
-
-
-def _used(actors: Records, alone: int) -> Records:
-    """Leaves out the slots that nobody was in; all of them when no more than `alone` were."""
-    slots = np.flatnonzero((actors["id"] != 0).any(axis=0))
-    n_used = int(slots[-1]) + 1 if len(slots) else 0
-    return actors[:, : n_used if n_used > alone else 0]
-
-
-def _running(lights: Ints) -> Ints:
-    """Leaves out lights that were off all the time."""
-    return lights if (lights != LightState.OFF).any() else lights[:, :0]
-
-
-def _named(whole: Mapping[str, Array], prefix: str) -> dict[str, Array]:
-    return {name[len(prefix) :]: v for name, v in whole.items() if name.startswith(prefix)}
 
 
 def _with_rows(state: State, fresh: State, rows: Ints) -> State:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from drive_il.datatypes import Array
+from drive_il.actors import LightState
+from drive_il.datatypes import Array, Ints, Records
 
 _BLOCK = 32  # ticks recorded in one piece of memory
 
@@ -65,6 +66,23 @@ class Log:
         """Drops the blocks that end before a tick."""
         for number in [n for n in self._blocks if (n + 1) * _BLOCK <= before]:
             del self._blocks[number]
+
+
+def used(actors: Records, alone: int) -> Records:
+    """Leaves out the slots that nobody was in; all of them when no more than `alone` were."""
+    slots = np.flatnonzero((actors["id"] != 0).any(axis=0))
+    n_used = int(slots[-1]) + 1 if len(slots) else 0
+    return actors[:, : n_used if n_used > alone else 0]
+
+
+def running(lights: Ints) -> Ints:
+    """Leaves out lights that were off all the time."""
+    return lights if (lights != LightState.OFF).any() else lights[:, :0]
+
+
+def named(whole: Mapping[str, Array], prefix: str) -> dict[str, Array]:
+    """Returns what is recorded under a prefix, by the rest of its name."""
+    return {name[len(prefix) :]: v for name, v in whole.items() if name.startswith(prefix)}
 
 
 def _widened(array: Array, shape: tuple[int, ...]) -> Array:

@@ -41,9 +41,9 @@ from drive_il.networks import (
     driving_loss,
     driving_network,
 )
-from drive_il.protocols import Expert, Gate, Observer, World
+from drive_il.protocols import Expert, Gate, Observer, Policy, World
 from drive_il.randomness import derive_seed
-from drive_il.rollout import Disturbance, drive
+from drive_il.rollout import Disturbance, Stop, drive
 from drive_il.rounds_journal import Journal
 
 MOVING = 1.0
@@ -278,13 +278,7 @@ class Rounds:
 
     def lost(self, scene: Scene) -> Ints:
         """Ends an episode from where no label could teach a way back."""
-        progress = scene.progress
-        outcome = np.full(scene.n_rows, Outcome.RUNNING, np.int64)
-        outcome[progress["standing"] > self.config.lost_time] = Outcome.BLOCKED
-        outcome[np.abs(progress["lateral_error"]) > self.config.lost_distance] = Outcome.DEVIATED
-        outcome[scene.events["struck"] != Struck.NOTHING] = Outcome.COLLIDED
-        outcome[progress["completed"]] = Outcome.COMPLETED
-        return outcome
+        return lost(scene, self.config.lost_distance, self.config.lost_time)
 
     def frames(self, episodes: Sequence[Episode], keep: Keep | None = None) -> Batch:
         """Returns network inputs and targets of the labelled steps that are kept."""
@@ -359,28 +353,10 @@ class Rounds:
             self._progress(Progress("rounds", i, n, validation_loss=1 - score))
 
     def validate(self, policy: DrivingPolicy) -> float:
-        """Returns the mean share of good steps of unlabelled drives; asks nobody.
-
-        A step is good when the ego moves and has not failed yet: its centre never more than
-        half a lane beside the lane centre, no contact, no red light and no stop sign run.
-        """
+        """Returns the mean share of good steps of unlabelled drives; asks nobody."""
         limit = self.config.validation_steps
-        shares = []
-        for episode in drive(
-            self.place.world,
-            self.place.observer,
-            policy,
-            [replace(spec, max_steps=min(spec.max_steps, limit)) for spec in self._validation],
-            stop=self.lost,
-            keep_observations=False,
-            keep_actors=False,
-        ):
-            failed = np.logical_or.accumulate(failing(episode))
-            good = ~failed[1:] & (episode.ego["speed"][1:] > MOVING)
-            completed = episode.outcome == Outcome.COMPLETED and not failed[-1]
-            whole = episode.n_steps if completed else min(episode.spec.max_steps, limit)
-            shares.append(good.sum() / whole)
-        return float(np.mean(shares)) if shares else 0.0
+        specs = [replace(one, max_steps=min(one.max_steps, limit)) for one in self._validation]
+        return good_share(self.place, policy, specs, self.lost)
 
     def best(self, learner: str, config: object, **extra: Any) -> DrivingPolicy:  # noqa: ANN401
         """Returns the best iterate on validation, the latest of equals, with its card."""
@@ -400,6 +376,46 @@ class Rounds:
             **extra,
         }
         return replace(self.iterates[found], card=card)
+
+
+def lost(scene: Scene, distance: float, time: float) -> Ints:
+    """Says which drives have failed or are complete; a `rollout.Stop` once the limits are set.
+
+    Args:
+        scene: (B,) rows.
+        distance: beside the lane centre that is too far [m].
+        time: of standing still that is too long [s].
+    """
+    progress = scene.progress
+    outcome = np.full(scene.n_rows, Outcome.RUNNING, np.int64)
+    outcome[progress["standing"] > time] = Outcome.BLOCKED
+    outcome[np.abs(progress["lateral_error"]) > distance] = Outcome.DEVIATED
+    outcome[scene.events["struck"] != Struck.NOTHING] = Outcome.COLLIDED
+    outcome[progress["completed"]] = Outcome.COMPLETED
+    return outcome
+
+
+def good_share(place: Place, policy: Policy, specs: Sequence[EpisodeSpec], stop: Stop) -> float:
+    """Returns the mean share of good steps of unlabelled drives, 0 without specs.
+
+    A step is good when the ego moves and has not failed yet: its centre never more than
+    half a lane beside the lane centre, no contact, no red light and no stop sign run.
+    """
+    shares = []
+    for episode in drive(
+        place.world,
+        place.observer,
+        policy,
+        specs,
+        stop=stop,
+        keep_observations=False,
+        keep_actors=False,
+    ):
+        failed = np.logical_or.accumulate(failing(episode))
+        good = ~failed[1:] & (episode.ego["speed"][1:] > MOVING)
+        completed = episode.outcome == Outcome.COMPLETED and not failed[-1]
+        shares.append(good.sum() / (episode.n_steps if completed else episode.spec.max_steps))
+    return float(np.mean(shares)) if shares else 0.0
 
 
 def failing(episode: Episode) -> Bools:

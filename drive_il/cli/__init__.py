@@ -54,6 +54,10 @@ _COMMANDS: _Tree = {
                 "drive_il.cli.reproduce:learners",
                 "All learners on the same routes in the same traffic, one table and page.",
             ),
+            "gail": _Command(
+                "drive_il.cli.reproduce:gail",
+                "With few demonstrations, practice without labels beats cloning.",
+            ),
             "query-efficiency": _Command(
                 "drive_il.cli.reproduce:query_efficiency",
                 "How much success an expert's label buys, by who decides when to ask.",
@@ -149,6 +153,13 @@ _COMMANDS: _Tree = {
             "stagger": _Command(
                 "drive_il.cli.train_interactive:train_stagger",
                 "Warm-Stagger (Li, Zhang 2024).",
+            ),
+            "gail": _Command("drive_il.cli.train_adversarial:train_gail", "GAIL (Ho, Ermon 2016)."),
+            "airl": _Command(
+                "drive_il.cli.train_adversarial:train_airl", "AIRL (Fu, Luo, Levine 2018)."
+            ),
+            "sqil": _Command(
+                "drive_il.cli.train_adversarial:train_sqil", "SQIL (Reddy, Dragan, Levine 2019)."
             ),
         },
     ),

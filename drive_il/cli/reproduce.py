@@ -8,6 +8,7 @@ import tyro
 
 from drive_il.experiments import alvinn as alvinn_ablation
 from drive_il.experiments import covariate_shift as experiment
+from drive_il.experiments import gail as few
 from drive_il.experiments import learners as all_learners
 from drive_il.experiments import query_efficiency as queries
 
@@ -44,6 +45,19 @@ def query_efficiency(
         config: what to do.
     """
     queries.reproduce(config)
+
+
+def gail(config: Annotated[few.Config, tyro.conf.arg(name="")] = few.Config()) -> None:
+    """With few demonstrations, practice without labels beats cloning (GAIL, AIRL).
+
+    Trains behaviour cloning, DAgger, GAIL and AIRL on 1, 4, 16 and 64 thinned demonstrations on
+    empty roads, drives them on unseen routes and in an unseen town, and moves them to another
+    car. Interrupted and run again, it goes on where it was.
+
+    Args:
+        config: what to do.
+    """
+    few.reproduce(config)
 
 
 def alvinn(

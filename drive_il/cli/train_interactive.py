@@ -37,7 +37,7 @@ from drive_il.sensors.observer import SceneObserver
 from drive_il.sim.world import World
 
 _ROWS = 16
-_PATIENCE = 60.0  # [s] of standing still that end a drive among lights
+PATIENCE = 60.0  # [s] of standing still that end a drive among lights
 Train = Callable[..., DrivingPolicy]
 
 
@@ -143,10 +143,11 @@ def _train(
     data, out = paths
     dataset = Dataset(data)
     network, traffic = map_of(dataset), dataset.load(0).spec.traffic
-    if traffic.signals and config.rounds.lost_time < _PATIENCE:
-        config = replace(config, rounds=replace(config.rounds, lost_time=_PATIENCE))
+    if traffic.signals and config.rounds.lost_time < PATIENCE:
+        config = replace(config, rounds=replace(config.rounds, lost_time=PATIENCE))
     rounds: RoundsConfig = config.rounds
-    specs = [replace(spec, traffic=traffic) for spec in _specs(network, rounds, seed)]
+    n, steps = rounds.n_validation, rounds.validation_steps
+    specs = [replace(spec, traffic=traffic) for spec in anywhere(network, n, steps, seed)]
     place = Place(
         World(network, _ROWS),
         SceneObserver(network, spec),
@@ -169,15 +170,17 @@ def _within(dataset: Dataset, budget: int) -> Iterator[Episode]:
         yield episode
 
 
-def _specs(network: RoadNetwork, rounds: RoundsConfig, seed: int) -> list[EpisodeSpec]:
-    """Drives from anywhere on the training suite; the last ones only validate."""
+def anywhere(
+    network: RoadNetwork, n_validation: int, max_steps: int, seed: int
+) -> list[EpisodeSpec]:
+    """Returns drives from anywhere on the training suite; the last ones only validate."""
     planner = RoutePlanner(network)
     routes = [plan_record(planner, record) for record in suites.training_suite(network)]
     rng = np.random.default_rng(derive_seed(seed, "dagger-specs"))
     specs = []
-    for i in range(8 * len(routes) + rounds.n_validation):
+    for i in range(8 * len(routes) + n_validation):
         route = routes[i % len(routes)]
         start = Start(s=float(rng.uniform(0.0, 0.7 * route.length)), speed=5.0)
         drive_seed = derive_seed(seed, "dagger-drive", i)
-        specs.append(EpisodeSpec(route, drive_seed, rounds.validation_steps, start))
+        specs.append(EpisodeSpec(route, drive_seed, max_steps, start))
     return specs

@@ -252,7 +252,7 @@ def test(
     wanted, found = sorted(set(returned(card))), {}
     for k, i in enumerate(wanted):
         policy = learners.load(source / "iterates" / f"{i:02d}")
-        found[str(i)] = _tested(world, SceneObserver(network, policy.spec), policy, specs)
+        found[str(i)] = tested(world, SceneObserver(network, policy.spec), policy, specs)
         report((k + 1) / len(wanted), "")
     _write_json(folder / "test.json", found)
 
@@ -278,12 +278,13 @@ def test_expert(
         stop=first_failure,
         keep_actors=False,
     )
-    _write_json(folder / "test.json", {"expert": [_told(episode) for episode in episodes]})
+    _write_json(folder / "test.json", {"expert": [told(episode) for episode in episodes]})
 
 
-def _tested(
+def tested(
     world: World, observer: SceneObserver, policy: Any, specs: Sequence[EpisodeSpec]
 ) -> list[dict[str, Any]]:
+    """Drives the test and returns what is told of each drive."""
     episodes = drive(
         world,
         observer,
@@ -293,10 +294,10 @@ def _tested(
         keep_observations=False,
         keep_actors=False,
     )
-    return [_told(episode) for episode in episodes]
+    return [told(episode) for episode in episodes]
 
 
-def _told(episode: Episode) -> dict[str, Any]:
+def told(episode: Episode) -> dict[str, Any]:
     """Returns how a test drive ended, how far it came, and how long it took."""
     at, events = episode.progress[-1], episode.events[-1]
     ending = episode.outcome.name.lower()

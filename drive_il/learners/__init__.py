@@ -160,18 +160,23 @@ def _kinds() -> dict[str, _Kind]:
             lambda policy: {"policy": "alvinn_1991", "max_curvature": policy.max_curvature},
             _alvinn_1991,
         ),
+        "soft_q": _Kind(
+            lambda policy: {"policy": "soft_q", "config": asdict(policy.config)}, _soft_q
+        ),
     }
 
 
 def _kind_of(policy: TrainedPolicy) -> _Kind:
     from drive_il.learners.alvinn import AlvinnPolicy
     from drive_il.learners.alvinn_1991 import OnTheFlyPolicy
+    from drive_il.learners.sqil import SoftQPolicy
     from drive_il.networks import DrivingPolicy
 
     for cls, name in (
         (DrivingPolicy, "driving"),
         (AlvinnPolicy, "alvinn"),
         (OnTheFlyPolicy, "alvinn_1991"),
+        (SoftQPolicy, "soft_q"),
     ):
         if isinstance(policy, cls):
             return _kinds()[name]
@@ -181,18 +186,9 @@ def _kind_of(policy: TrainedPolicy) -> _Kind:
 def _driving(
     config: dict[str, Any], weights: dict[str, Tensor], card: dict[str, Any]
 ) -> TrainedPolicy:
-    from drive_il.heads import HeadConfig
-    from drive_il.networks import DrivingPolicy, NetworkConfig, driving_network
-    from drive_il.waypoints import TrackerConfig
+    from drive_il.networks import DrivingPolicy, driving_network
 
-    values = dict(config["network"])
-    changed: dict[str, Any] = {
-        name: tuple(value) for name, value in values.items() if isinstance(value, list)
-    }
-    if "head" in values:  # older models are regressions
-        head = dict(values["head"])
-        changed["head"] = HeadConfig(**head | {"tracker": TrackerConfig(**head["tracker"])})
-    network_config = NetworkConfig(**values | changed)
+    network_config = _network_config(config["network"])
     spec = _observation(config["observation"])
     network = driving_network(network_config, spec, 0)
     network.load_state_dict(weights)
@@ -221,6 +217,38 @@ def _alvinn_1991(
     return OnTheFlyPolicy(
         network.eval(), config["max_curvature"], _observation(config["observation"]), card
     )
+
+
+def _soft_q(
+    config: dict[str, Any], weights: dict[str, Tensor], card: dict[str, Any]
+) -> TrainedPolicy:
+    from drive_il.learners.sqil import Config, SoftQPolicy
+    from drive_il.networks import DrivingNetwork
+
+    network_config = _network_config(config["config"]["network"])
+    how = Config(**_with_tuples(config["config"] | {"network": network_config}))
+    spec = _observation(config["observation"])
+    network = DrivingNetwork(network_config, spec, len(how.grid))
+    network.load_state_dict(weights)
+    return SoftQPolicy(network.eval(), how, spec, card)
+
+
+def _network_config(values: dict[str, Any]) -> Any:
+    """Returns a NetworkConfig from its fields as a model folder keeps them."""
+    from drive_il.heads import HeadConfig
+    from drive_il.networks import NetworkConfig
+    from drive_il.waypoints import TrackerConfig
+
+    fields = _with_tuples(values)
+    if "head" in fields:  # older models are regressions
+        head = dict(fields["head"])
+        fields["head"] = HeadConfig(**head | {"tracker": TrackerConfig(**head["tracker"])})
+    return NetworkConfig(**fields)
+
+
+def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """Returns the fields of a config as they were before JSON made lists of its tuples."""
+    return {name: tuple(one) if isinstance(one, list) else one for name, one in values.items()}
 
 
 def _observation(values: dict[str, Any]) -> ObservationSpec:
