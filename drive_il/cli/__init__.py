@@ -129,6 +129,10 @@ _COMMANDS: _Tree = {
     "evaluate": _Command(
         "drive_il.cli.evaluate:evaluate", "Drive the expert or a model over routes and score it."
     ),
+    "certify": _Command(
+        "drive_il.cli.certify:certify",
+        "The certificate of a policy: its errors against every bound, and where they begin.",
+    ),
     "leaderboard": _Group(
         "Score driving agents as CARLA's leaderboard does.",
         {
