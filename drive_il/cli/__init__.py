@@ -54,6 +54,10 @@ _COMMANDS: _Tree = {
                 "drive_il.cli.reproduce:query_efficiency",
                 "How much success an expert's label buys, by who decides when to ask.",
             ),
+            "certificates": _Command(
+                "drive_il.cli.reproduce:certificates",
+                "Cloning to HG-DAgger, certified: bounds against the road.",
+            ),
         },
     ),
     "theory": _Group(

@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from drive_il.experiments import alvinn as alvinn_ablation
+from drive_il.experiments import certificates as shipped
 from drive_il.experiments import covariate_shift as experiment
 from drive_il.experiments import query_efficiency as queries
 
@@ -58,3 +59,18 @@ def alvinn(
         config: what to do.
     """
     alvinn_ablation.reproduce(config)
+
+
+def certificates(
+    config: Annotated[shipped.Config, tyro.conf.arg(name="")] = shipped.Config(),
+) -> None:
+    """The certificates of compounding error that come with the project.
+
+    Trains behaviour cloning, DAgger, SafeDAgger and HG-DAgger on the state vector at an equal
+    budget of labels, and certifies them, the expert, and the leaderboard's camera policies
+    (plain and augmented) on the same drives. Interrupted and run again, it goes on where it was.
+
+    Args:
+        config: what to do.
+    """
+    shipped.reproduce(config)

@@ -152,10 +152,10 @@ def certify(config: Config, console: Console | None = None) -> Path:
     return page
 
 
-def finish(config: Config, folders: dict[str, Path]) -> tuple[Path, dict[str, Any]]:
+def finish(config: Config, folders: dict[str, Path], name: str = "") -> tuple[Path, dict[str, Any]]:
     """Computes a certificate from what its jobs have written; returns its page and content."""
     data = numbers.seen(folders)
-    result = {"who": config.name, **numbers.analyse(config, data)}
+    result = {"who": name or config.name, **numbers.analyse(config, data)}
     result |= provenance(config.seed, config.facts)
     result["files"] = _files(config.entry)
     write_json(result, config.out / "certificate.json")
@@ -167,8 +167,13 @@ def can_fork(config: Config) -> bool:
     return config.entry.kind == Kind.POLICY
 
 
-def plan(config: Config) -> list[Job]:
-    """Returns all jobs, those that are needed before those that need them."""
+def plan(config: Config, prefix: str = "") -> list[Job]:
+    """Returns all jobs, those that are needed before those that need them.
+
+    Args:
+        config: of the certificate.
+        prefix: of the names of its jobs, but for those that all certificates share.
+    """
     entry = config.entry
     towns: dict[str, list[int]] = {}
     routes = entry.loaded_routes()
@@ -196,11 +201,11 @@ def plan(config: Config) -> list[Job]:
         arguments = {"part": common | {"drives": tuple(drives)}, "files": files}
         number = f"{len(drives)} drives in {town}"
         title = f"{config.name}: {number}"
-        jobs.append(Job(f"own/{drives[0]}", title, _JOBS + "own", arguments, weight=12))
+        jobs.append(Job(f"{prefix}own/{drives[0]}", title, _JOBS + "own", arguments, weight=12))
         title = f"{config.name} beside the expert: {number}"
-        jobs.append(Job(f"truth/{drives[0]}", title, _JOBS + "truth", arguments, weight=12))
+        jobs.append(Job(f"{prefix}truth/{drives[0]}", title, _JOBS + "truth", arguments, weight=12))
     if can_fork(config):
-        jobs += _forking(config, tuple(job.name for job in jobs))
+        jobs += _forking(config, prefix, tuple(job.name for job in jobs))
     return jobs
 
 
@@ -209,11 +214,11 @@ def _files(entry: Entry) -> dict[str, str]:
     return {name: value for name, value in hashes(entry).items() if name != "code_sha256"}
 
 
-def _forking(config: Config, needs: tuple[str, ...]) -> list[Job]:
+def _forking(config: Config, prefix: str, needs: tuple[str, ...]) -> list[Job]:
     n = 2
     jobs = [
         Job(
-            f"forks/{k}",
+            f"{prefix}forks/{k}",
             f"{config.name}: forks, {k + 1} of {n}",
             _FORKS + "forks",
             {"budget": config.forks, "share": (k, n), "seed": config.seed},
@@ -223,5 +228,5 @@ def _forking(config: Config, needs: tuple[str, ...]) -> list[Job]:
         for k in range(n)
     ]
     title = f"{config.name}: when it is too late"
-    late = Job("no_return/all", title, _FORKS + "no_return", {"most": 60}, needs, 8)
+    late = Job(f"{prefix}no_return/all", title, _FORKS + "no_return", {"most": 60}, needs, 8)
     return [*jobs, late]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,12 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from PIL import Image
 
-from drive_il.datatypes import Array, Episode, Floats
+from drive_il.datatypes import Episode, Floats
 from drive_il.experiments import certify_numbers as numbers
 from drive_il.experiments.certify_forks import disagreements, fork_pairs
+from drive_il.folders import write_whole
 from drive_il.maps import library, picture
 from drive_il.rollout import scene_of
 from drive_il.sensors.views import SideBySide
@@ -23,9 +26,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 INK, RED, BLUE, ORANGE, GREY = "#1d2327", "#c0392b", "#2a6fb0", "#d98324", "#9aa3a9"
-_STRIP_AT = (0.0, 0.5, 1.0, 2.0, 4.0)  # [s] after the fork
+_STRIP_AT = (0.0, 0.5, 1.0, 2.0, 3.5)  # [s] after the fork
 _N_WORST = 3
-_CELL = 12.0  # [m] of the heat map
+_CELL = 20.0  # [m] of the heat map
 
 
 def growth(result: dict[str, Any]) -> Figure:
@@ -185,40 +188,42 @@ def worst_forks(data: numbers.Seen) -> list[dict[str, Any]]:
 
 
 def strip(data: numbers.Seen, worst: Sequence[dict[str, Any]]) -> Figure:
-    """Pictures from above after the learner's action and after the expert's, fork by fork."""
-    figure = Figure(figsize=(11.5, 4.6 * len(worst)), dpi=72, layout="constrained")
+    """Pictures from above: the learner's action then the expert, and the learner going on."""
+    figure = Figure(figsize=(11.5, 4.7 * len(worst)), dpi=72, layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(2 * len(worst), len(_STRIP_AT), squeeze=False)
     for k, one in enumerate(worst):
         episode = data.driven[one["drive"]]
         town = episode.spec.route.town
-        pairs = fork_pairs(town, data.driven, [(one["drive"], one["step"])])
+        [forked], _ = fork_pairs(town, data.driven, [(one["drive"], one["step"])])
         view = SideBySide(library.load(town), ("above",), 224)
-        for row, (who, [fork]) in enumerate(zip(("its action", "the expert"), pairs, strict=True)):
-            axes_row = grid[2 * k + row]
-            for axes, shown, title in zip(axes_row, *_pictures(view, fork), strict=True):
-                axes.imshow(shown)
-                axes.set_xticks([])
-                axes.set_yticks([])
-                axes.set_title(title, fontsize=9)
-            axes_row[0].set_ylabel(f"fork {k + 1}: {who} once", fontsize=9)
+        shown = (("its action, then the expert", forked, 0), ("it goes on", episode, one["step"]))
+        for row, (who, drive, first) in enumerate(shown):
+            for axes, at in zip(grid[2 * k + row], _STRIP_AT, strict=True):
+                _picture(axes, view, drive, first, round(at / drive.dt))
+            grid[2 * k + row][0].set_ylabel(f"fork {k + 1}: {who}", fontsize=9)
     return figure
 
 
-def _pictures(view: SideBySide, fork: Episode) -> tuple[list[Array], list[str]]:
-    pictures, titles = [], []
-    for at in _STRIP_AT:
-        step = min(round(at / fork.dt), fork.n_steps)
-        pictures.append(view.draw(scene_of(fork).take(np.array([step]))))
-        way = fork.progress[step]
-        out = abs(way["lateral_error"]) > way["lane_width"] / 2
-        where = f"{way['lateral_error']:+.2f} m" + (", off the lane" if out else "")
-        titles.append(f"{step * fork.dt:.1f} s: {where}")
-    return pictures, titles
+def _picture(axes: Axes, view: SideBySide, drive: Episode, first: int, after: int) -> None:
+    """One picture; empty where the drive is over."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    step = first + after
+    if step > drive.n_steps:
+        axes.set_title("over", fontsize=9, color=GREY)
+        return
+    axes.imshow(view.draw(scene_of(drive).take(np.array([step]))))
+    way = drive.progress[step]
+    out = abs(way["lateral_error"]) > way["lane_width"] / 2
+    where = f"{way['lateral_error']:+.2f} m" + (", off the lane" if out else "")
+    axes.set_title(f"{after * drive.dt:.1f} s: {where}", fontsize=9, color=RED if out else INK)
 
 
 def write(figure: Figure, path: Path) -> None:
-    """Writes a PNG whole."""
-    temporary = path.with_name(path.name + ".tmp")
-    figure.savefig(temporary, format="png")
-    temporary.replace(path)
+    """Writes a PNG of at most 256 colours, whole."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png")
+    small = io.BytesIO()
+    Image.open(drawn).convert("RGB").quantize(256).save(small, format="png", optimize=True)
+    write_whole(path, small.getvalue())

@@ -130,7 +130,7 @@ def fork_pairs(
     network = library.load(town)
     used = sorted({e for e, _ in places})
     at = {e: i for i, e in enumerate(used)}
-    world, expert = World(network, EXPERT_ROWS), Planner(network=network)
+    world, expert = World(network, min(EXPERT_ROWS, len(places))), Planner(network=network)
     snapshots = snapshots_at(
         world,
         [driven[e].spec for e in used],

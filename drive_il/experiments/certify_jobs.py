@@ -158,7 +158,7 @@ def _driven(part: Part, gate: Gate, report: Report) -> list[Episode]:
     network = library.load(specs[0].route.town)
     expert, listen = Planner(network=network), listener(report)
     if who.kind == Kind.EXPERT:
-        return expert_episodes(World(network, EXPERT_ROWS), specs, expert)
+        return expert_episodes(World(network, min(EXPERT_ROWS, len(specs))), specs, expert)
     if who.kind == Kind.AGENT:
         return [_agent(who, spec, gate, expert) for spec in _told(specs, report)]
     policy = learners.load(who.agent_config)
@@ -213,7 +213,7 @@ def tolerance(
     """
     specs, extra = part_of(part).specs(), []
     network = library.load(specs[0].route.town)
-    world, expert = World(network, EXPERT_ROWS), Planner(network=network)
+    world, expert = World(network, min(EXPERT_ROWS, len(specs))), Planner(network=network)
     truth = costs.tracks(expert_episodes(world, specs, expert), specs[0].max_steps)
     for i, delta in enumerate(DELTAS):
         report(i / len(DELTAS), f"steer errors of {delta:g}")

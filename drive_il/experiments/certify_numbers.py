@@ -120,7 +120,11 @@ class _Certificate:
             "bounds": rows,
             "tightest": certificate.tightest(rows),
             "regime": certificate.regime(
-                eps_expert, ratio.uncovered, ratio.effective.value, self.horizon
+                eps_expert,
+                gap["low"],
+                ratio.uncovered,
+                ratio.effective.value,
+                self.horizon,
             ),
         }
 
@@ -242,6 +246,7 @@ class _Certificate:
             k=k,
             ratio=math.inf if ratio.uncovered.value > 0 else ratio.ratio.value,
             slope=slope,
+            eps_expert_high=self._over_horizon(self._expert_errors(), None).high,
         )
 
     def _no_return(self) -> dict[str, Any]:

@@ -41,9 +41,10 @@ def bound_words(row: Mapping[str, Any]) -> str:
     if row["vacuous"]:
         return "vacuous: T or more"
     if not row["holds"]:
-        return "exceeded by the gap" + (
-            ": what it rests on is a lower estimate" if row["lower_estimate"] else ""
-        )
+        why = ": what it rests on is a lower estimate" if row["lower_estimate"] else ""
+        if row["high"] is not None:
+            why = f", up to {row['high']:.3g} with the upper end of ε"
+        return "exceeded by the gap" + why
     if row["gap_over_bound"] is None:
         return "no gap, no bound"
     return f"holds; the gap is {100 * row['gap_over_bound']:.0f} % of it"

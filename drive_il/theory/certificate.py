@@ -91,6 +91,7 @@ class Measured:
         ratio: C, infinite where the learner goes and the expert never does.
         slope: largest extra cost of a fork per unit of its action error, None as `u`.
         log_loss: nats per step on the expert's states, None where the policy has none.
+        eps_expert_high: upper end of the interval of `eps_expert`, None where not known.
     """
 
     gap: float
@@ -103,6 +104,7 @@ class Measured:
     ratio: float = math.inf
     slope: float | None = None
     log_loss: float | None = None
+    eps_expert_high: float | None = None
 
 
 def bound_table(seen: Measured) -> list[dict[str, Any]]:
@@ -111,34 +113,62 @@ def bound_table(seen: Measured) -> list[dict[str, Any]]:
     Returns:
         `name`, `formula`, `value` (None where something is not known, and `reason` why),
         `vacuous`, `gap_over_bound`, `holds`, and `lower_estimate`: the value rests on a largest
-        sample and may be too small, so that a gap above it refutes nothing.
+        sample and may be too small, so that a gap above it refutes nothing. `high` of the
+        cloning bound: with the upper end of eps.
     """
-    horizon, eps = seen.horizon, seen.eps_own
-    no_forks = "" if seen.u is not None else "nothing was forked"
-    rows = [
-        _row("cloning", "T² ε", seen, bounds.cloning_bound(seen.eps_expert, horizon)),
-        _row("interactive", "u T ε", seen, None, no_forks, True),
-        _row("k_step", "k T ε", seen, None, no_forks, True),
-        _row("density_ratio", "u T C ε", seen, None, no_forks, True),
-        _row("lipschitz", "T L E|a − a*|", seen, None, no_forks, True),
-        _row("log_loss", "T (1 − e^(−T L))", seen, None, "the policy states no probabilities"),
+    horizon, eps, u = seen.horizon, seen.eps_own, seen.u
+    high = seen.eps_expert_high
+    no_forks = "nothing was forked"
+    values: list[tuple[str, str, Any, str]] = [
+        ("cloning", "T² ε", bounds.cloning_bound(seen.eps_expert, horizon), ""),
+        (
+            "interactive",
+            "u T ε",
+            None if u is None else bounds.interactive_bound(eps, u, horizon),
+            no_forks,
+        ),
+        (
+            "k_step",
+            "k T ε",
+            None if seen.k is None else bounds.k_step_bound(eps, seen.k, horizon),
+            no_forks,
+        ),
+        (
+            "density_ratio",
+            "u T C ε",
+            None
+            if u is None
+            else bounds.density_ratio_bound(seen.eps_expert, seen.ratio, u, horizon),
+            no_forks,
+        ),
+        (
+            "lipschitz",
+            "T L E|a − a*|",
+            None
+            if seen.slope is None
+            else bounds.lipschitz_bound(seen.error_own, seen.slope, horizon),
+            no_forks,
+        ),
+        (
+            "log_loss",
+            "T (1 − e^(−T L))",
+            None
+            if seen.log_loss is None
+            else bounds.log_loss_bound(seen.log_loss, horizon, float(horizon)),
+            "the policy states no probabilities",
+        ),
     ]
-    if seen.u is not None:
-        at = np.float64(seen.u)
-        rows[1] = _row(
-            "interactive", "u T ε", seen, bounds.interactive_bound(eps, at, horizon), "", True
-        )
-        own = bounds.density_ratio_bound(seen.eps_expert, seen.ratio, at, horizon)
-        rows[3] = _row("density_ratio", "u T C ε", seen, own, "", True)
-    if seen.k is not None:
-        rows[2] = _row("k_step", "k T ε", seen, bounds.k_step_bound(eps, seen.k, horizon), "", True)
-    if seen.slope is not None:
-        value = bounds.lipschitz_bound(seen.error_own, seen.slope, horizon)
-        rows[4] = _row("lipschitz", "T L E|a − a*|", seen, value, "", True)
-    if seen.log_loss is not None:
-        value = bounds.log_loss_bound(seen.log_loss, horizon, float(horizon))
-        rows[5] = _row("log_loss", "T (1 − e^(−T L))", seen, value)
+    rows = [
+        _row(name, formula, seen, value, reason if value is None else "", name in _LARGEST)
+        for name, formula, value, reason in values
+    ]
+    if high is not None:
+        rows[0]["high"] = float(bounds.cloning_bound(high, horizon))
     return rows
+
+
+_LARGEST = ("interactive", "k_step", "density_ratio", "lipschitz")
+"""bounds that rest on the largest of a sample"""
 
 
 def _row(
@@ -146,11 +176,12 @@ def _row(
     formula: str,
     seen: Measured,
     bound: Any,
-    reason: str = "",
-    lower: bool = False,
+    reason: str,
+    lower: bool,
 ) -> dict[str, Any]:
     row: dict[str, Any] = {"name": name, "formula": formula, "value": None, "vacuous": None}
     row |= {"gap_over_bound": None, "holds": None, "lower_estimate": lower, "reason": reason}
+    row["high"] = None
     if bound is not None:
         value = float(bound)
         row["value"] = value
@@ -167,16 +198,17 @@ def tightest(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def regime(
-    eps_expert: Estimate, uncovered: Estimate, effective: float, horizon: int
+    eps_expert: Estimate, gap_low: float, uncovered: Estimate, effective: float, horizon: int
 ) -> dict[str, str]:
     """Judges which of Spencer et al.'s three regimes a learner is in.
 
-    A judgement of one learner from what can be seen, by two thresholds: fewer than one
-    disagreement in T steps on the expert's states says realisable; a share of its own steps
-    where the expert never was above NEVER_THERE says uncovered.
+    A judgement of one learner from what can be seen. Realisable: it disagrees with the expert
+    less than once in T steps of the expert's, and no gap is certain. Otherwise it is covered
+    or uncovered by the share of its own steps where the expert never was, NEVER_THERE.
 
     Args:
         eps_expert: on the expert's states, over T steps.
+        gap_low: lower end of the gap's interval [steps].
         uncovered: share of the learner's steps in cells where the expert never was.
         effective: effective sample size of the expert's steps, weighted like the learner's.
         horizon: T.
@@ -184,34 +216,24 @@ def regime(
     Returns:
         `name` and `why`.
     """
-    errors = (
-        f"{eps_expert.value * horizon:.1f} [{eps_expert.low * horizon:.1f}, "
-        f"{eps_expert.high * horizon:.1f}] disagreements in {horizon} steps on the expert's states"
-    )
+    n = eps_expert.value * horizon
+    errors = f"{n:.1f} disagreements in {horizon} steps on the expert's states"
     where = (
         f"{100 * uncovered.value:.1f} % [{100 * uncovered.low:.1f}, {100 * uncovered.high:.1f}] of "
         "its own steps are where the expert never was"
     )
-    if eps_expert.high * horizon < 1.0:
-        return {
-            "name": "realisable",
-            "why": f"{errors}: it can copy the expert, as far as was seen; {where}",
-        }
+    if n < 1.0 and gap_low <= 0.5:
+        return {"name": "realisable", "why": f"{errors}, and no gap is certain; {where}"}
+    if n < 1.0:
+        errors += ", and yet a gap: errors below the tolerance lead it elsewhere"
     if uncovered.low > NEVER_THERE:
-        return {
-            "name": "uncovered",
-            "why": f"{errors}, so it does not copy the expert; {where}, so that no weighting of "
-            "the demonstrations can teach it there",
-        }
+        return {"name": "uncovered", "why": f"{errors}; {where}: no weighting teaches it there"}
     if uncovered.high <= NEVER_THERE:
-        return {
-            "name": "covered",
-            "why": f"{errors}, so it does not copy the expert; {where}: the expert has been where "
-            f"it goes (effective sample {100 * effective:.0f} %)",
-        }
+        covers = f"the expert has been where it goes (effective sample {100 * effective:.0f} %)"
+        return {"name": "covered", "why": f"{errors}; {where}: {covers}"}
     return {
         "name": "undecided",
-        "why": f"{errors}; {where}, on both sides of the {100 * NEVER_THERE:g} % that is asked for",
+        "why": f"{errors}; {where}, on both sides of the {100 * NEVER_THERE:g} % that decide",
     }
 
 
