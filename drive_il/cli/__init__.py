@@ -54,6 +54,10 @@ _COMMANDS: _Tree = {
                 "drive_il.cli.reproduce:query_efficiency",
                 "How much success an expert's label buys, by who decides when to ask.",
             ),
+            "regimes": _Command(
+                "drive_il.cli.reproduce:regimes",
+                "When cloning suffices, when weights help, when only asking does.",
+            ),
             "certificates": _Command(
                 "drive_il.cli.reproduce:certificates",
                 "Cloning to HG-DAgger, certified: bounds against the road.",

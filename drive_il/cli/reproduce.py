@@ -10,6 +10,7 @@ from drive_il.experiments import alvinn as alvinn_ablation
 from drive_il.experiments import certificates as shipped
 from drive_il.experiments import covariate_shift as experiment
 from drive_il.experiments import query_efficiency as queries
+from drive_il.experiments import regimes as regimes_experiment
 
 
 def covariate_shift(
@@ -74,3 +75,20 @@ def certificates(
         config: what to do.
     """
     shipped.reproduce(config)
+
+
+def regimes(
+    config: Annotated[
+        regimes_experiment.Config, tyro.conf.arg(name="")
+    ] = regimes_experiment.Config(),
+) -> None:
+    """Three regimes of imitation on a road, and two ways out of compounding errors.
+
+    Cloning, reweighted cloning and DAgger in one designed instance of each regime of Spencer et al.
+    (2021); chunks of actions and noisy demonstrations on a stable and an unstable car. Interrupted
+    and run again, it goes on where it was.
+
+    Args:
+        config: what to do.
+    """
+    regimes_experiment.reproduce(config)

@@ -58,13 +58,13 @@ class Config:
     """expert labels that each trained learner may use"""
     rounds: int = 5
     """rounds of interactive learners, the demonstrations' included"""
-    gradient_steps: int = 4000
+    gradient_steps: int = 2500
     """of each trained learner in all, 128 frames each"""
-    drives: int = 100
+    drives: int = 60
     """drives of each certificate"""
-    horizon: int = 600
+    horizon: int = 400
     """steps T of each drive, 20 a second"""
-    forks: int = 500
+    forks: int = 300
     """forks of each certificate"""
     seed: int = 0
     """of everything random"""

@@ -40,8 +40,6 @@ TOWN = "dell"
 K_LATERAL, K_HEADING = 0.06, 0.35  # [1/m^2], [1/m]: damping ratio 0.7
 MARGIN = 8.0
 """mean speed that a drive leaves room for [m/s]"""
-AHEAD = (0.0, 2.0, 4.0)
-"""places of the road whose curvature a policy may see [m]"""
 GUST_STEPS = 10
 """length of a gust (0.5 s)"""
 
@@ -140,7 +138,7 @@ class Features:
     """What a linear policy sees.
 
     Attributes:
-        names: of road (curvature here), ahead (at AHEAD), lateral, beyond, heading.
+        names: of road (its curvature here), lateral, beyond, heading.
         band: of `beyond` [m].
         spec: no sensors.
     """
@@ -153,27 +151,13 @@ class Features:
         """Returns `features`, (len(rows), F), a constant last."""
         at = scene.progress[rows]
         columns = {
-            "road": lambda: [at["curvature"]],
-            "ahead": lambda: list(_ahead(scene, rows)),
-            "lateral": lambda: [at["lateral_error"]],
-            "beyond": lambda: [beyond(at["lateral_error"], self.band)],
-            "heading": lambda: [at["heading_error"]],
+            "road": at["curvature"],
+            "lateral": at["lateral_error"],
+            "beyond": beyond(at["lateral_error"], self.band),
+            "heading": at["heading_error"],
         }
-        seen = [column for name in self.names for column in columns[name]()]
+        seen = [columns[name] for name in self.names]
         return {"features": np.stack([*seen, np.ones(len(rows))], 1)}
-
-
-def _ahead(scene: Scene, rows: Ints) -> Floats:
-    """Curvature of the road at AHEAD, (len(AHEAD), len(rows))."""
-    found = np.zeros((len(AHEAD), len(rows)))
-    table = scene.routes
-    for i, row in enumerate(rows.tolist()):
-        route = int(scene.progress["route"][row])
-        first, n = int(table.first[route]), int(table.count[route])
-        points = table.points[first : first + n]
-        places = scene.progress["s"][row] + np.array(AHEAD)
-        found[:, i] = np.interp(places, points["s"], points["curvature"])
-    return found
 
 
 @dataclass(frozen=True)
