@@ -183,7 +183,7 @@ class _Batch:
         [truth] = self._drive(
             [spec],
             policy.observer,
-            _Answering(policy),
+            Answering(policy),
             self._silent(1),
             _planner(self.town),
             ExpertDrives(),
@@ -287,7 +287,7 @@ class _AgentJudge:
         self._judge.end(row, outcome)
 
 
-class _Answering:
+class Answering:
     """An agent that looks on; once it has failed it has no answer (NaN)."""
 
     def __init__(self, policy: AgentPolicy) -> None:

@@ -62,6 +62,14 @@ _COMMANDS: _Tree = {
                 "drive_il.cli.reproduce:query_efficiency",
                 "How much success an expert's label buys, by who decides when to ask.",
             ),
+            "regimes": _Command(
+                "drive_il.cli.reproduce:regimes",
+                "When cloning suffices, when weights help, when only asking does.",
+            ),
+            "certificates": _Command(
+                "drive_il.cli.reproduce:certificates",
+                "Cloning to HG-DAgger, certified: bounds against the road.",
+            ),
         },
     ),
     "theory": _Group(
@@ -165,6 +173,10 @@ _COMMANDS: _Tree = {
     ),
     "evaluate": _Command(
         "drive_il.cli.evaluate:evaluate", "Drive the expert or a model over routes and score it."
+    ),
+    "certify": _Command(
+        "drive_il.cli.certify:certify",
+        "The certificate of a policy: its errors against every bound, and where they begin.",
     ),
     "leaderboard": _Group(
         "Score driving agents as CARLA's leaderboard does.",

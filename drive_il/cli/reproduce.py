@@ -7,10 +7,12 @@ from typing import Annotated
 import tyro
 
 from drive_il.experiments import alvinn as alvinn_ablation
+from drive_il.experiments import certificates as shipped
 from drive_il.experiments import covariate_shift as experiment
 from drive_il.experiments import gail as few
 from drive_il.experiments import learners as all_learners
 from drive_il.experiments import query_efficiency as queries
+from drive_il.experiments import regimes as regimes_experiment
 
 
 def covariate_shift(
@@ -90,3 +92,35 @@ def learners(
         config: what to do.
     """
     all_learners.reproduce(config)
+
+
+def certificates(
+    config: Annotated[shipped.Config, tyro.conf.arg(name="")] = shipped.Config(),
+) -> None:
+    """The certificates of compounding error that come with the project.
+
+    Trains behaviour cloning, DAgger, SafeDAgger and HG-DAgger on the state vector at an equal
+    budget of labels, and certifies them, the expert, and the leaderboard's camera policies
+    (plain and augmented) on the same drives. Interrupted and run again, it goes on where it was.
+
+    Args:
+        config: what to do.
+    """
+    shipped.reproduce(config)
+
+
+def regimes(
+    config: Annotated[
+        regimes_experiment.Config, tyro.conf.arg(name="")
+    ] = regimes_experiment.Config(),
+) -> None:
+    """Three regimes of imitation on a road, and two ways out of compounding errors.
+
+    Cloning, reweighted cloning and DAgger in one designed instance of each regime of Spencer et al.
+    (2021); chunks of actions and noisy demonstrations on a stable and an unstable car. Interrupted
+    and run again, it goes on where it was.
+
+    Args:
+        config: what to do.
+    """
+    regimes_experiment.reproduce(config)

@@ -17,11 +17,9 @@ import numpy as np
 
 from drive_il.datatypes import Array, Bools, Episode, Floats, Ints, Outcome
 from drive_il.randomness import derive_seed
-from drive_il.theory import bounds, costs, intervals
-from drive_il.theory import estimators as est
+from drive_il.theory import certificate, costs, intervals
+from drive_il.theory.estimators import DELTAS
 
-DELTAS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3)
-"""steer errors that count as disagreement, from small to large"""
 DELTA = 0.05
 """the one that the columns show; the covariate-shift experiment found that the expert does not mind
 errors that small"""
@@ -176,34 +174,15 @@ def compounding(drives: Sequence[DriveErrors], seed: int) -> dict[str, Any]:
         "horizons": steps.tolist(),
         "failed_drives": int((costs.first_failure(failing) > 0).sum()),
     }
-    shares = {}
     for name in ("expert", "own"):
-        share = np.array([_shares(drive, name) for drive in drives])
-        shares[name] = intervals.mean_with_interval(
-            share[:, DELTAS.index(DELTA)][None], weights, limits=(0.0, 1.0)
-        )
-        result[f"eps_{name}"] = asdict(shares[name])
-        result[f"eps_{name}_by_delta"] = {
-            f"{delta:g}": float(share[:, k].mean()) for k, delta in enumerate(DELTAS)
-        }
-    for name, cost in costs.COSTS.items():
-        ours, theirs = (cost(flags)[:, steps - 1] for flags in (failing, amiss))
-        found = est.gaps(ours[None], theirs, steps, weights)
-        result[name] = {
-            str(step): {"gap": one.value, "low": one.low, "high": one.high}
-            for step, one in zip(steps.tolist(), found, strict=True)
-        }
-    ours, theirs = (costs.absorbing(flags)[:, steps - 1] for flags in (failing, amiss))
-    growth = est.growth_exponent(ours[None], theirs, steps, weights)
-    result["exponent"] = {
-        "value": growth.value,
-        "low": growth.low,
-        "high": growth.high,
-        "used_horizons": steps[growth.used].tolist(),
-        "reason": growth.reason,
-    }
-    gap = float((ours - theirs)[:, -1].mean())
-    result["bounds"] = _bounds(gap, int(steps[-1]), shares["expert"].value, shares["own"].value)
+        share = np.array([_shares(drive, name) for drive in drives])[None]
+        found = certificate.eps_by_delta(share, weights)
+        result[f"eps_{name}"] = found[f"{DELTA:g}"]
+        result[f"eps_{name}_by_delta"] = {delta: one["value"] for delta, one in found.items()}
+    result |= certificate.growth(failing[None], amiss, steps, weights)
+    gap = result["absorbing"][str(steps[-1])]["gap"]
+    eps = (result["eps_expert"]["value"], result["eps_own"]["value"])
+    result["bounds"] = _bounds(gap, int(steps[-1]), *eps)
     return result
 
 
@@ -223,14 +202,15 @@ def _flags(drive: DriveErrors, side: str, horizon: int) -> Bools:
 
 
 def _bounds(gap: float, horizon: int, eps_expert: float, eps_own: float) -> dict[str, Any]:
-    cloning = float(bounds.cloning_bound(eps_expert, horizon))
+    seen = certificate.Measured(gap, horizon, eps_expert, eps_own, 0.0)
+    cloning = certificate.by_name(certificate.bound_table(seen))["cloning"]
     disagreements = horizon * eps_own
     return {
         "horizon": horizon,
         "gap": gap,
-        "cloning": cloning,
-        "cloning_vacuous": bool(bounds.is_vacuous(cloning, horizon)),
-        "gap_over_cloning": gap / cloning if cloning > 0.0 else None,
+        "cloning": cloning["value"],
+        "cloning_vacuous": cloning["vacuous"],
+        "gap_over_cloning": cloning["gap_over_bound"],
         "disagreements": disagreements,
         "gap_per_disagreement": gap / disagreements if disagreements > 0.0 else None,
     }

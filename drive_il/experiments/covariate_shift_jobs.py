@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from drive_il.datatypes import Episode, Floats, Records, Scene
+from drive_il.datatypes import Episode, Floats, Records
 from drive_il.experiments.covariate_shift_specs import (
     DRIVE_STEPS,
     EXPERT,
@@ -24,23 +23,30 @@ from drive_il.experiments.covariate_shift_specs import (
     demonstration_specs,
     evaluation_specs,
 )
-from drive_il.experiments.drives import expert_episodes, listener, never_blocked, read, write
+from drive_il.experiments.drives import (
+    Erring,
+    chosen_delta,
+    expert_episodes,
+    listener,
+    never_blocked,
+    read,
+    write,
+)
 from drive_il.experiments.jobs import Report
 from drive_il.gates import ExpertDrives
 from drive_il.maps import library
 from drive_il.maps.network import RoadNetwork
-from drive_il.protocols import Expert, Observer, World
-from drive_il.randomness import derive_seed, uniform
+from drive_il.protocols import Observer, World
+from drive_il.randomness import derive_seed
 from drive_il.rollout import drive, scene_of
 from drive_il.sensor_specs import ObservationSpec
 from drive_il.sensors.observer import SceneObserver
 from drive_il.sim.world import World as EmbeddedWorld
 from drive_il.theory import costs
+from drive_il.theory.estimators import DELTAS
 from drive_il.theory.forks import fork, snapshots_at
 from drive_il.worlds import WorldChoice, Worlds
 
-DELTAS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3)
-"""steer errors that are tried as the tolerance of the 0-1 loss"""
 TOLERANCE_DRIVES = 16
 SERVER_PATIENCE = 24.0 * 3600.0
 """for so long a step waits for a CARLA server that other steps drive [s]"""
@@ -312,24 +318,6 @@ def _input(inputs: dict[str, Path], kind: str) -> Path:
     return folder
 
 
-@dataclass(frozen=True)
-class _Erring:
-    """An expert whose steer is off: by a constant, or by noise of the same size."""
-
-    expert: Expert
-    delta: float
-    bias: int  # -1, 1, or 0 for noise
-
-    def control(self, scene: Scene) -> Records:
-        """Returns the expert's control, steer changed and clipped, (B,) CONTROL."""
-        control = self.expert.control(scene)
-        noise: Any = self.bias
-        if self.bias == 0:
-            noise = 2.0 * uniform(scene.seed, scene.step, "tolerance")[:, 0] - 1.0
-        control["steer"] = np.clip(control["steer"] + self.delta * noise, -1.0, 1.0)
-        return control
-
-
 def tolerance(
     folder: Path,
     inputs: dict[str, Path],
@@ -353,7 +341,7 @@ def tolerance(
             report(i / len(DELTAS), f"delta {delta:g}")
             worst = 0.0
             for bias in (-1, 0, 1):
-                driven = expert_episodes(world, specs, _Erring(EXPERT, delta, bias))
+                driven = expert_episodes(world, specs, Erring(EXPERT, delta, bias))
                 failing = costs.failures(costs.tracks(driven, horizon), expert).either
                 worst = max(worst, float(costs.absorbing(failing)[:, -1].mean()))
             extra.append(worst)
@@ -433,20 +421,6 @@ def _disagreements(
         wrong = np.flatnonzero(steer_errors(episode) > delta)
         places += [(e, int(t)) for t in wrong if 1 <= t < end]
     return places
-
-
-ETA = 0.5
-"""what the tolerance of the 0-1 loss may cost the expert over the longest horizon [steps]"""
-
-
-def chosen_delta(measured: dict[str, Any]) -> float:
-    """Returns the tolerance; the smallest tried where even that costs more than ETA."""
-    from drive_il.theory.estimators import tolerance as largest
-
-    extra: npt.NDArray[np.float64] = np.array(measured["extra"])
-    if extra[0] > ETA:
-        return float(measured["deltas"][0])
-    return largest(np.array(measured["deltas"]), extra, ETA)
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from drive_il.datatypes import Bools, Floats, Ints
 from drive_il.experiments import covariate_shift_jobs as jobs
-from drive_il.experiments.drives import read
+from drive_il.experiments.drives import ETA, chosen_delta, read
 from drive_il.theory import bounds, costs, intervals, recovery
 from drive_il.theory import estimators as est
 
@@ -31,11 +31,11 @@ def analyse(config: Config, folders: Folders) -> dict[str, Any]:
     for town in config.towns:
         truth = read(folders[f"expert/{town}"])
         measured = jobs._read_json(folders[f"tolerance/{town}"] / "tolerance.json")
-        table = _Table(config, folders, town, truth, jobs.chosen_delta(measured))
+        table = _Table(config, folders, town, truth, chosen_delta(measured))
         towns[town] = {
             "learners": {learner: table.learner(learner) for learner in LEARNERS},
             "expert": table.expert(),
-            "tolerance": {**measured, "delta": table.delta, "eta": jobs.ETA},
+            "tolerance": {**measured, "delta": table.delta, "eta": ETA},
             "n_episodes": len(truth),
         }
     return {
@@ -180,7 +180,7 @@ class _Table:
         return np.asarray(above / np.isfinite(errors).sum(2))
 
     def _by_delta(self, errors: Floats) -> dict[str, float]:
-        return {f"{delta:g}": float(self._disagree(errors, delta).mean()) for delta in jobs.DELTAS}
+        return {f"{delta:g}": float(self._disagree(errors, delta).mean()) for delta in est.DELTAS}
 
     def _mean(self, values: Floats) -> intervals.Estimate:
         return intervals.mean_with_interval(values, self.weights)

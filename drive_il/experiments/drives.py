@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from drive_il.dataset import Dataset, EpisodeWriter
-from drive_il.datatypes import Episode, EpisodeSpec
+from drive_il.datatypes import Episode, EpisodeSpec, Records, Scene
 from drive_il.evaluation.criteria import route_ended
 from drive_il.experiments.jobs import Report
 from drive_il.gates import ExpertDrives
 from drive_il.protocols import Expert, World
+from drive_il.randomness import uniform
 from drive_il.rollout import Step, Stop, drive
+from drive_il.theory.estimators import tolerance
 
 
 def never_blocked() -> Stop:
@@ -43,3 +49,33 @@ def read(folder: Path) -> list[Episode]:
 def expert_episodes(world: World, specs: Sequence[EpisodeSpec], expert: Expert) -> list[Episode]:
     """Drives specs with an expert, nothing observed."""
     return drive(world, None, None, specs, expert=expert, gate=ExpertDrives(), stop=never_blocked())
+
+
+@dataclass(frozen=True)
+class Erring:
+    """An expert whose steer is off: by a constant, or by noise of the same size."""
+
+    expert: Expert
+    delta: float
+    bias: int  # -1, 1, or 0 for noise
+
+    def control(self, scene: Scene) -> Records:
+        """Returns the expert's control, steer changed and clipped, (B,) CONTROL."""
+        control = self.expert.control(scene)
+        noise: Any = self.bias
+        if self.bias == 0:
+            noise = 2.0 * uniform(scene.seed, scene.step, "tolerance")[:, 0] - 1.0
+        control["steer"] = np.clip(control["steer"] + self.delta * noise, -1.0, 1.0)
+        return control
+
+
+ETA = 0.5
+"""what the tolerance of the 0-1 loss may cost the expert over the longest horizon [steps]"""
+
+
+def chosen_delta(measured: dict[str, Any]) -> float:
+    """Returns the tolerance; the smallest tried where even that costs more than ETA."""
+    extra = np.array(measured["extra"], np.float64)
+    if extra[0] > ETA:
+        return float(measured["deltas"][0])
+    return tolerance(np.array(measured["deltas"]), extra, ETA)

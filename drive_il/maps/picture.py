@@ -77,7 +77,7 @@ def draw(
     axes.set(xlabel="x [m]", ylabel="y [m]")
     axes.set_title(_title(network))
     detail = longest <= _DETAIL
-    _surfaces(axes, network)
+    surfaces(axes, network)
     _crosswalks(axes, network)
     _marks(axes, network, detail, 72.0 * size[0] / (x1 - x0) * 0.85)
     _arrows(axes, network, longest)
@@ -106,7 +106,8 @@ def _window(
     return xs.min() - margin, ys.min() - margin, xs.max() + margin, ys.max() + margin
 
 
-def _surfaces(axes: Axes, network: RoadNetwork) -> None:
+def surfaces(axes: Axes, network: RoadNetwork) -> None:
+    """Paints the lanes, for whoever draws something over them."""
     from matplotlib.collections import PolyCollection
 
     height = np.array([points_of(network, lane)["z"].mean() for lane in network.lanes])

@@ -15,6 +15,8 @@ import numpy as np
 from drive_il.datatypes import Bools, Floats, Ints
 from drive_il.theory.intervals import Estimate, interval, mean_with_interval
 
+DELTAS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3)
+"""steer errors that are tried as the tolerance of the 0-1 loss, the grid of its curve"""
 SATURATION = 0.3
 """gaps above this share of T bend the growth curve and are left out of its fit"""
 MIN_FAILURES = 10

@@ -11,6 +11,7 @@ Q*(s, a) - Q*(s, pi*(s)), the advantage. By the performance difference lemma (Ka
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,14 +83,39 @@ def fork_probability(disagrees: Bools, budget: int) -> Floats:
     Returns:
         0 where the learner agrees, (S, N, T).
     """
-    onset = disagrees.copy()
-    onset[:, :, 1:] &= ~disagrees[:, :, :-1]
-    later = disagrees & ~onset
-    n_onsets, n_later = int(onset.sum()), int(later.sum())
-    spare = max(0.0, budget / 2 - n_later)  # what the later ones do not need
-    first = min(1.0, (budget / 2 + spare) / max(n_onsets, 1))
-    rest = min(1.0, (budget - first * n_onsets) / max(n_later, 1))
-    return np.asarray(np.where(onset, first, np.where(later, rest, 0.0)))
+    begins = onsets(disagrees)
+    return shared_out((begins, disagrees & ~begins), budget)
+
+
+def onsets(disagrees: Bools) -> Bools:
+    """Returns which disagreements follow an agreement, or begin an episode, (..., T)."""
+    begins = disagrees.copy()
+    begins[..., 1:] &= ~disagrees[..., :-1]
+    return begins
+
+
+def shared_out(strata: Sequence[Bools], budget: int) -> Floats:
+    """Returns with which probability each step is drawn, so that strata get equal shares.
+
+    What a small stratum does not need goes to the others. Any probability above 0 leaves sums
+    weighted by 1 / probability unbiased; strata that matter more are drawn more densely.
+
+    Args:
+        strata: disjoint sets of steps, each (...).
+        budget: draws to expect at most.
+
+    Returns:
+        0 outside all strata, (...).
+    """
+    chance = np.zeros(strata[0].shape)
+    left = float(budget)
+    sizes = [int(stratum.sum()) for stratum in strata]
+    order = np.argsort(sizes, kind="stable").tolist()
+    for place, which in enumerate(order):
+        share = min(1.0, left / (len(order) - place) / max(sizes[which], 1))
+        chance[strata[which]] = share
+        left -= share * sizes[which]
+    return chance
 
 
 @dataclass(frozen=True)

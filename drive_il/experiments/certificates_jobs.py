@@ -1,0 +1,122 @@
+"""The policies that certificates are made of: small, on the state vector, alone on the road."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from drive_il import learners
+from drive_il.actors import Traffic
+from drive_il.datatypes import Episode
+from drive_il.experiments.drives import listener, never_blocked, write
+from drive_il.experiments.jobs import Report
+from drive_il.experiments.observations import OBSERVATIONS
+from drive_il.experiments.query_efficiency_jobs import ROWS, anywhere, fit_config, read
+from drive_il.experts.planner import Planner
+from drive_il.gates import ExpertDrives
+from drive_il.learners import bc
+from drive_il.maps import library
+from drive_il.randomness import derive_seed
+from drive_il.rollout import drive
+from drive_il.rounds import Place
+from drive_il.sensors.observer import SceneObserver
+from drive_il.sim.world import World
+
+SPEC = OBSERVATIONS["state"]
+DEMONSTRATION_STEPS = 200
+EPISODE_STEPS = 200
+VALIDATION_STEPS = 400
+VALIDATION_DRIVES = 8
+STEER_WEIGHT = 10.0
+"""of every learner's loss: steer errors are small numbers that matter"""
+
+
+def demonstrations(
+    folder: Path, inputs: dict[str, Path], report: Report, town: str, labels: int, seed: int
+) -> None:
+    """Records the expert alone on the road, at most `labels` steps."""
+    network = library.load(town)
+    n = math.ceil(1.5 * labels / DEMONSTRATION_STEPS) + 4
+    episodes = drive(
+        World(network, ROWS),
+        SceneObserver(network, SPEC),
+        None,
+        anywhere(town, n, DEMONSTRATION_STEPS, Traffic(), seed),
+        expert=Planner(network=network),
+        gate=ExpertDrives(),
+        stop=never_blocked(),
+        label_budget=labels,
+        keep_actors=False,
+        listener=listener(report),
+    )
+    write(folder, episodes)
+
+
+def train(
+    folder: Path,
+    inputs: dict[str, Path],
+    report: Report,
+    town: str,
+    learner: str,
+    labels: int,
+    rounds: int,
+    gradient_steps: int,
+    seed: int,
+) -> None:
+    """Trains one learner on at most `labels` expert labels, and saves its model folder.
+
+    Args:
+        folder: takes `model`.
+        inputs: the demonstrations.
+        report: is told how it goes.
+        town: where.
+        learner: bc, or a module of `drive_il.learners` with rounds.
+        labels: in all; interactive learners begin with one round's share of them.
+        rounds: rounds of the interactive learners.
+        gradient_steps: in all.
+        seed: of everything random.
+    """
+    [source] = inputs.values()
+    if learner == "bc":
+        config = bc.Config(steer_weight=STEER_WEIGHT, fit=fit_config(gradient_steps))
+        policy = bc.train(read(source, labels), config, seed, spec=SPEC)
+    else:
+        first = read(source, labels // rounds)
+        options = {"n_rounds": rounds, "label_budget": labels}
+        policy = _interactive(town, learner, first, options, gradient_steps // rounds, seed, report)
+    learners.save(policy, folder / "model")
+
+
+def _interactive(
+    town: str,
+    learner: str,
+    first: list[Episode],
+    options: dict[str, Any],
+    gradient_steps: int,
+    seed: int,
+    report: Report,
+) -> Any:
+    module, network = importlib.import_module(f"drive_il.learners.{learner}"), library.load(town)
+    config = module.Config()
+    rounds = replace(
+        config.rounds,
+        steps_per_episode=EPISODE_STEPS,
+        validation_steps=VALIDATION_STEPS,
+        n_validation=VALIDATION_DRIVES,
+        steer_weight=STEER_WEIGHT,
+        fit=fit_config(gradient_steps),
+        **options,
+    )
+    specs = anywhere(town, 400, EPISODE_STEPS, Traffic(), derive_seed(seed, "rounds"))
+    specs += anywhere(
+        town, VALIDATION_DRIVES, VALIDATION_STEPS, Traffic(), derive_seed(seed, "validation")
+    )
+    place = Place(
+        World(network, ROWS), SceneObserver(network, SPEC), Planner(network=network), specs
+    )
+    return module.train(
+        place, first, replace(config, rounds=rounds), seed, lambda at: report(at.share, at.stage)
+    )
