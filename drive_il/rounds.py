@@ -381,12 +381,12 @@ def failing(episode: Episode) -> Bools:
 
 
 def expert_drove(episode: Episode) -> Bools:
-    """Returns which steps the expert drove, (T,)."""
-    return np.asarray(episode.who == Who.EXPERT)
+    """Returns which steps the expert, or a person, drove, (T,)."""
+    return np.asarray(episode.who != Who.POLICY)
 
 
 def takeovers(episode: Episode) -> Ints:
-    """Returns the steps at which the expert takes over from the policy."""
+    """Returns the steps at which the expert, or a person, takes over from the policy."""
     drove = expert_drove(episode)
     return np.flatnonzero(drove[1:] & ~drove[:-1]) + 1
 
@@ -402,7 +402,7 @@ def interventions(episodes: Sequence[Episode]) -> dict[str, Any]:
     steps = sum(episode.n_steps for episode in episodes)
     drove = [expert_drove(episode) for episode in episodes]
     held = int(sum(one.sum() for one in drove))
-    begun = sum(len(takeovers(e)) + int(e.n_steps > 0 and e.who[0] == 1) for e in episodes)
+    begun = sum(len(takeovers(e)) + int(e.n_steps > 0 and e.who[0] != Who.POLICY) for e in episodes)
     ended = [episode.outcome for episode in episodes]
     return {
         "episodes": len(episodes),

@@ -68,6 +68,7 @@ _COMMANDS: _Tree = {
             ),
         },
     ),
+    "drive": _Command("drive_il.cli.drive:drive", "Sit down and drive; keep the drives."),
     "record": _Command(
         "drive_il.cli.data:record", "Let the expert drive a town and keep the episodes."
     ),
