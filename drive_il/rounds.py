@@ -192,6 +192,22 @@ class Rounds:
         self._collected = given
         return given or self.collect(1, ExpertDrives(), disturbance)
 
+    def resume(self, policy: DrivingPolicy, data: Iterable[Episode] = ()) -> None:
+        """Round one is a policy that has been trained before; later ones go on from it.
+
+        Args:
+            policy: with the network of the config.
+            data: what it learnt from, so that it is not forgotten.
+        """
+        self.episodes = self._collected = list(data)
+        self._network.load_state_dict(policy.network.state_dict())
+        self._close(1, policy)
+
+    def take(self, episodes: Sequence[Episode]) -> None:
+        """Takes drives that were made elsewhere, by hand, as those of the next round."""
+        self._collected = list(episodes)
+        self.episodes = self.episodes + [one for one in episodes if one.labels]
+
     def collect(self, i: int, gate: Gate, disturbance: Disturbance | None = None) -> list[Episode]:
         """Drives round i with the last iterate and returns its labelled episodes."""
         rounds_left = self.config.n_rounds - i + 1

@@ -206,7 +206,7 @@ def test_a_person_may_label_while_the_policy_drives() -> None:
 def test_the_autopilot_is_the_expert_until_a_key_is_touched() -> None:
     [spec] = specs_on([make_route([(150, 0)], id="a")], 1)
     person = Fingers(Part.DRIVES, {30: Pressed(throttle=True)})
-    person.autopilot = True
+    person.switch_autopilot()
     [episode] = drive(
         World(straight_road(), 1),
         None,

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from drive_il.sitting.take import Course
     from drive_il.worlds import Worlds
 
-_LONG = 800.0  # [m]
-
 
 def drive(
     town: str = "alder",
@@ -82,9 +80,9 @@ def drive(
     check_window(weather, size)
     plan = Plan(found, first_route(found, route), others, weather, seed, record, who)
     with Worlds(where) as worlds:
-        course = _course(worlds, town, sensors, protocol)
+        place = course(worlds, town, sensors, protocol)
         cabin = sit_down(network, input, Part.DRIVES, View(view), size)
-        sitting = Sitting(cabin, course, plan)
+        sitting = Sitting(cabin, place, plan)
         try:
             if guided == "always" or (guided == "first-time" and is_first_time()):
                 sitting.guided_lap()
@@ -97,7 +95,8 @@ def drive(
         print(f"kept {path}")
 
 
-def _course(worlds: Worlds, town: str, sensors: Observed, protocol: str) -> Course:
+def course(worlds: Worlds, town: str, sensors: Observed, protocol: str) -> Course:
+    """Returns where a person drives himself, with the expert as autopilot."""
     from drive_il.evaluation.protocol import protocol_of
     from drive_il.experts.planner import Planner
     from drive_il.gates import ExpertDrives
@@ -119,7 +118,9 @@ def _course(worlds: Worlds, town: str, sensors: Observed, protocol: str) -> Cour
 def first_route(routes: Sequence[Route], wanted: str | None) -> int:
     """Returns the index of a route by its id, of the first long one where none is wanted."""
     if wanted is None:
-        return next((k for k, one in enumerate(routes) if one.length >= _LONG), 0)
+        from drive_il.sitting.by_hand import LONG
+
+        return next((k for k, one in enumerate(routes) if one.length >= LONG), 0)
     ids = [one.id for one in routes]
     if wanted not in ids:
         raise ValueError(f"there is no route {wanted!r}; --route takes one of {', '.join(ids)}")

@@ -97,7 +97,7 @@ def _spec(pane: Pane) -> tuple[CameraSpec, int]:
     if pane.view is View.CHASE:
         skip = pane.height // 4
         size["height"] += skip
-        return CameraSpec("chase", **size, fov=75.0, x=-7.0, z=3.0), skip
+        return CameraSpec("chase", **size, fov=75.0, x=-8.5, z=3.3), skip
     span = BIRD_SPAN * pane.width / pane.height
     return (
         CameraSpec(

@@ -56,6 +56,11 @@ class Person:
         self.hands, self.grip, self.hands_back = Hands(), Grip(), False
         self.autopilot = False
 
+    def switch_autopilot(self) -> None:
+        """Lets the expert drive, or takes the wheel again."""
+        self.autopilot = not self.autopilot
+        self.grip = Grip(False, self.hands)
+
     def act(self, scene: Scene) -> tuple[Records, Bools]:
         """Returns (what he does (B,) CONTROL, whether the cars obey (B,)); see `Driver`."""
         self._move(scene)
@@ -76,17 +81,17 @@ class Person:
         ego = scene.ego[0]
         turned = self._axes()
         self._turned = turned is not None and not self.pressed.any
-        if self.pressed.any:
+        if self.pressed.any or (turned is not None and touched(self.grip.left_at, turned)):
             self.autopilot = False
-        if self.autopilot or (self.part is Part.CORRECTS and not self.grip.holds and not turned):
+        watches = self.part is Part.CORRECTS and not self.grip.holds
+        if turned is None and (self.autopilot or watches):
             # He takes the wheel and the pedals where the other has them.
             self.hands = Hands(float(ego["throttle"]), float(ego["brake"]), float(ego["steer"]))
             self.grip = Grip(False, self.hands)
-        if turned is None or self.pressed.any:
-            speed = float(ego["speed"])
-            if self.drives or self.pressed.any or self.part is Part.LABELS:
-                self.hands = by_keys(self.hands, self.pressed, speed, scene.dt, self._config)
-        else:
+        if turned is not None and not self.pressed.any:
             self.hands = turned
+        elif self.drives or self.pressed.any or self.part is Part.LABELS:
+            speed = float(ego["speed"])
+            self.hands = by_keys(self.hands, self.pressed, speed, scene.dt, self._config)
         self.grip = self.grip.after(self.hands, self.pressed.any, self.hands_back)
         self.hands_back = False

@@ -12,8 +12,8 @@ from drive_il import weathers
 from drive_il.actors import Traffic
 from drive_il.datatypes import EpisodeSpec, Route
 from drive_il.evaluation.protocol import Protocol
-from drive_il.evaluation.route_result import RouteResult
-from drive_il.evaluation.scoring import route_scores, status_of
+from drive_il.evaluation.route_result import Ending, RouteResult
+from drive_il.evaluation.scoring import route_scores
 from drive_il.folders import data_folder
 from drive_il.human.bindings import Action, Bindings
 from drive_il.randomness import derive_seed
@@ -23,6 +23,8 @@ from drive_il.sitting.demonstrations import Demonstrations
 from drive_il.sitting.guided import Guide, remember
 from drive_il.sitting.take import Course, Ended, Take, Wish
 
+LONG = 800.0
+"""a route that is worth a drive of its own [m]"""
 _LISTED = 8  # infractions on the page at the end
 _GUIDED = 280.0  # [m] length of the guided lap, about
 _NO_TRAFFIC = Traffic()
@@ -61,6 +63,11 @@ class Plan:
 def default_folder() -> Path:
     """Where drives are kept that were asked for with the key alone."""
     return data_folder() / "drives"
+
+
+def long_first(routes: Sequence[Route]) -> list[Route]:
+    """Returns routes of more than 800 m before the others, each in their order."""
+    return sorted(routes, key=lambda one: one.length < LONG)
 
 
 def keys_by_action(bindings: Bindings) -> dict[str, str]:
@@ -192,7 +199,7 @@ class Sitting:
 
 def title_of(result: RouteResult) -> str:
     """Returns how a drive ended, for people."""
-    if result.ending.value == "Simulation crashed":  # what the judge calls a drive that was left
+    if result.ending is Ending.SIMULATION_CRASHED:  # what the judge calls a drive that was left
         return "You left the drive"
     return result.ending.value.replace("Agent", "You") or "Route completed"
 
@@ -202,7 +209,7 @@ def report(protocol: Protocol, result: RouteResult) -> list[str]:
     scores = route_scores(protocol, result)
     lines = [
         f"Driving score {scores.composed:.1f} = route {scores.route:.1f} % x penalty "
-        f"{scores.penalty:.2f}   ({protocol.id}, {status_of(protocol, result)})",
+        f"{scores.penalty:.2f}   ({protocol.id})",
         f"Route {result.route} in {result.town}, {result.length:.0f} m in {result.duration:.0f} s",
         "",
     ]

@@ -85,13 +85,19 @@ class Take:
         course: where.
         recording: whether it is kept, at first.
         guide: says what to do, for a first lap.
+        trust: doubt above which the policy is not trusted; None shows no doubt.
     """
 
     def __init__(
-        self, cabin: Cabin, course: Course, recording: bool, guide: Guide | None = None
+        self,
+        cabin: Cabin,
+        course: Course,
+        recording: bool,
+        guide: Guide | None = None,
+        trust: float | None = None,
     ) -> None:
         self.cabin, self.course, self.recording = cabin, course, recording
-        self._guide = guide
+        self._guide, self._trust = guide, trust
         self.weather_wish = 0
         self._judge = Judge(cabin.network, course.protocol, 1)
         self._time = RealTime(course.world.scene.dt, FPS)
@@ -169,8 +175,7 @@ class Take:
         if self._guide is not None and (praise := self._guide.watch(now)):
             self.cabin.say(praise)
         who = int(step.who[0])
-        doubt = step.info.get("doubt")
-        seen = self._instruments(now, who, None if doubt is None else float(doubt[0]))
+        seen = self._instruments(now, who, self._doubt(step))
         before = self._before or now
 
         def draw(share: float) -> None:
@@ -181,6 +186,12 @@ class Take:
 
         self._time.step(draw)
         self.cabin.screen.title(f"drive_il: {self.cabin.network.name} {int(seen.seconds)} s")
+
+    def _doubt(self, step: Step) -> float | None:
+        """Returns the policy's doubt as a share of where it is trusted no more."""
+        if "doubt" not in step.info or not self._trust:
+            return None
+        return float(step.info["doubt"][0]) / self._trust
 
     def _note(self, scene: Scene, now: bool = False) -> None:
         if self.course.can_take_back:
@@ -202,7 +213,7 @@ class Take:
         elif action is Action.TAKE_BACK:
             self._ask_back()
         elif action is Action.AUTOPILOT:
-            person.autopilot = not person.autopilot
+            person.switch_autopilot()
             cabin.say(
                 "the expert drives; touch a key to take over" if person.autopilot else "you drive"
             )
