@@ -58,13 +58,13 @@ class Screen:
         return done.stdout.strip()
 
     def title(self) -> str:
-        """Returns the window's title, nothing while there is no window."""
-        return self.xdotool("search", "--onlyvisible", "--name", "drive_il", "getwindowname")
+        """Returns the title of the window that hears the keys, nothing while there is none."""
+        return self.xdotool("getwindowfocus", "getwindowname")
 
     def seconds(self) -> int:
         """Returns how long the drive has lasted, by the window's title; -1 before it begins."""
         words = self.title().split()
-        return int(words[-2]) if words[-1:] == ["s"] else -1
+        return int(words[-2]) if words[:1] == ["drive_il:"] and words[-1] == "s" else -1
 
     def wait(self, what: str, is_so: Callable[[], bool]) -> None:
         """Waits until something is so; fails when it does not become so."""

@@ -42,16 +42,18 @@ def test_a_drive_with_keys_is_recorded_taken_back_and_judged(screen: Screen) -> 
     screen.xdotool("keyup", "w")
     screen.xdotool("key", "Tab")
     screen.wait_change(cockpit, "another view")
-    screen.xdotool("key", "z")  # the drive stands still: its clock, the title, too
-    screen.wait_seconds(0)
+    screen.xdotool("key", "z")
+    screen.wait("the bar to go back with", lambda: _is_dark(screen.picture(), 490, 510))
+    latest = screen.picture()
     screen.xdotool("keydown", "Left")
-    screen.wait_change(screen.picture(), "an earlier moment")
+    screen.wait_change(latest, "an earlier moment")
     screen.xdotool("keyup", "Left")
     screen.xdotool("key", "Return")
+    screen.wait("the drive to go on", lambda: not _is_dark(screen.picture(), 490, 510))
     screen.wait_seconds(1)
     screen.xdotool("key", "Escape")
     screen.wait("the episode's file", lambda: any(folder.glob("*.parquet")))
-    screen.wait("the page at the end", lambda: _is_dark(screen.picture()))
+    screen.wait("the page at the end", lambda: _is_dark(screen.picture(), 330, 390))
     screen.xdotool("key", "Escape")
     assert f"kept {folder}" in screen.ended()
     [episode] = Dataset(folder).episodes()
@@ -67,9 +69,9 @@ def test_a_drive_with_keys_is_recorded_taken_back_and_judged(screen: Screen) -> 
     assert scene_of(episode).n_rows == episode.n_steps + 1
 
 
-def _is_dark(picture: np.ndarray) -> bool:
-    """Whether the middle is a page of text."""
-    return bool(picture[330:390, 250:1030].mean() < 80)
+def _is_dark(picture: np.ndarray, top: int, bottom: int) -> bool:
+    """Whether some rows in the middle have been darkened, to be written on."""
+    return bool(picture[top:bottom, 300:980].mean() < 60)
 
 
 def test_without_a_display_it_is_said_what_to_do(tmp_path: Path) -> None:

@@ -56,8 +56,9 @@ def create(
     conditions = [Condition(model.name, str(model.resolve()), method) for model in models]
     if alone:
         conditions.insert(0, Condition(ALONE))
-    others = {"vehicles": traffic, "walkers": walkers, "signals": signals}
-    study = Study(title, tuple(conditions), town, routes, lap_seconds, **others, seed=seed)
+    study = Study(
+        title, tuple(conditions), town, routes, lap_seconds, traffic, walkers, signals, seed
+    )
     text = CONSENT if consent is None else consent.read_text(encoding="utf-8")
     studies.create(folder, study, text)
     print(

@@ -7,7 +7,7 @@ without pitching it, a higher picture is drawn and its upper part left out.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -20,7 +20,9 @@ from drive_il.sensors.camera import Camera
 BIRD_SPAN = 70.0
 """what the view from above shows from its bottom to its top [m]"""
 _BIRD_HEIGHT = 60.0  # [m] above the road
-_BIRD_AHEAD = 16.0  # [m] the car is below the middle
+_SEAT = CameraSpec("cockpit", fov=88.0, x=0.3, y=0.35, z=1.3)
+_BEHIND = CameraSpec("chase", fov=75.0, x=-8.5, z=3.3)
+_ABOVE = CameraSpec("bird", x=16.0, z=_BIRD_HEIGHT, pitch=-0.5 * math.pi)
 
 
 class View(StrEnum):
@@ -91,22 +93,11 @@ class PaneCamera:
 
 def _spec(pane: Pane) -> tuple[CameraSpec, int]:
     """Returns the camera of a pane, and how many of its rows are left out at the top."""
-    size = {"width": pane.width, "height": pane.height}
     if pane.view is View.COCKPIT:
-        return CameraSpec("cockpit", **size, fov=88.0, x=0.3, y=0.35, z=1.3), 0
+        return replace(_SEAT, width=pane.width, height=pane.height), 0
     if pane.view is View.CHASE:
         skip = pane.height // 4
-        size["height"] += skip
-        return CameraSpec("chase", **size, fov=75.0, x=-8.5, z=3.3), skip
+        return replace(_BEHIND, width=pane.width, height=pane.height + skip), skip
     span = BIRD_SPAN * pane.width / pane.height
-    return (
-        CameraSpec(
-            "bird",
-            **size,
-            fov=math.degrees(2.0 * math.atan(0.5 * span / _BIRD_HEIGHT)),
-            x=_BIRD_AHEAD,
-            z=_BIRD_HEIGHT,
-            pitch=-0.5 * math.pi,
-        ),
-        0,
-    )
+    fov = math.degrees(2.0 * math.atan(0.5 * span / _BIRD_HEIGHT))
+    return replace(_ABOVE, width=pane.width, height=pane.height, fov=fov), 0

@@ -58,7 +58,7 @@ class Screen:
     def picture(self, picture: Array, left: int = 0, top: int = 0) -> None:
         """Puts a picture down, (H, W, 4) uint8 blue, green, red and anything, contiguous."""
         height, width = picture.shape[:2]
-        image = pygame.image.frombuffer(picture, (width, height), "BGRA")
+        image = pygame.image.frombuffer(picture.data, (width, height), "BGRA")
         image.set_alpha(None)  # the fourth byte is not looked at, which makes it a plain copy
         self.surface.blit(image, (left, top))
 

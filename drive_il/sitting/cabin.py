@@ -71,7 +71,7 @@ class Cabin:
         Raises:
             Left: he has closed the window.
         """
-        left = []
+        left = list[Action]()
         for action in self.inputs.look():
             if action is Action.VIEW:
                 self.view = self.view.next()
@@ -125,7 +125,7 @@ class Cabin:
         return self._cameras[self.view]
 
     def ask(
-        self, draw: Callable[[], None], answers: Sequence[Action], backdrop: Scene | None = None
+        self, draw: Callable[[], object], answers: Sequence[Action], backdrop: Scene | None = None
     ) -> Action:
         """Shows a page until one of some actions is chosen, and returns it.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from drive_il.display.pages import question_page
 from drive_il.display.screen import Screen
@@ -57,13 +57,12 @@ def calibration_of(name: str, kind: str, held: dict[str, Sequence[float]]) -> Ca
         what = "no axis moved" if min(left, right) < 0 else f"axes {left} and {right} moved"
         raise ValueError(f"left and right must move one and the same axis, {what}")
     steer = Axis(left, rest[left], held["left"][left], held["right"][left], zone)
-    found = Calibration(name, steer)
-    for pedal in ("throttle", "brake"):
-        at = moved_most(rest, held[pedal]) if pedal in held else -1
-        if at >= 0:
-            axis = Axis(at, rest[at], held[pedal][at], rest[at])
-            found = replace(found, **{pedal: axis})
-    return found
+
+    def pedal(held_down: Sequence[float] | None) -> Axis | None:
+        at = -1 if held_down is None else moved_most(rest, held_down)
+        return None if held_down is None or at < 0 else Axis(at, rest[at], held_down[at], rest[at])
+
+    return Calibration(name, steer, pedal(held.get("throttle")), pedal(held.get("brake")))
 
 
 def calibrate(screen: Screen, inputs: Inputs, device: Device) -> bool:

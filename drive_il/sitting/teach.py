@@ -207,8 +207,9 @@ class Lessons:
     def _learn(self, lap: int, ended: Ended) -> None:
         self._run.take([ended.episode])
         if ended.episode.labels:
-            found = doubts_at_takeovers(self.policy, [ended.episode]) if self._is_ensemble else []
-            self._doubts = np.concatenate((self._doubts, found))
+            if self._is_ensemble:
+                found = doubts_at_takeovers(self.policy, [ended.episode])
+                self._doubts = np.concatenate((self._doubts, found))
             self._run.fit(lap + 2)
             self._trust = threshold(self._doubts) or self._trust
 
