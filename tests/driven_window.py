@@ -58,8 +58,14 @@ class Screen:
         return done.stdout.strip()
 
     def title(self) -> str:
-        """Returns the title of the window that hears the keys, nothing while there is none."""
-        return self.xdotool("getwindowfocus", "getwindowname")
+        """Returns the title of the window below the pointer, nothing while there is none.
+
+        Without a window manager nothing is found by name, and nobody gives windows the focus:
+        keys go where the pointer is.
+        """
+        place = self.xdotool("getmouselocation", "--shell")
+        found = dict(line.split("=") for line in place.splitlines())
+        return self.xdotool("getwindowname", found["WINDOW"]) if "WINDOW" in found else ""
 
     def seconds(self) -> int:
         """Returns how long the drive has lasted, by the window's title; -1 before it begins."""
