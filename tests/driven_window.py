@@ -29,7 +29,7 @@ class Screen:
         self.folder = folder
         reader, writer = os.pipe()
         self._server = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(writer), "-screen", "0", "1280x720x24", "-nolisten", "tcp"],
+            ["Xvfb", "-displayfd", str(writer), "-screen", "0", "1280x720x24", "-noreset"],
             pass_fds=[writer],
             stderr=subprocess.DEVNULL,
         )

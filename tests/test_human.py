@@ -260,3 +260,22 @@ def test_nothing_is_pressed_by_default() -> None:
     assert Pressed(hand_brake=True).any
     assert Hands(0.2, 0.3, -0.4).control()[0].tolist() == (0.2, 0.3, -0.4)
     assert Hands().control().dtype == CONTROL
+
+
+def test_a_wheel_that_stands_askew_has_not_been_touched() -> None:
+    [spec] = specs_on([make_route([(150, 0)], id="a")], 1)
+    askew, turned = Hands(steer=0.3), Hands(throttle=0.2, steer=-0.1)
+    now = [askew]
+    person = Person(Part.CORRECTS, lambda: now[0])
+    person.sit_down()
+
+    def turn(scene: Scene) -> np.ndarray:
+        now[0] = turned if scene.step[0] >= 20 else askew
+        return np.where(scene.step >= 30, Outcome.ABORTED, Outcome.RUNNING)
+
+    [episode] = drive(
+        World(straight_road(), 1), PoseObserver(), Wobbly(), [spec], driver=person, stop=turn
+    )
+    assert (episode.who[:20] == Who.POLICY).all()
+    assert (episode.who[20:] == Who.HUMAN).all()
+    assert episode.control[25] == turned.control()[0]

@@ -52,9 +52,9 @@ class Person:
         return self.part is Part.CORRECTS and self.grip.holds
 
     def sit_down(self) -> None:
-        """Begins a drive: wheel straight, feet off the pedals."""
-        self.hands, self.grip, self.hands_back = Hands(), Grip(), False
-        self.autopilot = False
+        """Begins a drive: keys let go; wheel and pedals are where they are."""
+        self.hands, self.hands_back, self.autopilot = self._axes() or Hands(), False, False
+        self.grip = Grip(False, self.hands)
 
     def switch_autopilot(self) -> None:
         """Lets the expert drive, or takes the wheel again."""

@@ -20,7 +20,7 @@ from drive_il.human.bindings import Action
 from drive_il.human.person import Part
 from drive_il.protocols import Expert, Gate, Observer, Policy, World
 from drive_il.rollout import Step, drive
-from drive_il.sitting.cabin import FPS, Cabin
+from drive_il.sitting.cabin import FPS, Cabin, Left
 from drive_il.sitting.clock import RealTime
 from drive_il.sitting.corrections import Moment, Moments, Resumed, ResumedJudge, joined
 from drive_il.sitting.guided import Guide
@@ -181,8 +181,11 @@ class Take:
         def draw(share: float) -> None:
             self.cabin.draw(between(before, now, share), seen)
             self.cabin.show()
-            for action in self.cabin.look():
-                self._do(action)
+            try:
+                for action in self.cabin.look():
+                    self._do(action)
+            except Left:  # what was driven is an episode all the same
+                self._wish = Wish.LEAVE
 
         self._time.step(draw)
         self.cabin.screen.title(f"drive_il: {self.cabin.network.name} {int(seen.seconds)} s")

@@ -162,7 +162,7 @@ class Lessons:
         """Drives and learns, lap after lap, until all are done or the person leaves."""
         for lap in range(self.config.laps):
             ended = self._lap(lap, routes[lap % len(routes)], traffic)
-            if ended is not None:
+            if ended is not None and not self.cabin.inputs.closed:
                 self._learn(lap, ended)
             if ended is None or self._asks(lap, ended) is Action.QUIT:
                 return
