@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -80,15 +81,14 @@ def drive(
     check_window(weather, size)
     plan = Plan(found, first_route(found, route), others, weather, seed, record, who)
     with Worlds(where) as worlds:
-        place = course(worlds, town, sensors, protocol)
         cabin = sit_down(network, input, Part.DRIVES, View(view), size)
-        sitting = Sitting(cabin, place, plan)
         try:
-            if guided == "always" or (guided == "first-time" and is_first_time()):
-                sitting.guided_lap()
-            sitting.drive()
-        except Left:
-            pass
+            cabin.wait("getting the world ready ...")
+            sitting = Sitting(cabin, course(worlds, town, sensors, protocol), plan)
+            with suppress(Left):
+                if guided == "always" or (guided == "first-time" and is_first_time()):
+                    sitting.guided_lap()
+                sitting.drive()
         finally:
             cabin.close()
     for path in sitting.kept:

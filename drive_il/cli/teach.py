@@ -87,13 +87,15 @@ def teach(
     policy, network = teachable(model), library.load(town)
     found = long_first(routes_to_train_on(network, routes))
     others = Traffic(vehicles=traffic, walkers=walkers, signals=signals)
-    validation = _validation(town, policy, config, found, others, seed)
     with Worlds(where) as worlds:
-        place = course(worlds, town, policy)
         cabin = sit_down(network, input, PARTS[method], View(view))
-        laps = record or out.with_name(out.name + "-laps")
-        files = Demonstrations(laps, seed, who, cabin.device_name)
         try:
+            cabin.wait("getting the world ready ...")
+            validation = _validation(town, policy, config, found, others, seed)
+            place = course(worlds, town, policy)
+            laps = record or out.with_name(out.name + "-laps")
+            files = Demonstrations(laps, seed, who, cabin.device_name)
+            cabin.wait("seeing how the policy drives now ...")
             lessons = Lessons(
                 cabin, place, validation, policy, _episodes(data), config, seed, files
             )

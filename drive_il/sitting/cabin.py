@@ -159,6 +159,12 @@ class Cabin:
         """Shows a page of text until one of some actions is chosen, and returns it."""
         return self.ask(lambda: pages.page(self.screen, title, lines, foot), answers, backdrop)
 
+    def wait(self, said: str) -> None:
+        """Says what takes a while, once."""
+        self.screen.surface.fill((30, 34, 40))
+        pages.progress_bar(self.screen, 0.0, said)
+        self.show()
+
     def help(self) -> None:
         """Shows which key does what until H, RETURN or ESCAPE is pressed."""
         keys, buttons = self.bindings.keys, {}
