@@ -1,4 +1,4 @@
-"""What the rooms ask of each other: worlds, observers, policies, experts, gates, judges."""
+"""What rooms ask of each other: worlds, observers, policies, experts, drivers, gates, judges."""
 
 from __future__ import annotations
 
@@ -78,6 +78,18 @@ class Expert(Protocol):
 
     def control(self, scene: Scene) -> Records:
         """Returns what the expert would do in each row, (B,) CONTROL."""
+        ...
+
+
+class Driver(Protocol):
+    """A person at the wheel: acts when he wants to, and cannot be asked."""
+
+    def act(self, scene: Scene) -> tuple[Records, Bools]:
+        """Returns (what he does (B,) CONTROL, whether the cars obey (B,)); once per step.
+
+        NaN where his hands are off, and where he says something that cars do not obey it is
+        a label of a state that another drives through.
+        """
         ...
 
 

@@ -33,7 +33,7 @@ from drive_il.datatypes import (
     nan_control,
 )
 from drive_il.past import n_past_steps, past_of_log
-from drive_il.protocols import Expert, Gate, Judge, Observer, Policy, World
+from drive_il.protocols import Driver, Expert, Gate, Judge, Observer, Policy, World
 from drive_il.rollout_labels import Desk, Meter, Sink, rows_of
 from drive_il.rollout_log import Log, named, running, used
 
@@ -50,6 +50,7 @@ class Step:
         spec: index of the spec that each row drives, (B,).
         n_finished: episodes finished so far.
         n_specs: episodes in all.
+        info: what the policy said beside its control, (B, ...); nothing without a policy.
     """
 
     scene: Scene
@@ -59,6 +60,7 @@ class Step:
     spec: Ints
     n_finished: int
     n_specs: int
+    info: State
 
 
 Stop = Callable[[Scene], Ints]
@@ -79,6 +81,7 @@ def drive(
     stop: Stop | None = None,
     judge: Judge | None = None,
     pedals: Expert | None = None,
+    driver: Driver | None = None,
     disturbance: Disturbance | None = None,
     label_budget: int | None = None,
     n_steps: int | None = None,
@@ -106,6 +109,9 @@ def drive(
         judge: follows every episode from its first state to its last, and ends it early.
         pedals: when given, throttle and brake of the policy's control are replaced by
             this expert's, which costs no label: the policy only steers.
+        driver: a person. What he does while he holds the wheel is executed, whoever the gate
+            would let drive, and is the label of that step in the expert's place; the expert
+            is not asked there.
         disturbance: changes the control of whoever drives before it is executed (noise keyed
             by seed and step). `control` is what was executed; labels are what was meant.
         label_budget: labels in all; None does not limit them.
@@ -138,15 +144,7 @@ def drive(
         raise ValueError(f"a segment needs at least one step, got n_steps={n_steps}")
     run = _Run(
         _Pieces(
-            world,
-            observer,
-            policy,
-            expert,
-            gate,
-            stop,
-            judge,
-            pedals,
-            disturbance,
+            *(world, observer, policy, expert, gate, stop, judge, pedals, driver, disturbance),
             keep_observations,
             keep_actors,
             math.inf if n_steps is None else n_steps,
@@ -167,6 +165,7 @@ def drive(
                     run.spec.copy(),
                     run.desk.n_finished,
                     len(specs),
+                    run.info,
                 )
             )
     return run.desk.kept
@@ -232,6 +231,7 @@ class _Pieces:
     stop: Stop | None
     judge: Judge | None
     pedals: Expert | None
+    driver: Driver | None
     disturbance: Disturbance | None
     keep_observations: bool
     keep_actors: bool
@@ -257,6 +257,7 @@ class _Run:
         self._next = 0
         self._log = Log(n_rows)
         self._observation: Observation = {}
+        self.info: State = {}
         self._fresh_state: State = pieces.policy.initial_state(n_rows) if pieces.policy else {}
         self._fresh_memory: State = pieces.gate.initial_memory(n_rows) if pieces.gate else {}
         self._state, self._memory = self._fresh_state, self._fresh_memory
@@ -306,11 +307,13 @@ class _Run:
             proposed, self._state, info = policy.act(self._observation, self._state)
             proposed = self._with_pedals(proposed)
         meter = Meter(self.pieces.expert, scene, self.active)
+        obeyed = self._obeyed(meter)
         if gate is not None:
             self._memory, who, ask = gate.decide(
                 self._memory, scene, self._observation, proposed, meter.query
             )
             meter.ask(np.flatnonzero((ask | (who == Who.EXPERT)) & self.active))
+        who = np.where(obeyed, Who.HUMAN, who).astype(np.uint8)
         control = self._executed(proposed, who, meter)
         self.desk.used[self.spec[self.active]] += meter.asked[self.active]
         self._log.write(
@@ -324,7 +327,15 @@ class _Run:
             },
         )
         self._log.write(self._tick, info, "info.")
+        self.info = info
         return control, who
+
+    def _obeyed(self, meter: Meter) -> Bools:
+        """Hears the person; returns the rows that he drives, (B,)."""
+        if self.pieces.driver is None:
+            return np.zeros(len(self.active), np.bool_)
+        said, drives = self.pieces.driver.act(self.pieces.world.scene)
+        return meter.hear(said) & drives
 
     def _with_pedals(self, proposed: Records) -> Records:
         pedals = self.pieces.pedals
@@ -340,7 +351,7 @@ class _Run:
     def _executed(self, proposed: Records, who: Ints, meter: Meter) -> Records:
         """Returns the control of the driver of each row; idle rows brake."""
         world, active = self.pieces.world, self.active
-        by_policy = active & (who != Who.EXPERT)
+        by_policy = active & (who == Who.POLICY)
         if self.pieces.policy is None and by_policy.any():
             row = int(np.flatnonzero(by_policy)[0])
             raise ValueError(
@@ -350,8 +361,8 @@ class _Run:
         if proposed.dtype != CONTROL or proposed.shape != active.shape:
             check_control(proposed, len(active))
         control = proposed.copy()
-        by_expert = active & ~by_policy
-        control[by_expert] = meter.labels[by_expert]
+        by_label = active & ~by_policy
+        control[by_label] = meter.labels[by_label]
         if self.pieces.disturbance is not None:
             control = self.pieces.disturbance(world.scene, control, who)
         control[~active] = (0.0, 1.0, 0.0)

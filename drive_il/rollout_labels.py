@@ -85,6 +85,13 @@ class Meter:
         self.labels = nan_control(scene.n_rows)
         self.asked: Bools = np.zeros(scene.n_rows, np.bool_)
 
+    def hear(self, said: Records) -> Bools:
+        """Takes what a person does as the label where he does anything; returns where, (B,)."""
+        acts = ~np.isnan(said["steer"]) & self._active
+        self.labels[acts] = said[acts]
+        self.asked[acts] = True
+        return np.asarray(acts)
+
     def query(self, rows: Ints) -> Records:
         """Returns the labels of these rows, (len(rows),) CONTROL; NaN in idle rows."""
         rows = np.asarray(rows)

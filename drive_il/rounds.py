@@ -204,6 +204,22 @@ class Rounds:
         self._collected = given
         return given or self.collect(1, ExpertDrives(), disturbance)
 
+    def resume(self, policy: DrivingPolicy, data: Iterable[Episode] = ()) -> None:
+        """Round one is a policy that has been trained before; later ones go on from it.
+
+        Args:
+            policy: with the network of the config.
+            data: what it learnt from, so that it is not forgotten.
+        """
+        self.episodes = self._collected = list(data)
+        self._network.load_state_dict(policy.network.state_dict())
+        self._close(1, policy)
+
+    def take(self, episodes: Sequence[Episode]) -> None:
+        """Takes drives that were made elsewhere, by hand, as those of the next round."""
+        self._collected = list(episodes)
+        self.episodes = self.episodes + [one for one in episodes if one.labels]
+
     def collect(self, i: int, gate: Gate, disturbance: Disturbance | None = None) -> list[Episode]:
         """Drives round i with the last iterate and returns its labelled episodes."""
         rounds_left = self.config.n_rounds - i + 1
@@ -427,12 +443,12 @@ def failing(episode: Episode) -> Bools:
 
 
 def expert_drove(episode: Episode) -> Bools:
-    """Returns which steps the expert drove, (T,)."""
-    return np.asarray(episode.who == Who.EXPERT)
+    """Returns which steps the expert, or a person, drove, (T,)."""
+    return np.asarray(episode.who != Who.POLICY)
 
 
 def takeovers(episode: Episode) -> Ints:
-    """Returns the steps at which the expert takes over from the policy."""
+    """Returns the steps at which the expert, or a person, takes over from the policy."""
     drove = expert_drove(episode)
     return np.flatnonzero(drove[1:] & ~drove[:-1]) + 1
 
@@ -448,7 +464,7 @@ def interventions(episodes: Sequence[Episode]) -> dict[str, Any]:
     steps = sum(episode.n_steps for episode in episodes)
     drove = [expert_drove(episode) for episode in episodes]
     held = int(sum(one.sum() for one in drove))
-    begun = sum(len(takeovers(e)) + int(e.n_steps > 0 and e.who[0] == 1) for e in episodes)
+    begun = sum(len(takeovers(e)) + int(e.n_steps > 0 and e.who[0] != Who.POLICY) for e in episodes)
     ended = [episode.outcome for episode in episodes]
     return {
         "episodes": len(episodes),

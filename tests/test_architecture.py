@@ -98,6 +98,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "theory": {"maps", "rollout"},
     "evaluation": {"maps", "handedness", "rollout", "sensors", "gates", "theory"},
     "experiments": EVERYTHING,
+    "sitting": EVERYTHING,
     "cli": EVERYTHING,
     "__main__": {"cli"},
     "speed": EVERYTHING,

@@ -4,7 +4,7 @@ import numpy as np
 import pygame
 import pytest
 
-from drive_il.display import Window
+from drive_il.display.window import Window
 
 
 @pytest.fixture

@@ -84,6 +84,18 @@ _COMMANDS: _Tree = {
             ),
         },
     ),
+    "drive": _Command("drive_il.cli.drive:drive", "Sit down and drive; keep the drives."),
+    "teach": _Command(
+        "drive_il.cli.teach:teach", "A policy drives, you correct it, between laps it learns."
+    ),
+    "study": _Group(
+        "Several people drive, in balanced orders, without names.",
+        {
+            "create": _Command("drive_il.cli.study:create", "Begin a study."),
+            "sit": _Command("drive_il.cli.study:sit", "One person's sitting."),
+            "export": _Command("drive_il.cli.study:export", "What everybody did, as CSV or JSON."),
+        },
+    ),
     "record": _Command(
         "drive_il.cli.data:record", "Let the expert drive a town and keep the episodes."
     ),

@@ -11,9 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from drive_il.cli.where import EMBEDDED, Where
-from drive_il.datatypes import Route
 from drive_il.experiments.observations import OBSERVATIONS, spec_of
-from drive_il.maps.network import RoadNetwork
 from drive_il.sensor_specs import ObservationSpec
 
 Folder = Annotated[Path, tyro.conf.Positional]
@@ -64,10 +62,11 @@ def record(
     from drive_il.experiments.record import record as record_episodes
     from drive_il.experts.planner import Planner
     from drive_il.maps import library
+    from drive_il.maps.suites import routes_to_train_on
     from drive_il.worlds import Worlds
 
     network = library.load(town)
-    chosen = _routes(network, routes)
+    chosen = routes_to_train_on(network, routes)
     driver = None if policy is None else learners.load(policy)
     planner = Planner(network=network)
     others = Traffic(vehicles=traffic, walkers=walkers, signals=signals)
@@ -92,24 +91,6 @@ def _sensors(name: str) -> ObservationSpec:
     cameras = ObservationSpec().cameras + alvinn.SPEC.cameras
     shown = spec_of("camera", target_point=True, previous_action=True)
     return replace(shown, cameras=cameras, range_finder=True)
-
-
-def _routes(network: RoadNetwork, path: Path | None) -> list[Route]:
-    """The routes of a file, or the map's own training suite."""
-    from drive_il.maps import suites
-    from drive_il.maps.planning import RoutePlanner
-    from drive_il.maps.routes import load_routes, plan_record
-
-    if path is None:
-        planner = RoutePlanner(network)
-        return [plan_record(planner, entry) for entry in suites.training_suite(network)]
-
-    def network_of(name: str) -> RoadNetwork:
-        if name != network.name:
-            raise ValueError(f"{path} has a route in {name}, expected routes in {network.name}")
-        return network
-
-    return load_routes(path, network_of)
 
 
 def info(folder: Folder, /) -> None:

@@ -9,7 +9,7 @@ from drive_il.env.drives import Drives
 from drive_il.sensors.views import SideBySide
 
 if TYPE_CHECKING:
-    from drive_il.display import Window
+    from drive_il.display.window import Window
 
 _PANELS = ("driver", "above")
 
@@ -32,7 +32,7 @@ class Screen:
     def show(self, row: int) -> None:
         """Shows a row in a window, no faster than in real time."""
         if self._window is None:
-            from drive_il.display import Window
+            from drive_il.display.window import Window
 
             self._window = Window("drive_il", self._fps)
         scene = self._drives.world.scene

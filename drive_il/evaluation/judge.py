@@ -202,6 +202,11 @@ class Judge:
         if self._on_result is not None:
             self._on_result(book.spec, book.result)
 
+    def infractions(self, row: int) -> tuple[Infraction, ...]:
+        """Returns what the drive of a row has been charged with so far, in order."""
+        book = self._books.get(row)
+        return () if book is None else tuple(book.infractions)
+
     def result(self, row: int) -> RouteResult:
         """Returns how the drive of a row went; holds from its end until the next `begin`.
 

@@ -20,6 +20,7 @@ from drive_il.maps.lane_graph import LaneGraph
 from drive_il.maps.network import RoadNetwork
 from drive_il.maps.planning import RoutePlanner
 from drive_il.maps.route_files import RouteRecord, make_record, write_routes
+from drive_il.maps.routes import load_routes, plan_record
 
 SHORT = (100.0, 300.0)
 """[m] length of the short routes of a suite"""
@@ -193,6 +194,24 @@ def training_suite(network: RoadNetwork) -> list[RouteRecord]:
     if network.name == "dell":
         return make_suite(network, 14, 6, seed=4)
     return make_suite(network, 12, 12, seed=1)
+
+
+def routes_to_train_on(network: RoadNetwork, path: Path | None = None) -> list[Route]:
+    """Returns the routes of a file, or the map's own training suite where none is given.
+
+    Raises:
+        ValueError: the file has a route on another map, or one that cannot be planned.
+    """
+    if path is None:
+        planner = RoutePlanner(network)
+        return [plan_record(planner, record) for record in training_suite(network)]
+
+    def network_of(name: str) -> RoadNetwork:
+        if name != network.name:
+            raise ValueError(f"{path} has a route in {name}, expected routes in {network.name}")
+        return network
+
+    return load_routes(path, network_of)
 
 
 def test_suite(network: RoadNetwork) -> list[RouteRecord]:

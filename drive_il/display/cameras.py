@@ -1,0 +1,103 @@
+"""The pictures that a person drives by, from the simulator's own camera.
+
+A level camera is the fast one, and keeps houses upright: to look down on the car from behind
+without pitching it, a higher picture is drawn and its upper part left out.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+
+from drive_il.datatypes import Array, Scene
+from drive_il.maps.network import RoadNetwork
+from drive_il.sensor_specs import CameraSpec
+from drive_il.sensors.camera import Camera
+
+BIRD_SPAN = 70.0
+"""what the view from above shows from its bottom to its top [m]"""
+_BIRD_HEIGHT = 60.0  # [m] above the road
+_SEAT = CameraSpec("cockpit", fov=88.0, x=0.3, y=0.35, z=1.3)
+_BEHIND = CameraSpec("chase", fov=75.0, x=-8.5, z=3.3)
+_ABOVE = CameraSpec("bird", x=16.0, z=_BIRD_HEIGHT, pitch=-0.5 * math.pi)
+
+
+class View(StrEnum):
+    """From where a person looks."""
+
+    COCKPIT = "cockpit"
+    CHASE = "chase"
+    BIRD = "bird"
+    SPLIT = "split"
+
+    def next(self) -> View:
+        """Returns the one after it; the first after the last."""
+        views = list(View)
+        return views[(views.index(self) + 1) % len(views)]
+
+
+@dataclass(frozen=True)
+class Pane:
+    """A part of the window.
+
+    Attributes:
+        view: what it shows; never SPLIT.
+        left: [pixels].
+        top: [pixels].
+        width: [pixels].
+        height: [pixels].
+    """
+
+    view: View
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+def panes(view: View, width: int, height: int) -> list[Pane]:
+    """Returns how a view fills a window."""
+    if view is not View.SPLIT:
+        return [Pane(view, 0, 0, width, height)]
+    wide = width * 5 // 8 // 2 * 2
+    return [
+        Pane(View.COCKPIT, 0, 0, wide, height),
+        Pane(View.BIRD, wide + 2, 0, width - wide - 2, height),
+    ]
+
+
+class PaneCamera:
+    """Draws one pane.
+
+    Args:
+        network: the map.
+        pane: which.
+    """
+
+    def __init__(self, network: RoadNetwork, pane: Pane) -> None:
+        spec, self._skip = _spec(pane)
+        self._camera = Camera(network, spec, as_bgra=True)
+        self._out = np.empty(self._camera.shape(1), np.uint8)
+
+    def draw(self, scene: Scene) -> Array:
+        """Returns the picture of a scene of one row, (height, width, 4) uint8 in the order BGRA.
+
+        The next call overwrites it.
+        """
+        self._camera.render(scene.ego, scene.weather, scene.actors, self._out)
+        return np.asarray(self._out[0, self._skip :])
+
+
+def _spec(pane: Pane) -> tuple[CameraSpec, int]:
+    """Returns the camera of a pane, and how many of its rows are left out at the top."""
+    if pane.view is View.COCKPIT:
+        return replace(_SEAT, width=pane.width, height=pane.height), 0
+    if pane.view is View.CHASE:
+        skip = pane.height // 4
+        return replace(_BEHIND, width=pane.width, height=pane.height + skip), skip
+    span = BIRD_SPAN * pane.width / pane.height
+    fov = math.degrees(2.0 * math.atan(0.5 * span / _BIRD_HEIGHT))
+    return replace(_ABOVE, width=pane.width, height=pane.height, fov=fov), 0

@@ -1,0 +1,1 @@
+"""A person at the wheel: keyboard, gamepad or steering wheel become a `Driver`."""

@@ -1,0 +1,1 @@
+"""A person sits down: driving by hand, teaching by hand, studies with several people."""
