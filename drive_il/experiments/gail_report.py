@@ -165,7 +165,7 @@ def table(result: dict[str, Any]) -> Table:
     shown = Table(
         "town",
         "learner",
-        *(f"{n} demonstrations" for n in counts),
+        *(f"{n} demonstration{'s' if n != 1 else ''}" for n in counts),
         title=f"success [%], 95 % over {result['interval_over']}",
     )
     for town, one in result["towns"].items():
@@ -185,7 +185,8 @@ def verdict(result: dict[str, Any]) -> list[str]:
             if claim["high"] < 0:
                 holds = "refuted"
             lines.append(
-                f"{town}: {NAMES[claim['first']]} beats cloning with {claim['n']} demonstrations: "
+                f"{town}: {NAMES[claim['first']]} beats cloning with {claim['n']} demonstration"
+                f"{'s' if claim['n'] != 1 else ''}: "
                 f"{holds} (share of the route driven, difference {claim['value']:.2f} "
                 f"[{claim['low']:.2f}, {claim['high']:.2f}])."
             )
