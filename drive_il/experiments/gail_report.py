@@ -258,7 +258,7 @@ def _panel(axes: Axes, result: dict[str, Any], town: str, key: str) -> None:
             linewidth=1.6,
             capsize=2.5,
         )
-    axes.set(xscale="log", ylim=(-3, 107))
+    axes.set(xscale="log", xlim=(counts[0] / 1.4, counts[-1] * 1.4), ylim=(-3, 107))
     axes.xaxis.set_major_locator(FixedLocator(counts.tolist()))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.0f}"))
