@@ -165,7 +165,7 @@ def table(result: dict[str, Any]) -> Table:
     shown = Table(
         "town",
         "learner",
-        *(f"{n} demonstrations" for n in counts),
+        *(f"{n} demonstration{'s' if n != 1 else ''}" for n in counts),
         title=f"success [%], 95 % over {result['interval_over']}",
     )
     for town, one in result["towns"].items():
@@ -185,7 +185,8 @@ def verdict(result: dict[str, Any]) -> list[str]:
             if claim["high"] < 0:
                 holds = "refuted"
             lines.append(
-                f"{town}: {NAMES[claim['first']]} beats cloning with {claim['n']} demonstrations: "
+                f"{town}: {NAMES[claim['first']]} beats cloning with {claim['n']} demonstration"
+                f"{'s' if claim['n'] != 1 else ''}: "
                 f"{holds} (share of the route driven, difference {claim['value']:.2f} "
                 f"[{claim['low']:.2f}, {claim['high']:.2f}])."
             )
@@ -257,7 +258,7 @@ def _panel(axes: Axes, result: dict[str, Any], town: str, key: str) -> None:
             linewidth=1.6,
             capsize=2.5,
         )
-    axes.set(xscale="log", ylim=(-3, 107))
+    axes.set(xscale="log", xlim=(counts[0] / 1.4, counts[-1] * 1.4), ylim=(-3, 107))
     axes.xaxis.set_major_locator(FixedLocator(counts.tolist()))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.0f}"))
