@@ -44,13 +44,8 @@ from drive_il.fit import (
     labelled_frames,
     reproducible,
 )
-from drive_il.networks import (
-    DrivingNetwork,
-    DrivingPolicy,
-    NetworkConfig,
-    driving_frames,
-    driving_loss,
-)
+from drive_il.network_inputs import driving_frames
+from drive_il.networks import DrivingNetwork, DrivingPolicy, NetworkConfig, driving_loss
 from drive_il.ppo import ActorCritic, DrawingPolicy, Improver, Noisy, PpoConfig, Segment, segment_of
 from drive_il.randomness import derive_seed
 from drive_il.rollout import drive

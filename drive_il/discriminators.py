@@ -24,7 +24,8 @@ from torch.nn import functional
 
 from drive_il.datatypes import Bools, Episode
 from drive_il.fit import labelled_frames
-from drive_il.networks import N_BRANCHES, SPEED_SCALE, branch_of, observed
+from drive_il.network_inputs import observed
+from drive_il.networks import N_BRANCHES, SPEED_SCALE, branch_of
 from drive_il.ppo import TERMINAL
 from drive_il.sensor_specs import ObservationSpec
 from drive_il.vector_layouts import ACTOR, LANE, STATE

@@ -40,13 +40,8 @@ from drive_il.datatypes import (
     State,
 )
 from drive_il.disturbances import normal
-from drive_il.networks import (
-    DrivingNetwork,
-    NetworkConfig,
-    driving_inputs,
-    in_fixed_batches,
-    observed,
-)
+from drive_il.network_inputs import driving_inputs, observed
+from drive_il.networks import DrivingNetwork, NetworkConfig, in_fixed_batches
 from drive_il.protocols import Observer
 from drive_il.randomness import derive_seed
 from drive_il.sensor_specs import ObservationSpec

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drive_il.datatypes import Floats, Outcome
-from drive_il.networks import observed
+from drive_il.network_inputs import observed
 from drive_il.ppo import (
     ActorCritic,
     DrawingPolicy,

@@ -36,7 +36,8 @@ from drive_il import checkpoints
 from drive_il.datatypes import Episode, Floats, Ints, Observation, Records, Scene, State
 from drive_il.discriminators import demonstrated
 from drive_il.fit import Progress, ProgressFunction, reproducible
-from drive_il.networks import DrivingNetwork, NetworkConfig, in_fixed_batches, observed
+from drive_il.network_inputs import observed
+from drive_il.networks import DrivingNetwork, NetworkConfig, in_fixed_batches
 from drive_il.ppo import Noisy, control_of, segment_of
 from drive_il.randomness import derive_seed
 from drive_il.rollout import drive
