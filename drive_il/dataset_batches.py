@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -144,7 +141,7 @@ class FrameBatches:
                 size = 0
             windows[-1].append(unit)
             size += unit.n
-        with ThreadPoolExecutor(1, "drive_il-frames", _step_back) as reader:
+        with ThreadPoolExecutor(1, "drive_il-frames") as reader:
             coming = reader.submit(self._read, windows[0])
             for following in [*windows[1:], None]:
                 window = coming.result()
@@ -199,12 +196,6 @@ class FrameBatches:
         if unit.n < len(unit.keep):  # most groups are kept whole, which saves a copy
             frames = {name: value[unit.keep] for name, value in frames.items()}
         return frames | {"_index": np.arange(unit.first, unit.first + unit.n)}
-
-
-def _step_back() -> None:
-    """Lets this thread run where the others leave a core idle, which training does often."""
-    if sys.platform == "linux":  # where niceness is a thread's own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
 def _row_bytes(file: EpisodeFile, names: Sequence[str], states: bool) -> int:
