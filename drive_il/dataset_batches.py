@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -148,7 +145,7 @@ class FrameBatches:
                 size = 0
             windows[-1].append(unit)
             size += unit.n
-        with ThreadPoolExecutor(1, "drive_il-frames", _step_back) as reader:
+        with ThreadPoolExecutor(1, "drive_il-frames") as reader:
             coming = reader.submit(self._read, windows[0])
             for following in [*windows[1:], None]:
                 window = coming.result()
@@ -220,12 +217,6 @@ def _waypoints(file: EpisodeFile) -> Array:
     ego, control, expert = (file.records(kind, dtype, columns) for kind, dtype in kinds.items())
     n_steps = file.header["n_steps"]
     return labels(ego, control[:n_steps], expert[:n_steps], file.header["dt"])
-
-
-def _step_back() -> None:
-    """Lets this thread run where the others leave a core idle, which training does often."""
-    if sys.platform == "linux":  # where niceness is a thread's own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
 def _row_bytes(file: EpisodeFile, names: Sequence[str], states: bool) -> int:

@@ -408,7 +408,7 @@ def _sun_is_near(
         square = x * x + y * y + rise * rise
         is_near = (toward > np.float32(0.0)) & (toward * toward > near * square)
         n = np.int32(n + np.int32(is_near))
-    return n > 0
+    return bool(n > 0)
 
 
 @kernels.inner
