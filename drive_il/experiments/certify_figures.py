@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from PIL import Image
 
 from drive_il.datatypes import Episode, Floats
@@ -62,6 +63,8 @@ def growth(result: dict[str, Any]) -> Figure:
         xscale="log", yscale="log", xlabel="horizon T [steps]", ylabel="cost above the expert's"
     )
     axes.set_ylim(bottom=1e-2)
+    axes.set_xticks(steps[::2], [str(step) for step in steps[::2]])
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.grid(True, which="both", color="#eef0f1")
     axes.legend(fontsize=8)
     axes.set_title(_slope(result["exponent"]), fontsize=10)

@@ -167,14 +167,12 @@ def compare(
         name: cost(failing[0])[:, -1] - cost(failing[1])[:, -1]
         for name, cost in costs.COSTS.items()
     }
-    told = []
+    told: list[dict[str, Any]] = []
     for i, (mine, other) in enumerate(zip(*pairs, strict=True)):
         n = min(mine.n_steps, other.n_steps)
         back = recovery.steps_back(_in_tube(mine, other, n)[None], HOLD)[0]
-        told.append(
-            {name: float(value[i]) for name, value in extra.items()}
-            | {"back": None if np.isinf(back) else float(back)}
-        )
+        costs_more = {name: float(value[i]) for name, value in extra.items()}
+        told.append({**costs_more, "back": None if np.isinf(back) else float(back)})
     return told
 
 

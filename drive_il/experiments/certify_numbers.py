@@ -157,7 +157,8 @@ class _Certificate:
         return found
 
     def _errors(self) -> dict[str, Any]:
-        delta, found = self.data.delta, {}
+        delta = self.data.delta
+        found: dict[str, Any] = {}
         for name, difference in (("expert", self._expert_errors()), ("own", self.errs.error)):
             one = est.errors(difference[None], delta, est.DELTAS, self.weights)
             found[f"eps_{name}"] = asdict(one.eps)

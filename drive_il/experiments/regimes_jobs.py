@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from drive_il.datatypes import Episode, EpisodeSpec, Floats
+from drive_il.datatypes import Episode, EpisodeSpec, Floats, Ints
 from drive_il.experiments.covariate_shift_specs import EXPERT
 from drive_il.experiments.drives import never_blocked, read, write
 from drive_il.experiments.jobs import Report
@@ -162,14 +162,14 @@ def _errors(episodes: list[Episode], horizon: int) -> Floats:
     return found
 
 
-def _cells(episodes: Sequence[Episode], horizon: int) -> Floats:
+def _cells(episodes: Sequence[Episode], horizon: int) -> Ints:
     found = np.full((len(episodes), horizon), -1, np.int64)
     for row, episode in zip(found, episodes, strict=True):
         row[: episode.n_steps] = _cells_of(episode)
     return found
 
 
-def _cells_of(episode: Episode) -> Floats:
+def _cells_of(episode: Episode) -> Ints:
     at, speed = episode.progress[:-1], episode.ego["speed"][:-1]
     return density.cells(at["lateral_error"], at["heading_error"], speed)
 

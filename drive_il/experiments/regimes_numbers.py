@@ -122,9 +122,10 @@ def laws(regimes: Mapping[str, Any], horizon: int) -> dict[str, Any]:
             "measured": ", ".join(_words(m, gap["covered", m]) for m in covered),
         },
         "covered_ratio": {
-            "law": "eps on own states is at most C times eps on the expert's states (cloning)",
-            "visible": c["eps_own"]["value"]
-            <= c["density"]["ratio"]["value"] * c["eps_expert"]["value"],
+            "law": "the expert has been where cloning goes, and its eps on own states is at most C "
+            "times its eps on the expert's states",
+            "visible": c["density"]["uncovered"]["value"] <= certificate.NEVER_THERE
+            and c["eps_own"]["value"] <= c["density"]["ratio"]["value"] * c["eps_expert"]["value"],
             "measured": f"{c['eps_own']['value']:.3f} against C = "
             f"{c['density']['ratio']['value']:.1f} times {c['eps_expert']['value']:.3f}; "
             f"{100 * c['density']['uncovered']['value']:.1f} % of its states in cells where the "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from rich.table import Table
 
 from drive_il.experiments.certify_report import span
@@ -112,6 +113,8 @@ def _regimes(result: dict[str, Any]) -> Figure:
         axes.plot(steps, steps, color="#9aa3a9", linewidth=1.0, label="T")
         axes.set(xscale="log", yscale="log", xlabel="horizon T [steps]", title=place)
         axes.set_ylim(_FLOOR * 0.8, steps[-1] * 1.4)
+        axes.set_xticks(steps[::2], [str(step) for step in steps[::2]])
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.grid(True, which="both", color="#eef0f1")
         axes.legend(fontsize=8, loc="upper left")
     grid[0].set_ylabel("cost above the expert's [steps]")
@@ -147,7 +150,7 @@ def _escapes(result: dict[str, Any]) -> Figure:
             steps, deviation = np.array(one["deviation_steps"]), np.array(one["deviation"])
             axes.plot(steps, deviation, color=COLORS[method], label=NAMES[method])
         axes.axhline(1.75, color="#9aa3a9", linewidth=1.0, label="off the lane")
-        axes.set(yscale="log", xlabel="step", title=f"{place} car")
+        axes.set(yscale="log", ylim=(3e-3, 30.0), xlabel="step", title=f"{place} car")
         axes.grid(True, which="both", color="#eef0f1")
         axes.legend(fontsize=8, loc="lower right")
     grid[0].set_ylabel("distance from the lane centre, r.m.s. [m]")
