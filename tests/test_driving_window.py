@@ -87,3 +87,18 @@ def test_without_a_display_it_is_said_what_to_do(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "no window can be opened" in done.stderr
     assert "xvfb-run" in done.stderr
+
+
+@needs_screen
+def test_torch_can_learn_while_a_window_is_open(screen: Screen) -> None:
+    """An OpenGL driver in software brings its own LLVM, beside which torch's crashes."""
+    code = (
+        "from drive_il.display.screen import Screen; import torch; "
+        "one = Screen('test', (320, 240)); one.flip(); "
+        "torch.use_deterministic_algorithms(True); print('fine')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=screen.env, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-500:]
+    assert "fine" in done.stdout

@@ -13,6 +13,7 @@ from drive_il.display.wayfinding import way_ahead, whole_way
 from drive_il.maps.network import LaneType, RoadNetwork
 
 _SPAN = 260.0  # [m] that it shows
+_STRIDE = 4  # route points, 1 m apart, per corner of the line drawn
 _ROAD = (96, 102, 112)
 _GROUND = (38, 42, 48)
 _MOST = 4096  # pixels that the drawing of a town may be wide
@@ -57,13 +58,14 @@ class Minimap:
         surface.set_clip(place)
         shift = np.array([left, top]) - corner
         passed, ahead = whole_way(scene), way_ahead(scene)
+        goal = self._pixels(passed[-1:])[0] + shift
+        passed, ahead = passed[::_STRIDE], ahead[::_STRIDE]
         rest = np.stack([ahead["x"], ahead["y"]], axis=1)
         for way, color, thick in ((passed, (60, 92, 128), 3), (rest, BLUE, 4)):
             if len(way) > 1:
                 pygame.draw.lines(
                     surface, color, False, (self._pixels(way) + shift).tolist(), thick
                 )
-        goal = self._pixels(passed[-1:])[0] + shift
         pygame.draw.circle(surface, AMBER, goal.tolist(), 5)
         self._arrow(surface, middle + shift, float(ego["heading"]))
         surface.set_clip(None)

@@ -32,6 +32,9 @@ class Screen:
     """
 
     def __init__(self, title: str, size: tuple[int, int]) -> None:
+        # Pictures are made by our own camera: OpenGL would only copy them, and its software driver
+        # brings an LLVM along that crashes the one torch loads when it learns.
+        os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
         try:
             pygame.display.init()
             self.surface = pygame.display.set_mode(size)

@@ -201,6 +201,8 @@ def title_of(result: RouteResult) -> str:
     """Returns how a drive ended, for people."""
     if result.ending is Ending.SIMULATION_CRASHED:  # what the judge calls a drive that was left
         return "You left the drive"
+    if result.ending is Ending.TIMED_OUT:
+        return "The time is up"
     return result.ending.value.replace("Agent", "You") or "Route completed"
 
 
