@@ -80,6 +80,9 @@ def test_a_config_wants_somebody_and_says_so() -> None:
         certify.Config(routes="routes/birch_test.xml")
     with pytest.raises(ValueError, match="horizon must be at least 20"):
         certify.Config(routes="routes/birch_test.xml", who="expert", horizon=5)
+    nobody = certify.Config(routes="routes/birch_test.xml", who="runs/nobody")
+    with pytest.raises(ValueError, match="runs/nobody is no model folder"):
+        certify.plan(nobody)
     config = certify.Config(routes="routes/birch_test.xml", who="expert", drives=3)
     assert not certify.can_fork(config)
     names = [job.name for job in certify.plan(config, "expert/")]

@@ -22,6 +22,7 @@ from drive_il.experiments import certify_numbers as numbers
 from drive_il.experiments import certify_report as report
 from drive_il.experiments.jobs import Job
 from drive_il.experiments.reproduction import farewell, run_all, timing
+from drive_il.learners import CONFIG
 from drive_il.maps import library
 
 _JOBS = "drive_il.experiments.certify_jobs:"
@@ -175,6 +176,11 @@ def plan(config: Config, prefix: str = "") -> list[Job]:
         prefix: of the names of its jobs, but for those that all certificates share.
     """
     entry = config.entry
+    if entry.kind == Kind.POLICY and not (Path(config.who) / CONFIG).is_file():
+        raise ValueError(
+            f"{config.who} is no model folder (no {CONFIG} in it); give expert, a folder that "
+            "drive-il train has written, or --agent FILE"
+        )
     towns: dict[str, list[int]] = {}
     routes = entry.loaded_routes()
     for i in range(config.drives):
