@@ -363,6 +363,9 @@ def test_a_policy_is_taught_by_hand_and_the_better_one_is_kept() -> None:
     )
     lines = improved(run.scores, by_hand[0], run.labels)
     assert any("better" in line for line in lines)
+    assert "after lap 1" in lines[-1]
+    assert "as it came" in improved([0.9, 0.8], by_hand[0], 1)[-1]
+    assert "after lap 1" in improved([0.9, 0.9], by_hand[0], 1)[-1]
     [seen, *_] = by_hand
     _, _, info = Doubting(taught).act(dict(seen.observations), {})
     below = trusted_below(taught, by_hand)

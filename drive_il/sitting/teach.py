@@ -261,16 +261,17 @@ def improved(scores: Sequence[float], lap: Episode, labels: int) -> list[str]:
     per_km = f" ({facts['takeovers'] / km:.1f} per km)" if km > 0.05 else ""
     lines = [
         f"You drove {100 * facts['expert_share']:.0f} % of {lap.n_steps * lap.dt:.0f} s; "
-        f"{facts['takeovers']} takeovers{per_km}, {lap.labels} new labels, {labels} in all.",
+        f"takeovers: {facts['takeovers']}{per_km}, {lap.labels} new labels, {labels} in all.",
         "",
     ]
     if not lap.labels:
         return [*lines, "You corrected nothing: there was nothing to learn."]
     before, after = 100 * scores[-2], 100 * scores[-1]
+    best = max(range(len(scores)), key=lambda k: (scores[k], k))  # as Rounds.best chooses
     word = "better" if after > before else "worse" if after < before else "as before"
     return [
         *lines,
         f"Held-back drives, share of good steps: {before:.1f} % before, {after:.1f} % now: {word}.",
-        f"Best so far: {100 * max(scores):.1f} % (after lap {int(np.argmax(scores))}); "
-        "the best is what is saved.",
+        f"Best so far: {100 * scores[best]:.1f} % "
+        f"({f'after lap {best}' if best else 'as it came'}); the best is what is saved.",
     ]
