@@ -213,7 +213,7 @@ class Rounds:
         """
         self.episodes = self._collected = list(data)
         self._network.load_state_dict(policy.network.state_dict())
-        self._close(1, policy)
+        self._close(1, policy, self.validate(policy))
 
     def take(self, episodes: Sequence[Episode]) -> None:
         """Takes drives that were made elsewhere, by hand, as those of the next round."""

@@ -29,7 +29,7 @@ def inked(low: Any, high: Any) -> Any:
 
 
 @kernels.inner
-def over_ink(below: int, above: int, is_seen: bool) -> int:
+def over_ink(below: Any, above: Any, is_seen: bool) -> Any:
     """Returns one of two inks; without a branch, so that many are chosen at once."""
     return below ^ ((below ^ above) & -int(is_seen))
 
