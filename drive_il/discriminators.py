@@ -45,6 +45,9 @@ def n_features(spec: ObservationSpec) -> int:
     return n
 
 
+_SEEN = {"speed", "command", "state", "lanes", "lanes_mask", "actors", "actors_mask"}
+
+
 def features(inputs: dict[str, Tensor], spec: ObservationSpec) -> Tensor:
     """Returns what a discriminator sees of each state, (N, n_features), about 1 in size.
 
@@ -59,6 +62,12 @@ def features(inputs: dict[str, Tensor], spec: ObservationSpec) -> Tensor:
         raise ValueError(
             "a discriminator compares vectors; choose an observation without cameras: the state "
             "vector (state) or lanes and actors (vectors)"
+        )
+    unknown = sorted(set(inputs) - _SEEN)
+    if unknown:
+        raise ValueError(
+            f"a discriminator does not see {', '.join(unknown)}; choose the state vector (state) "
+            "or lanes and actors (vectors) without additions"
         )
     command = functional.one_hot(branch_of(inputs["command"]), N_BRANCHES).float()
     parts = [inputs["speed"].float()[:, None] / SPEED_SCALE, command]

@@ -98,6 +98,11 @@ class Config:
                     f"{name} moves the camera; compare it with --observation camera, got "
                     f"{self.observation!r}"
                 )
+            if LEARNERS[name].vectors and self.observation not in ("state", "vectors"):
+                raise ValueError(
+                    f"{name} compares vectors; compare it with --observation state or vectors, got "
+                    f"{self.observation!r}"
+                )
 
     @property
     def n_seeds(self) -> int:

@@ -230,6 +230,49 @@ def in_rounds(
     learners.save(policy, folder / "model")
 
 
+def practise(
+    folder: Path,
+    inputs: dict[str, Path],
+    report: Report,
+    town: str,
+    learner: str,
+    budget: dict[str, Any],
+    observation: str,
+    share: float,
+    seed: int,
+) -> None:
+    """Trains a learner that drives without labels; the arguments of `clone`.
+
+    It has as many demonstrations as those who only look at them, and practises besides.
+    """
+    entry = LEARNERS[learner]
+    module, config = _config(entry)
+    if hasattr(config, "game"):
+        steps = budget["n_rounds"] * budget["gradient_steps"]
+        game = replace(
+            config.game, warm_steps=steps, warm_steer_weight=STEER_WEIGHT, lost_time=PATIENCE
+        )
+        game = replace(game, n_validation=budget["n_validation"])
+        config, n_rows = replace(config, game=game), game.ppo.n_rows
+    else:
+        config = replace(config, lost_time=PATIENCE, n_validation=budget["n_validation"])
+        n_rows = config.n_rows
+    network, around = library.load(town), traffic(town, share)
+    practice = anywhere(town, 400, EPISODE_STEPS, around, derive_seed(seed, "practice"))
+    n = budget["n_validation"]
+    validation = anywhere(town, n, VALIDATION_STEPS, around, derive_seed(seed, "validation"))
+    place = Place(
+        World(network, n_rows),
+        SceneObserver(network, _seen(entry, observation)),
+        Planner(network=network),
+        practice + validation,
+    )
+    [source] = inputs.values()
+    data = _within(read(source), budget["labels"])
+    policy = module.train(place, data, config, seed, lambda at: report(at.share, at.stage))
+    learners.save(policy, folder / "model")
+
+
 def _within(episodes: Sequence[Episode], labels: int) -> list[Episode]:
     """Returns the first episodes with at most so many labels together."""
     total = np.cumsum([episode.labels for episode in episodes])

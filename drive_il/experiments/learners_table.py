@@ -12,6 +12,7 @@ from typing import Any
 
 _JOBS = "drive_il.experiments.learners_jobs:"
 CLONE, BESIDE, ROUNDS = _JOBS + "clone", _JOBS + "beside", _JOBS + "in_rounds"
+PRACTICE = _JOBS + "practise"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Entry:
         target_point: it sees the next far waypoint.
         previous_action: it sees what the last step did.
         pictures: it makes no sense without a camera.
+        vectors: it compares states as vectors, and cannot learn from pictures.
         weight: expected duration of its training [s].
     """
 
@@ -40,6 +42,7 @@ class Entry:
     target_point: bool = False
     previous_action: bool = False
     pictures: bool = False
+    vectors: bool = False
     weight: float = 20.0
 
 
@@ -101,6 +104,9 @@ LEARNERS: dict[str, Entry] = {
     ),
     "dart": Entry("DART", "#e377c2", "dart", train=ROUNDS, weight=25.0),
     "stagger": Entry("Warm-Stagger", "#555555", "stagger", train=ROUNDS, weight=25.0),
+    "gail": Entry("GAIL", "#0b7285", "gail", train=PRACTICE, vectors=True, weight=150.0),
+    "airl": Entry("AIRL", "#5c940d", "airl", train=PRACTICE, vectors=True, weight=150.0),
+    "sqil": Entry("SQIL", "#862e9c", "sqil", train=PRACTICE, vectors=True, weight=150.0),
 }
 """Name on the command line -> learner"""
 MAIN = ("bc", "bc_augmented", "bc_waypoints", "bc_noise", "dagger", "safe_dagger")
@@ -112,4 +118,9 @@ def learners_for(observation: str) -> tuple[str, ...]:
     """Returns who is compared by default from what is observed."""
     if observation == "camera":
         return MAIN
-    return tuple(name for name, entry in LEARNERS.items() if not entry.pictures)
+    as_vectors = observation in ("state", "vectors")
+    return tuple(
+        name
+        for name, entry in LEARNERS.items()
+        if not entry.pictures and (as_vectors or not entry.vectors)
+    )
