@@ -454,11 +454,11 @@ def render_level(
         sky, band = (light, book, fixed[0], rays, look), (lens.left, lens.right)
         for i in range(height):
             row_ink = inks[i if kind == RGB else 0], seen_tags[i if kind >= SEMANTIC else 0]
-            rays[LOOK_Z, lens.left : lens.right] = -drop[i]
             if drop[i] > 0.0:
                 rays[T, lens.left : lens.right] = ground_depth(frame.z, -drop[i])
                 draw_ground(kind, True, ground, *paint, *band, seen_depth[i], work, *row_ink)
             else:
+                rays[LOOK_Z, lens.left : lens.right] = -drop[i]
                 draw_sky(kind, True, *sky, *band, seen_depth[i], work, *row_ink)
         finish_actors(kind, n, *view, figures, targets)
         if has_inks:
