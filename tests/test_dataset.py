@@ -185,7 +185,8 @@ def test_batches_hold_every_labelled_frame_once(folder: Path, episodes: list[Epi
     expected = labelled_frames(by_file(folder, episodes))
     order = np.argsort(expected["ego"], order=["x", "speed"], kind="stable")
     for budget in (1 << 30, 30_000):  # all in memory, and streamed
-        batches: Batches = Dataset(folder).batches(batch_size=50, memory_budget=budget, seed=3)
+        data = Dataset(folder)
+        batches: Batches = data.batches(batch_size=50, memory_budget=budget, seed=3, waypoints=True)
         got = list(batches.epoch(0))
         assert len(got) == batches.n_batches
         assert [len(batch["control"]) for batch in got[:-1]] == [50] * (len(got) - 1)

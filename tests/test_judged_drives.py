@@ -39,7 +39,7 @@ def drives(
     network = library.load("alder")
     routes = load_routes(SUITE, library.load)[:n_routes]
     specs = [
-        EpisodeSpec(route, k, max_steps=1500, traffic=protocol.traffic(network))
+        EpisodeSpec(route, k, max_steps=3000, traffic=protocol.traffic(network))
         for k, route in enumerate(routes)
     ]
     results: list[RouteResult] = []
