@@ -156,7 +156,7 @@ def test_running_into_a_parked_car_is_told_as_in_the_embedded_world(world: World
 
 def test_a_scenario_plays_as_in_the_embedded_world(world: World) -> None:
     route = next(one for one in routes("scenarios") if _has(one, "DynamicObjectCrossing"))
-    spec = EpisodeSpec(route, 2, max_steps=500, traffic=Traffic(signals=True))
+    spec = EpisodeSpec(route, 2, max_steps=1500, traffic=Traffic(signals=True))
     [here], [there] = by_expert(world, [spec]), by_expert(EmbeddedWorld(NETWORK, 1), [spec])
     assert (here.walkers["id"] > 0).any()
     assert {int(k) for k in np.unique(here.vehicles["kind"])} == {
