@@ -49,7 +49,8 @@ class Part(CPUDispatcher):
         """Runs it, for tests of one function."""
         if self._alone is None:
             self._alone = numba.njit(**self.options)(self.py_func)
-        return self._alone(*args, **kwargs)
+        with assembling():  # what it calls may be a part of a kernel already
+            return self._alone(*args, **kwargs)
 
 
 class _Library(JITCodeLibrary):
