@@ -1,7 +1,7 @@
 """What the pedals of the default car do: throttle and brake <-> acceleration.
 
-The law and its numbers are those of `sim.vehicle`, which a test holds them to; here for
-whoever turns a wanted motion into pedals and may not import a simulator.
+The law is that of `sim.vehicle`, which takes its numbers from here and says where they come
+from; here for whoever turns a wanted motion into pedals and may not import a simulator.
 """
 
 from __future__ import annotations

@@ -29,6 +29,14 @@ from numba import types as nt
 from drive_il import kernels
 from drive_il.actors import Mover
 from drive_il.datatypes import CONTROL, VEHICLE, Floats, Records
+from drive_il.pedals import (
+    AIR_DRAG,
+    BRAKE_GAIN,
+    DRIVE_EXPONENT,
+    DRIVE_GAIN,
+    DRIVE_SPEED,
+    RESISTANCE,
+)
 from drive_il.sim.grip import UNLIMITED, largest_angle, share
 from drive_il.steering import REAR_WHEELBASE, SLIP_RATIO, STEER_GAIN
 
@@ -42,18 +50,6 @@ COLOR = (90, 20, 24)
 """of the ego"""
 TIME_CONSTANT = 0.1
 """of throttle, brake and steering actuators [s]"""
-DRIVE_GAIN = 8.594
-"""drive at full throttle from standstill [m/s^2]"""
-DRIVE_EXPONENT = 1.7704
-"""power of the throttle in the drive"""
-DRIVE_SPEED = 32.25
-"""speed at which the drive has fallen to 1/e [m/s]"""
-RESISTANCE = 1.2165
-"""deceleration of a slowly coasting car [m/s^2]"""
-AIR_DRAG = 2.6e-4
-"""deceleration per squared speed [1/m]"""
-BRAKE_GAIN = 6.1
-"""deceleration of the full brake alone [m/s^2]"""
 MAX_SPEED = 80.0
 """speed up to which the law is meant to hold [m/s]"""
 _MAX_SUBSTEP = 0.05  # [s]
