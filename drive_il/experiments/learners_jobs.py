@@ -214,16 +214,8 @@ def in_rounds(
     if any(item.name == "labels_per_round" for item in fields(config)):
         per_round = (budget["labels"] - budget["warm"]) // (budget["n_rounds"] - 1)
         config = replace(config, labels_per_round=max(1, per_round // 10))
-    network, around = library.load(town), traffic(town, share)
-    training = anywhere(town, 400, EPISODE_STEPS, around, derive_seed(seed, "rounds"))
     n = config.rounds.n_validation
-    validation = anywhere(town, n, VALIDATION_STEPS, around, derive_seed(seed, "validation"))
-    place = Place(
-        World(network, ROWS),
-        SceneObserver(network, _seen(entry, observation)),
-        Planner(network=network),
-        training + validation,
-    )
+    place = _place(town, _seen(entry, observation), share, ROWS, n, "rounds", seed)
     [source] = inputs.values()
     data = _within(read(source), budget["warm"])
     policy = module.train(place, data, config, seed, lambda at: report(at.share, at.stage))
@@ -257,20 +249,30 @@ def practise(
     else:
         config = replace(config, lost_time=PATIENCE, n_validation=budget["n_validation"])
         n_rows = config.n_rows
-    network, around = library.load(town), traffic(town, share)
-    practice = anywhere(town, 400, EPISODE_STEPS, around, derive_seed(seed, "practice"))
     n = budget["n_validation"]
-    validation = anywhere(town, n, VALIDATION_STEPS, around, derive_seed(seed, "validation"))
-    place = Place(
-        World(network, n_rows),
-        SceneObserver(network, _seen(entry, observation)),
-        Planner(network=network),
-        practice + validation,
-    )
+    place = _place(town, _seen(entry, observation), share, n_rows, n, "practice", seed)
     [source] = inputs.values()
     data = _within(read(source), budget["labels"])
     policy = module.train(place, data, config, seed, lambda at: report(at.share, at.stage))
     learners.save(policy, folder / "model")
+
+
+def _place(
+    town: str,
+    spec: ObservationSpec,
+    share: float,
+    n_rows: int,
+    n_validation: int,
+    purpose: str,
+    seed: int,
+) -> Place:
+    """Returns where a learner drives; the last n_validation specs only validate."""
+    network, around = library.load(town), traffic(town, share)
+    ours = anywhere(town, 400, EPISODE_STEPS, around, derive_seed(seed, purpose))
+    steps = VALIDATION_STEPS
+    validation = anywhere(town, n_validation, steps, around, derive_seed(seed, "validation"))
+    observer, expert = SceneObserver(network, spec), Planner(network=network)
+    return Place(World(network, n_rows), observer, expert, ours + validation)
 
 
 def _within(episodes: Sequence[Episode], labels: int) -> list[Episode]:
