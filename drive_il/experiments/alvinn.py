@@ -10,7 +10,7 @@ offline on the same snapshots, stands beside them. `docs/alvinn.md` tells the st
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from drive_il.evaluation.results import provenance
 from drive_il.experiments import alvinn_report as report
 from drive_il.experiments.alvinn_jobs import TOWN
 from drive_il.experiments.jobs import Job
-from drive_il.experiments.reproduction import farewell, keep, run_all
+from drive_il.experiments.reproduction import decisive, farewell, keep, run_all
 
 VARIANTS = {
     "plain": {"views": 0, "buffer": 0},
@@ -73,10 +73,7 @@ class Config:
 
     def facts(self) -> dict[str, Any]:
         """Returns what decides the numbers, as JSON."""
-        facts = asdict(self)
-        for name in ("workers", "out", "full"):
-            del facts[name]
-        return facts | {"seeds": self.n_seeds}
+        return decisive(self) | {"seeds": self.n_seeds}
 
 
 def reproduce(config: Config, console: Console | None = None) -> Path:

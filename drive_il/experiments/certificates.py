@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from drive_il.evaluation.results import provenance, write_json
 from drive_il.experiments import certificates_report as report
 from drive_il.experiments import certify
 from drive_il.experiments.jobs import Job
-from drive_il.experiments.reproduction import farewell, run_all, timing
+from drive_il.experiments.reproduction import decisive, farewell, run_all, timing
 
 _JOBS = "drive_il.experiments.certificates_jobs:"
 MODELS = Path(drive_il.__file__).parents[1] / "leaderboard" / "models"
@@ -84,7 +84,7 @@ class Config:
 
     def facts(self) -> dict[str, Any]:
         """Returns what decides the numbers, as JSON."""
-        return {k: v for k, v in asdict(self).items() if k not in ("workers", "out")}
+        return decisive(self)
 
     def certificate(self, name: str) -> certify.Config:
         """Returns how one of them is made."""

@@ -21,7 +21,7 @@ from drive_il.evaluation.results import provenance, write_json
 from drive_il.experiments import certify_numbers as numbers
 from drive_il.experiments import certify_report as report
 from drive_il.experiments.jobs import Job
-from drive_il.experiments.reproduction import farewell, run_all, timing
+from drive_il.experiments.reproduction import decisive, farewell, run_all, timing
 from drive_il.learners import CONFIG
 from drive_il.maps import library
 
@@ -120,7 +120,7 @@ class Config:
     @property
     def facts(self) -> dict[str, Any]:
         """Returns what decides the numbers, as JSON."""
-        return {k: v for k, v in asdict(self).items() if k not in ("workers", "out")}
+        return decisive(self)
 
 
 def certify(config: Config, console: Console | None = None) -> Path:

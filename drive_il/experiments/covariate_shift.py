@@ -19,7 +19,7 @@ from drive_il.evaluation.results import provenance
 from drive_il.experiments import covariate_shift_numbers as numbers
 from drive_il.experiments import covariate_shift_report as report
 from drive_il.experiments.jobs import Job
-from drive_il.experiments.reproduction import farewell, keep, run_all
+from drive_il.experiments.reproduction import decisive, farewell, keep, run_all
 from drive_il.maps import library
 from drive_il.worlds import WorldChoice
 
@@ -90,9 +90,8 @@ class Config:
 
     def facts(self) -> dict[str, Any]:
         """Returns what decides the numbers, as JSON."""
-        facts = asdict(self)
-        for name in ("workers", "out", "full", "where"):
-            del facts[name]
+        facts = decisive(self)
+        del facts["where"]
         facts |= {"seeds": self.n_seeds, "horizons": list(self.horizons), "forks": self.n_forks}
         return facts | ({"world": self.where.world} if self.where.is_carla else {})
 

@@ -9,7 +9,7 @@ demonstrations thinned as theirs were. `docs/gail.md` tells the story; the jobs 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from rich.console import Console
 from drive_il.evaluation.results import provenance
 from drive_il.experiments import gail_report as report
 from drive_il.experiments.jobs import Job
-from drive_il.experiments.reproduction import farewell, keep, run_all
+from drive_il.experiments.reproduction import decisive, farewell, keep, run_all
 from drive_il.maps import library
 
 LEARNERS = ("bc", "dagger", "gail", "airl")
@@ -98,11 +98,8 @@ class Config:
 
     def facts(self) -> dict[str, Any]:
         """Returns what decides the numbers, as JSON."""
-        facts = asdict(self)
-        for name in ("workers", "out", "full"):
-            del facts[name]
         lists = {"learners": list(self.learners), "demonstrations": self.counts}
-        return facts | {"seeds": self.n_seeds} | lists
+        return decisive(self) | {"seeds": self.n_seeds} | lists
 
 
 def reproduce(config: Config, console: Console | None = None) -> Path:

@@ -8,7 +8,7 @@ are in `query_efficiency_jobs`, the numbers in `query_efficiency_numbers`.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from drive_il.experiments import query_efficiency_numbers as numbers
 from drive_il.experiments import query_efficiency_report as report
 from drive_il.experiments.jobs import Job
 from drive_il.experiments.observations import OBSERVATIONS
-from drive_il.experiments.reproduction import farewell, keep, run_all
+from drive_il.experiments.reproduction import decisive, farewell, keep, run_all
 from drive_il.maps import library
 
 _JOBS = "drive_il.experiments.query_efficiency_jobs:"
@@ -124,10 +124,7 @@ class Config:
 
     def facts(self) -> dict[str, Any]:
         """Returns what decides the numbers, as JSON."""
-        facts = asdict(self)
-        for name in ("workers", "out", "full"):
-            del facts[name]
-        return facts | {"seeds": self.n_seeds, "learners": list(self.learners)}
+        return decisive(self) | {"seeds": self.n_seeds, "learners": list(self.learners)}
 
 
 def reproduce(config: Config, console: Console | None = None) -> Path:

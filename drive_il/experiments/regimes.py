@@ -10,7 +10,7 @@ labels. Then chunks of actions and noisy demonstrations on a stable and an unsta
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from drive_il.experiments import regimes_report as report
 from drive_il.experiments.jobs import Job
 from drive_il.experiments.regimes_escapes import METHODS as ESCAPES
 from drive_il.experiments.regimes_escapes import PLANTS
-from drive_il.experiments.reproduction import farewell, keep, run_all
+from drive_il.experiments.reproduction import decisive, farewell, keep, run_all
 
 REGIMES = ("realisable", "covered", "uncovered")
 METHODS = ("cloning", "reweighted", "dagger")
@@ -77,7 +77,7 @@ class Config:
 
     def facts(self) -> dict[str, Any]:
         """Returns what decides the numbers, as JSON."""
-        return {k: v for k, v in asdict(self).items() if k not in ("workers", "out")}
+        return decisive(self)
 
 
 def reproduce(config: Config, console: Console | None = None) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,11 @@ from drive_il.experiments.narration import Narrator, clock
 from drive_il.folders import write_whole
 
 _TEMPLATES = Path(__file__).parent / "templates"
+
+
+def decisive(config: Any) -> dict[str, Any]:  # noqa: ANN401  (any dataclass)
+    """Returns the fields of an experiment's Config that decide its numbers."""
+    return {k: v for k, v in asdict(config).items() if k not in ("workers", "out", "full")}
 
 
 def run_all(
