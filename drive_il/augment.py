@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torchvision.transforms.v2 import functional
 
 from drive_il import steering
 from drive_il.datatypes import Array, Floats, Ints, Records
@@ -102,6 +101,9 @@ def photometric(pictures: Array, config: PhotometricConfig, draw: Draw) -> Array
     Returns:
         (N, H, W, 3) uint8, a new array.
     """
+    # Here: it takes longer to load than torch, and most who clone never relight a picture.
+    from torchvision.transforms.v2 import functional
+
     draws = draw.uniform("photometric", 4)
     changed = np.array(pictures)
     for row in np.flatnonzero(draws[:, 3] < config.probability):
