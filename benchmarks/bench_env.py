@@ -5,13 +5,13 @@ the same World.step and observe alone, measured in turn in one process; and of a
 """
 
 from collections.abc import Callable
-from time import perf_counter
 from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
+from yardstick import ratio
 
 from drive_il.datatypes import CONTROL, EpisodeSpec
 from drive_il.env import ENV_ID, EnvConfig
@@ -20,7 +20,6 @@ from drive_il.sensors.observer import SceneObserver
 from drive_il.sim import World
 
 SENSORS = {"state": ObservationSpec(cameras=(), state=True), "camera": ObservationSpec()}
-LIMIT = {"state": 0.05e-3, "camera": 0.1e-3}  # [s] of a single step
 BRAKE = np.array([0.0, -1.0], np.float32)
 
 
@@ -46,16 +45,6 @@ def _bare(env: Any) -> Callable[[], object]:
     return work
 
 
-def _best(work: Callable[[], object], rounds: int) -> float:
-    work()
-    best = np.inf
-    for _ in range(rounds):
-        begin = perf_counter()
-        work()
-        best = min(best, perf_counter() - begin)
-    return float(best)
-
-
 @pytest.mark.parametrize("sensors", SENSORS)
 def test_a_single_step(
     benchmark: BenchmarkFixture, monkeypatch: pytest.MonkeyPatch, sensors: str
@@ -64,10 +53,10 @@ def test_a_single_step(
     env = gymnasium.make(ENV_ID, config=_config(sensors))
     env.reset(seed=0)
     benchmark(env.step, BRAKE)
-    took = _best(lambda: env.step(BRAKE), 2000)
-    bare = _best(_bare(env), 2000)
-    benchmark.extra_info["times_world_and_observe"] = took / bare
-    assert took < LIMIT[sensors] or took < 3.0 * bare
+    times = ratio(lambda: env.step(BRAKE), _bare(env), rounds=2000)
+    benchmark.extra_info["times_world_and_observe"] = times
+    # Checking one action and packing one observation in Python costs more than a bare step.
+    assert times < 4.0
 
 
 @pytest.mark.parametrize("sensors", SENSORS)
@@ -79,13 +68,9 @@ def test_a_step_of_64(
     env.reset(seed=0)
     actions = np.tile(BRAKE, (64, 1))
     benchmark(env.step, actions)
-    work, rounds = _bare(env), 1000 if sensors == "state" else 60
-    took, bare = np.inf, np.inf
-    for _ in range(5):
-        took = min(took, _best(lambda: env.step(actions), rounds))
-        bare = min(bare, _best(work, rounds))
-    benchmark.extra_info["overhead_percent"] = 100.0 * (took / bare - 1.0)
-    benchmark.extra_info["steps_per_second_per_core"] = 64 / took
+    times = ratio(lambda: env.step(actions), _bare(env), 5000 if sensors == "state" else 300)
+    benchmark.extra_info["overhead_percent"] = 100.0 * (times - 1.0)
+    benchmark.extra_info["steps_per_second_per_core"] = 64 / benchmark.stats["min"]
 
 
 @pytest.mark.parametrize("sensors", SENSORS)

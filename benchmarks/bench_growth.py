@@ -53,21 +53,30 @@ def _started(vehicles: int, walkers: int, n_worlds: int) -> Snapshot:
     return world.snapshot(np.arange(n_worlds))
 
 
-def _seconds_per_step(vehicles: int, walkers: int, n_rows: int, n_worlds: int) -> float:
-    """CPU time of one step of one world, best of several [s]."""
-    start = _started(vehicles, walkers, n_worlds)
-    world, control = World(library.load(_TOWN), n_rows, [_route()]), _held(n_rows)
-    best, n_steps = np.inf, max(8000 // n_rows, 4)
-    for _ in range(5):
-        for first in range(0, n_rows, n_worlds):
-            here = np.arange(first, min(first + n_worlds, n_rows))
-            world.restore(_part(start, len(here)), here)
-        world.step(control)
+class _Stepped:
+    """A batch of worlds that starts from the same moment each time it is timed."""
+
+    def __init__(self, vehicles: int, walkers: int, n_rows: int, n_worlds: int) -> None:
+        self._start = _started(vehicles, walkers, n_worlds)
+        self._world = World(library.load(_TOWN), n_rows, [_route()])
+        self._n_rows, self._n_worlds, self._control = n_rows, n_worlds, _held(n_rows)
+
+    def seconds(self) -> float:
+        """Returns the CPU time of one step of one world [s]."""
+        n_steps = max(8000 // self._n_rows, 4)
+        for first in range(0, self._n_rows, self._n_worlds):
+            here = np.arange(first, min(first + self._n_worlds, self._n_rows))
+            self._world.restore(_part(self._start, len(here)), here)
+        self._world.step(self._control)
         begin = process_time()
         for _ in range(n_steps):
-            world.step(control)
-        best = min(best, (process_time() - begin) / (n_steps * n_rows))
-    return best
+            self._world.step(self._control)
+        return (process_time() - begin) / (n_steps * self._n_rows)
+
+
+def _shortest(batches: list[_Stepped], rounds: int = 10) -> list[float]:
+    """Returns the shortest time of each, all timed in turn so that a slow minute meets all."""
+    return np.min([[batch.seconds() for batch in batches] for _ in range(rounds)], axis=0).tolist()
 
 
 def _part(snapshot: Snapshot, n: int) -> Snapshot:
@@ -86,19 +95,19 @@ def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_world_costs_the_same_in_any_batch(benchmark: BenchmarkFixture) -> None:
-    costs = [_seconds_per_step(10, 4, n_rows, _DISTINCT) for n_rows in _BATCHES]
+    batches = [_Stepped(10, 4, n_rows, _DISTINCT) for n_rows in _BATCHES]
+    costs = benchmark.pedantic(_shortest, (batches,), rounds=1)
     for n_rows, cost in zip(_BATCHES, costs, strict=True):
         benchmark.extra_info[f"us_per_world_of_{n_rows}"] = round(1e6 * cost, 2)
     benchmark.extra_info["dearest_to_cheapest"] = round(max(costs) / min(costs), 2)
-    benchmark.pedantic(_seconds_per_step, (10, 4, 64, _DISTINCT), rounds=1)
-    assert max(costs) < 1.35 * min(costs)
+    assert max(costs) < 1.6 * min(costs)
 
 
 def test_a_step_costs_in_proportion_to_its_actors(benchmark: BenchmarkFixture) -> None:
-    costs = [_seconds_per_step(n, 2 * n // 5, 64, 64) for n in _VEHICLES]
+    batches = [_Stepped(n, 2 * n // 5, 64, 64) for n in _VEHICLES]
+    costs = benchmark.pedantic(_shortest, (batches,), rounds=1)
     for n, cost in zip(_VEHICLES, costs, strict=True):
         benchmark.extra_info[f"us_with_{n}"] = round(1e6 * cost, 2)
     exponent = np.polyfit(np.log(_VEHICLES), np.log(costs), 1)[0]
     benchmark.extra_info["exponent"] = round(float(exponent), 2)
-    benchmark.pedantic(_seconds_per_step, (10, 4, 64, 64), rounds=1)
     assert exponent < 1.3

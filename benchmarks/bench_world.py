@@ -8,20 +8,19 @@ latency of one world's step through Python, and of a reset onto a prepared route
 import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
+from yardstick import ratio, reference
 
-from drive_il.datatypes import CONTROL, ROUTE_POINT, Command, EpisodeSpec, Floats, Route, Start
+from drive_il.datatypes import CONTROL, ROUTE_POINT, Command, EpisodeSpec, Route, Start
 from drive_il.maps.network import RoadNetwork
 from drive_il.sim import World
 from drive_il.sim.vehicle import (
     AIR_DRAG,
-    BRAKE_GAIN,
     DRIVE_EXPONENT,
     DRIVE_GAIN,
     DRIVE_SPEED,
     RESISTANCE,
-    TIME_CONSTANT,
 )
-from drive_il.steering import REAR_WHEELBASE, SLIP_RATIO, STEER_GAIN, steer_of_curvature
+from drive_il.steering import steer_of_curvature
 from tests.roads import ring_road
 
 _RADIUS = 51.75  # [m] of lane 0
@@ -81,55 +80,31 @@ def test_world_steps_on_all_cores(benchmark: BenchmarkFixture) -> None:
     benchmark.extra_info["steps_per_second"] = 4096 / benchmark.stats["min"]
 
 
-def _numpy_bicycle(state: Floats, control: Floats, dt: float) -> None:
-    """One explicit Euler step, rows x, y, heading, speed, throttle, brake, angle; no road."""
-    x, y, heading, speed, throttle, brake, angle = state
-    keep = np.exp(-dt / TIME_CONSTANT)
-    throttle += (control[0] - throttle) * (1.0 - keep)
-    brake += (control[1] - brake) * (1.0 - keep)
-    angle += (STEER_GAIN * control[2] - angle) * (1.0 - keep)
-    slip = np.arctan(SLIP_RATIO * np.tan(angle))
-    x += speed * np.cos(heading + slip) * dt
-    y += speed * np.sin(heading + slip) * dt
-    heading += speed * np.sin(slip) / REAR_WHEELBASE * dt
-    drive = DRIVE_GAIN * throttle**DRIVE_EXPONENT * np.exp(-speed / DRIVE_SPEED)
-    change = drive - RESISTANCE - AIR_DRAG * speed**2 - BRAKE_GAIN * brake
-    np.maximum(speed + change * dt, 0.0, out=speed)
-
-
 @pytest.mark.parametrize("n_rows", [1, 1024])
 def test_reference_bicycle_alone_in_numpy(benchmark: BenchmarkFixture, n_rows: int) -> None:
-    state = np.zeros((7, n_rows))
-    state[3] = _SPEED
-    one = _control(n_rows)
-    control = np.stack([one["throttle"], one["brake"], one["steer"]])
-    benchmark(_numpy_bicycle, state, control, 0.05)
-    reference = benchmark.stats["min"]
+    bicycle = reference(n_rows)
+    benchmark(bicycle)
     world, command = _world(n_rows), _control(n_rows)
-    best = min(_seconds(world, command) for _ in range(200))
-    benchmark.extra_info["world_step_is_faster_by"] = reference / best
-
-
-def _seconds(world: World, control: np.ndarray) -> float:
-    from time import perf_counter
-
-    begin = perf_counter()
-    world.step(control)
-    return perf_counter() - begin
+    faster = 1.0 / ratio(lambda: world.step(command), bicycle)
+    benchmark.extra_info["world_step_is_faster_by"] = faster
 
 
 def test_one_world_step_through_python(benchmark: BenchmarkFixture) -> None:
     world, control = _world(1), _control(1)
     benchmark(world.step, control)
     # Handing over the tables of traffic, walkers and scenarios costs most of it.
-    assert benchmark.stats["min"] < 15e-6
+    bicycles = ratio(lambda: world.step(control), reference())
+    benchmark.extra_info["numpy_bicycles"] = bicycles
+    assert bicycles < 0.75
 
 
 def test_reset_onto_a_prepared_route(benchmark: BenchmarkFixture) -> None:
     world = _world(1)
     rows, episode = np.array([0]), [EpisodeSpec(_ROUTE, start=Start(s=100.0, speed=5.0))]
     benchmark(world.reset, rows, episode)
-    assert benchmark.stats["min"] < 0.2e-3
+    bicycles = ratio(lambda: world.reset(rows, episode), reference())
+    benchmark.extra_info["numpy_bicycles"] = bicycles
+    assert bicycles < 15.0
 
 
 def test_snapshot_and_restore_one_row(benchmark: BenchmarkFixture) -> None:
