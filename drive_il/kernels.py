@@ -129,6 +129,7 @@ class Kernel(Generic[P, R]):
         self._entry: Callable[P, R] | None = None
         self.__doc__ = function.__doc__
         self.__name__ = function.__name__
+        self.module = function.__module__
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Runs it, compiling or loading it first when needed."""
@@ -149,6 +150,11 @@ class Kernel(Generic[P, R]):
                     )(self._function)
             return self._compiled
 
+    def is_kept(self) -> bool:
+        """Returns whether the compiled code is in the cache."""
+        folder = kernel_cache(Path(self._function.__code__.co_filename))
+        return any(folder.glob(f"*.{self.__name__}-*.nbi"))
+
     def unchecked(self) -> Callable[P, R]:
         """Returns the compiled code, which takes its arguments for what the signature says.
 
@@ -162,6 +168,9 @@ class Kernel(Generic[P, R]):
             self._entry = compiled.entry_point
         assert self._entry is not None
         return self._entry
+
+
+_known: dict[str, Kernel[..., Any]] = {}
 
 
 class FolderLocator:
@@ -228,7 +237,8 @@ def _open_cache(source: Path) -> Path | None:
             _remove_old(folder.parent)
         if not any(folder.iterdir()):
             _say_once(
-                "drive_il: compiling its kernels (once per machine and version, under a minute) ..."
+                "drive_il: compiling its kernels (once per machine and version, a minute or two; "
+                "`drive-il warmup` does it ahead, on all cores) ..."
             )
     except OSError as error:
         _say_once(
@@ -255,7 +265,18 @@ def kernel(
         is_packed: also pack what stands side by side outside of loops into vector
             instructions: the same bits, faster for some kernels and slower for others.
     """
-    return lambda function: Kernel(function, signature, is_packed)
+
+    def make(function: Callable[P, R]) -> Kernel[P, R]:
+        made = Kernel(function, signature, is_packed)
+        _known[f"{made.module}.{made.__name__}"] = made
+        return made
+
+    return make
+
+
+def known() -> list[Kernel[..., Any]]:
+    """Returns the kernels of all modules that were imported so far."""
+    return list(_known.values())
 
 
 @cache

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +22,7 @@ import gymnasium
 import numpy as np
 
 from drive_il import kernels
-from drive_il.actors import ScenarioSpec, Traffic
+from drive_il.actors import Traffic
 from drive_il.datatypes import CONTROL, EpisodeSpec, Ints, Records, Route, Start
 from drive_il.env import ENV_ID, EnvConfig
 from drive_il.experts.planner import Planner
@@ -32,16 +32,13 @@ from drive_il.maps.planning import RoutePlanner
 from drive_il.maps.suites import make_suite
 from drive_il.sensor_specs import (
     CameraSpec,
-    GnssSpec,
-    ImuSpec,
     LidarSpec,
     ObservationSpec,
-    RadarSpec,
-    VectorSpec,
 )
 from drive_il.sensors.agents import AgentView
 from drive_il.sensors.observer import SceneObserver
 from drive_il.sim.world import World
+from drive_il.warmup import warm_up
 
 Say = Callable[[str], Any]
 _TOWN = "alder"
@@ -309,7 +306,7 @@ def measure(seconds: float, say: Say | None = None) -> dict[str, Any]:
     """
     report: dict[str, dict[str, Any]] = {}
     threads = kernels.n_threads()
-    warm_up(say)
+    warm_up(say or (lambda message: None))
     for name, case in _Bench().cases().items():
         if say is not None:
             say(f"measuring {name} ...")
@@ -326,40 +323,6 @@ def measure(seconds: float, say: Say | None = None) -> dict[str, Any]:
     }
     machine = f"{_processor()}, {threads} threads, Python {platform.python_version()}"
     return {"machine": machine, "threads": threads, "cases": report}
-
-
-def warm_up(say: Say | None = None) -> None:
-    """Compiles every kernel and prepares the shipped towns' caches."""
-    everything = ObservationSpec(
-        range_finder=True,
-        birdview=True,
-        state=True,
-        lidars=(LidarSpec(),),
-        radars=(RadarSpec(),),
-        gnss=GnssSpec(),
-        imu=ImuSpec(),
-        speedometer=True,
-        collision=True,
-        lane_invasion=True,
-        birdview_actors=True,
-        roach=True,
-        state_actors=1,
-        vectors=VectorSpec(),
-    )
-    for name in library.shipped():
-        if say is not None:
-            say(f"preparing {name} ...")
-        network = library.load(name)
-        observer = SceneObserver(network, everything)
-        route = RoutePlanner(network).plan(make_suite(network, 1, 0, seed=0)[0].keypoints)
-        x, y, z, heading = (float(route.points[name][0]) for name in ("x", "y", "z", "heading"))
-        scenario = ScenarioSpec("shaken", "ControlLoss", x, y, z, heading)
-        route = replace(route, scenarios=(scenario,))
-        world = World(network, 1, [route], history=everything.history)
-        world.reset(np.zeros(1, np.int64), [EpisodeSpec(route)])
-        world.step(Planner(network=network).control(world.scene))
-        observer.observe(world.scene, np.zeros(1, np.int64))
-        AgentView(network).look(world.scene)
 
 
 def _processor() -> str:

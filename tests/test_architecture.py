@@ -103,6 +103,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": EVERYTHING,
     "__main__": {"cli"},
     "speed": EVERYTHING,
+    "warmup": EVERYTHING,
     "worlds": EVERYTHING,
     "entry": EVERYTHING,
     "entry_drives": EVERYTHING,

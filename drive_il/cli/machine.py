@@ -32,11 +32,14 @@ def speed(json: bool = False, seconds: float = 1.0) -> None:
 
 
 def warmup() -> None:
-    """Compiles all kernels and prepares the shipped towns, so that nothing waits later."""
+    """Compiles the kernels of world, sensors and expert and prepares the shipped towns ahead.
+
+    Uses all cores; what is there already stays, so that a second call takes seconds.
+    """
     from drive_il import folders
-    from drive_il import speed as speeds
+    from drive_il import warmup as ahead
 
     start = time.perf_counter()
-    speeds.warm_up(say=Console().print)
+    ahead.warm_up(say=Console(highlight=False).print)
     took = time.perf_counter() - start
     print(f"ready after {took:.1f} s; compiled code is in {folders.cache_folder()}")
