@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import bootstrap
 
 from drive_il.datatypes import Floats
 from drive_il.evaluation.abilities import bench2drive
@@ -206,6 +205,8 @@ def _interval(
     counts = np.array([float(len(one)) for one in routes.values()])
     if np.ptp(sums) == 0.0 and np.ptp(counts) == 0.0:  # every draw is the same
         return (float(sums[0] / counts[0]),) * 2
+    from scipy.stats import bootstrap  # loaded when needed: a second
+
     found = bootstrap(
         (sums, counts),
         lambda total, n, axis: total.sum(axis=axis) / n.sum(axis=axis),

@@ -16,9 +16,6 @@ from typing import Any
 
 from rich.console import Console
 
-from drive_il.evaluation.results import provenance
-from drive_il.experiments import alvinn_report as report
-from drive_il.experiments.alvinn_jobs import TOWN
 from drive_il.experiments.jobs import Job
 from drive_il.experiments.reproduction import decisive, farewell, keep, run_all
 
@@ -89,6 +86,10 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
     Raises:
         RuntimeError: a step failed.
     """
+    from drive_il.evaluation.results import provenance
+    from drive_il.experiments import alvinn_report as report
+    from drive_il.experiments.alvinn_jobs import TOWN
+
     console, start = console or Console(), time.monotonic()
     console.print(
         f"ALVINN on {TOWN}: {', '.join((*VARIANTS, OFFLINE))} learn from {config.snapshots:,} "

@@ -16,8 +16,6 @@ from typing import Any
 from rich.console import Console
 
 import drive_il
-from drive_il.evaluation.results import provenance, write_json
-from drive_il.experiments import certificates_report as report
 from drive_il.experiments import certify
 from drive_il.experiments.jobs import Job
 from drive_il.experiments.reproduction import decisive, farewell, run_all, timing
@@ -115,6 +113,9 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
         ValueError: bad routes, or an unknown town.
         RuntimeError: a step failed.
     """
+    from drive_il.evaluation.results import provenance, write_json
+    from drive_il.experiments import certificates_report as report
+
     console, start = console or Console(), time.monotonic()
     training = training_jobs(config)
     folders = run_all(training, config.out, config.workers, console, _NOT_BEHIND_TRAINING)

@@ -11,19 +11,16 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from rich.console import Console
 
-from drive_il.entry import POLICY, Entry, Kind, hashes
-from drive_il.evaluation.results import provenance, write_json
-from drive_il.experiments import certify_numbers as numbers
-from drive_il.experiments import certify_report as report
 from drive_il.experiments.jobs import Job
 from drive_il.experiments.reproduction import decisive, farewell, run_all, timing
-from drive_il.learners import CONFIG
-from drive_il.maps import library
+
+if TYPE_CHECKING:
+    from drive_il.entry import Entry
 
 _JOBS = "drive_il.experiments.certify_jobs:"
 _FORKS = "drive_il.experiments.certify_forks:"
@@ -41,6 +38,8 @@ NOT_BEHIND_RESULTS = (
     "experiments/query_efficiency",
     "experiments/alvinn",
     "experiments/regimes",
+    "experiments/gail",
+    "experiments/learners",
 )
 PART = 32
 """drives of one job"""
@@ -97,6 +96,8 @@ class Config:
     @property
     def entry(self) -> Entry:
         """Who drives which routes."""
+        from drive_il.entry import POLICY, Entry, Kind
+
         routes = str(self.routes)
         if self.agent:
             one = Entry(self.agent, routes, self.agent_config, track=self.track, seed=self.seed)
@@ -137,6 +138,8 @@ def certify(config: Config, console: Console | None = None) -> Path:
         ValueError: bad routes, or nobody to certify.
         RuntimeError: a step failed.
     """
+    from drive_il.experiments import certify_report as report
+
     console, start = console or Console(), time.monotonic()
     jobs = plan(config)
     console.print(
@@ -155,6 +158,10 @@ def certify(config: Config, console: Console | None = None) -> Path:
 
 def finish(config: Config, folders: dict[str, Path], name: str = "") -> tuple[Path, dict[str, Any]]:
     """Computes a certificate from what its jobs have written; returns its page and content."""
+    from drive_il.evaluation.results import provenance, write_json
+    from drive_il.experiments import certify_numbers as numbers
+    from drive_il.experiments import certify_report as report
+
     data = numbers.seen(folders)
     result = {"who": name or config.name, **numbers.analyse(config, data)}
     result |= provenance(config.seed, config.facts)
@@ -165,6 +172,8 @@ def finish(config: Config, folders: dict[str, Path], name: str = "") -> tuple[Pa
 
 def can_fork(config: Config) -> bool:
     """Whether u and k can be measured: not of the expert, nor of agents."""
+    from drive_il.entry import Kind
+
     return config.entry.kind == Kind.POLICY
 
 
@@ -175,6 +184,10 @@ def plan(config: Config, prefix: str = "") -> list[Job]:
         config: of the certificate.
         prefix: of the names of its jobs, but for those that all certificates share.
     """
+    from drive_il.entry import Entry, Kind
+    from drive_il.learners import CONFIG
+    from drive_il.maps import library
+
     entry = config.entry
     if entry.kind == Kind.POLICY and not (Path(config.who) / CONFIG).is_file():
         raise ValueError(
@@ -217,6 +230,8 @@ def plan(config: Config, prefix: str = "") -> list[Job]:
 
 def _files(entry: Entry) -> dict[str, str]:
     """Returns the hashes of the files that decide a certificate; the code's is in every key."""
+    from drive_il.entry import hashes
+
     return {name: value for name, value in hashes(entry).items() if name != "code_sha256"}
 
 

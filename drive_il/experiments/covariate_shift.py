@@ -15,12 +15,8 @@ from typing import Any
 
 from rich.console import Console
 
-from drive_il.evaluation.results import provenance
-from drive_il.experiments import covariate_shift_numbers as numbers
-from drive_il.experiments import covariate_shift_report as report
 from drive_il.experiments.jobs import Job
 from drive_il.experiments.reproduction import decisive, farewell, keep, run_all
-from drive_il.maps import library
 from drive_il.worlds import WorldChoice
 
 LEARNERS = ("alvinn", "bc", "bc_augmented", "dagger")
@@ -115,6 +111,11 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
         ValueError: an unknown town.
         RuntimeError: a step failed.
     """
+    from drive_il.evaluation.results import provenance
+    from drive_il.experiments import covariate_shift_numbers as numbers
+    from drive_il.experiments import covariate_shift_report as report
+    from drive_il.maps import library
+
     console, start = console or Console(), time.monotonic()
     for town in config.towns:
         library.load(town)

@@ -15,11 +15,8 @@ from typing import Any
 
 from rich.console import Console
 
-from drive_il.evaluation.results import provenance
-from drive_il.experiments import gail_report as report
 from drive_il.experiments.jobs import Job
 from drive_il.experiments.reproduction import decisive, farewell, keep, run_all
-from drive_il.maps import library
 
 LEARNERS = ("bc", "dagger", "gail", "airl")
 MOVED = ("bc", "gail", "airl")
@@ -116,6 +113,10 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
         ValueError: an unknown town.
         RuntimeError: a step failed.
     """
+    from drive_il.evaluation.results import provenance
+    from drive_il.experiments import gail_report as report
+    from drive_il.maps import library
+
     console, start = console or Console(), time.monotonic()
     for town in config.towns:
         library.load(town)

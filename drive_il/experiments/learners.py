@@ -13,14 +13,10 @@ from typing import Any
 
 from rich.console import Console
 
-from drive_il.evaluation.results import provenance
-from drive_il.experiments import learners_numbers as numbers
-from drive_il.experiments import learners_report as report
 from drive_il.experiments.jobs import Job
 from drive_il.experiments.learners_table import LEARNERS, learners_for
 from drive_il.experiments.observations import OBSERVATIONS
 from drive_il.experiments.reproduction import decisive, farewell, keep, run_all
-from drive_il.maps import library
 
 _JOBS = "drive_il.experiments.learners_jobs:"
 _NOT_BEHIND_RESULTS = (
@@ -139,6 +135,11 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
         ValueError: an unknown town.
         RuntimeError: a step failed.
     """
+    from drive_il.evaluation.results import provenance
+    from drive_il.experiments import learners_numbers as numbers
+    from drive_il.experiments import learners_report as report
+    from drive_il.maps import library
+
     console, start = console or Console(), time.monotonic()
     for town in config.towns:
         library.load(town)

@@ -16,12 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
-from drive_il.evaluation.results import provenance
-from drive_il.experiments import regimes_numbers as numbers
-from drive_il.experiments import regimes_report as report
 from drive_il.experiments.jobs import Job
-from drive_il.experiments.regimes_escapes import METHODS as ESCAPES
-from drive_il.experiments.regimes_escapes import PLANTS
 from drive_il.experiments.reproduction import decisive, farewell, keep, run_all
 
 REGIMES = ("realisable", "covered", "uncovered")
@@ -93,6 +88,10 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
     Raises:
         RuntimeError: a step failed.
     """
+    from drive_il.evaluation.results import provenance
+    from drive_il.experiments import regimes_numbers as numbers
+    from drive_il.experiments import regimes_report as report
+
     console, start = console or Console(), time.monotonic()
     jobs = plan(config)
     folders = run_all(jobs, config.out, config.workers, console, _NOT_BEHIND_RESULTS)
@@ -108,6 +107,9 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
 
 def plan(config: Config) -> list[Job]:
     """Returns all jobs, those that are needed before those that need them."""
+    from drive_il.experiments.regimes_escapes import METHODS as ESCAPES
+    from drive_il.experiments.regimes_escapes import PLANTS
+
     test = {"n": config.drives, "horizon": config.horizon, "seed": config.seed}
     jobs = []
     for kind, module, places, methods in (

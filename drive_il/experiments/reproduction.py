@@ -7,18 +7,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
-from matplotlib import rc_context
-from matplotlib.figure import Figure
 from rich.console import Console
 
 import drive_il
-from drive_il.evaluation.results import write_json
 from drive_il.experiments.jobs import Job, hash_of_code, run, seconds
 from drive_il.experiments.narration import Narrator, clock
 from drive_il.folders import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -63,6 +63,8 @@ def keep(
         The result as it stands in the file, and the time of all steps together, those of
         earlier runs included [s].
     """
+    from drive_il.evaluation.results import write_json
+
     write_json(result, out / "results.json")
     # Apart: the results of one seed are the same bits, times never are.
     times = timing(jobs, folders)
@@ -110,6 +112,8 @@ def inline(picture: Path) -> str:
 
 def save_figure(figure: Figure, folder: Path, name: str) -> None:
     """Writes NAME.png and NAME.svg; the same numbers give the same bytes."""
+    from matplotlib import rc_context
+
     for kind in ("png", "svg"):
         temporary = folder / f"{name}.{kind}.tmp"
         # No date in the file and no random names.
