@@ -30,17 +30,12 @@ from drive_il.maps import library
 from drive_il.maps.network import RoadNetwork
 from drive_il.maps.planning import RoutePlanner
 from drive_il.maps.suites import make_suite
-from drive_il.sensor_specs import (
-    CameraSpec,
-    LidarSpec,
-    ObservationSpec,
-)
+from drive_il.sensor_specs import CameraSpec, LidarSpec, ObservationSpec
 from drive_il.sensors.agents import AgentView
 from drive_il.sensors.observer import SceneObserver
 from drive_il.sim.world import World
-from drive_il.warmup import warm_up
+from drive_il.warmup import Say, warm_up
 
-Say = Callable[[str], Any]
 _TOWN = "alder"
 _ROWS = 256
 
@@ -306,10 +301,10 @@ def measure(seconds: float, say: Say | None = None) -> dict[str, Any]:
     """
     report: dict[str, dict[str, Any]] = {}
     threads = kernels.n_threads()
-    warm_up(say or (lambda message: None))
+    tell = say or (lambda message: None)
+    warm_up(tell)
     for name, case in _Bench().cases().items():
-        if say is not None:
-            say(f"measuring {name} ...")
+        tell(f"measuring {name} ...")
         with _threads(1):
             per_core = _rate(case, seconds)
         everywhere = _rate(case, seconds) if case.batched and threads > 1 else None

@@ -86,8 +86,6 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
     Raises:
         RuntimeError: a step failed.
     """
-    from drive_il.evaluation.results import provenance
-    from drive_il.experiments import alvinn_report as report
     from drive_il.experiments.alvinn_jobs import TOWN
 
     console, start = console or Console(), time.monotonic()
@@ -96,6 +94,10 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
         f"snapshots each, {config.n_seeds} seeds, and drive the other half of the road.",
         highlight=False,
     )
+
+    from drive_il.evaluation.results import provenance
+    from drive_il.experiments import alvinn_report as report
+
     jobs = plan(config)
     folders = run_all(jobs, config.out, config.workers, console, _NOT_BEHIND_RESULTS)
     result = report.analyse(config, folders) | provenance(config.seed, config.facts())

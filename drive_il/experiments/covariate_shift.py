@@ -111,9 +111,6 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
         ValueError: an unknown town.
         RuntimeError: a step failed.
     """
-    from drive_il.evaluation.results import provenance
-    from drive_il.experiments import covariate_shift_numbers as numbers
-    from drive_il.experiments import covariate_shift_report as report
     from drive_il.maps import library
 
     console, start = console or Console(), time.monotonic()
@@ -126,6 +123,11 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
     )
     if config.where.is_carla:
         console.print("On CARLA servers, which cannot be forked: u is not measured.")
+
+    from drive_il.evaluation.results import provenance
+    from drive_il.experiments import covariate_shift_numbers as numbers
+    from drive_il.experiments import covariate_shift_report as report
+
     jobs = plan(config)
     folders = run_all(jobs, config.out, config.workers, console, _NOT_BEHIND_RESULTS)
     result = numbers.analyse(config, folders)

@@ -113,7 +113,6 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
         ValueError: an unknown town.
         RuntimeError: a step failed.
     """
-    from drive_il.evaluation.results import provenance
     from drive_il.experiments import gail_report as report
     from drive_il.maps import library
 
@@ -126,6 +125,9 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
         f"{config.n_seeds} seeds, and drive in {' and '.join(config.towns)}.",
         highlight=False,
     )
+
+    from drive_il.evaluation.results import provenance
+
     jobs = plan(config)
     folders = run_all(jobs, config.out, config.workers, console, _NOT_BEHIND_RESULTS)
     result = report.analyse(config, folders) | provenance(config.seed, config.facts())

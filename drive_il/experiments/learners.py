@@ -135,9 +135,6 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
         ValueError: an unknown town.
         RuntimeError: a step failed.
     """
-    from drive_il.evaluation.results import provenance
-    from drive_il.experiments import learners_numbers as numbers
-    from drive_il.experiments import learners_report as report
     from drive_il.maps import library
 
     console, start = console or Console(), time.monotonic()
@@ -149,6 +146,11 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
         f"{' and '.join(config.towns)}; {config.n_seeds} seeds.",
         highlight=False,
     )
+
+    from drive_il.evaluation.results import provenance
+    from drive_il.experiments import learners_numbers as numbers
+    from drive_il.experiments import learners_report as report
+
     jobs = plan(config)
     folders = run_all(jobs, config.out, config.workers, console, _NOT_BEHIND_RESULTS)
     result = numbers.analyse(config, folders)

@@ -137,9 +137,6 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
         ValueError: an unknown town.
         RuntimeError: a step failed.
     """
-    from drive_il.evaluation.results import provenance
-    from drive_il.experiments import query_efficiency_numbers as numbers
-    from drive_il.experiments import query_efficiency_report as report
     from drive_il.maps import library
 
     console, start = console or Console(), time.monotonic()
@@ -150,6 +147,11 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
         f"labels each, learn in {config.town_train} and drive in {' and '.join(config.towns)}.",
         highlight=False,
     )
+
+    from drive_il.evaluation.results import provenance
+    from drive_il.experiments import query_efficiency_numbers as numbers
+    from drive_il.experiments import query_efficiency_report as report
+
     jobs = plan(config)
     folders = run_all(jobs, config.out, config.workers, console, _NOT_BEHIND_RESULTS)
     result = numbers.analyse(config, folders)

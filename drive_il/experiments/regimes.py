@@ -88,11 +88,12 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
     Raises:
         RuntimeError: a step failed.
     """
+    console, start = console or Console(), time.monotonic()
+
     from drive_il.evaluation.results import provenance
     from drive_il.experiments import regimes_numbers as numbers
     from drive_il.experiments import regimes_report as report
 
-    console, start = console or Console(), time.monotonic()
     jobs = plan(config)
     folders = run_all(jobs, config.out, config.workers, console, _NOT_BEHIND_RESULTS)
     result = numbers.analyse(config, folders)
