@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import time
@@ -145,18 +144,18 @@ def test_a_flood_of_calls_leaves_the_others_a_turn(world: Any, served: Served) -
     for _ in range(1000):
         call(calm, "version")
     thousand_calls = time.perf_counter() - before
-    sent, ticks = 0, []
-    began = time.perf_counter()
+    sent = 0
+    began, slowest = time.perf_counter(), 0.0
     while not any("MB of answers unread" in line for line in served.log):
         assert time.perf_counter() - began < 60.0, "the flood was not cut off"
         with suppress(BlockingIOError, ConnectionResetError, BrokenPipeError):
             sent += flood.send(calls[sent % len(calls) :])
         before = time.perf_counter()
         world.tick()
-        ticks.append(time.perf_counter() - before)
+        slowest = max(slowest, time.perf_counter() - before)
     flood.close()
     # Behind twenty thousand calls that came first a tick would wait for all of them.
-    assert statistics.median(ticks) < thousand_calls
+    assert slowest < 5.0 * thousand_calls
     assert served.memory() < 1500.0
 
 
