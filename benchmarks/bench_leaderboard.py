@@ -108,4 +108,4 @@ def test_220_short_camera_routes(benchmark: BenchmarkFixture, tmp_path: Path) ->
     found = benchmark.pedantic(drive_all, args=(tmp_path, PER_TOWN), rounds=1)
     benchmark.extra_info |= {name: round(value, 1) for name, value in found.items()}
     print(f"\n{4 * PER_TOWN} routes: " + ", ".join(f"{k} {v:.1f}" for k, v in found.items()))
-    benchmark.extra_info["share of the three minutes"] = round(found["processor"] / 2.0 / LIMIT, 2)
+    assert found["processor"] / 2.0 < LIMIT
