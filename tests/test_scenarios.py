@@ -333,6 +333,23 @@ def test_nobody_appears_before_an_ego_that_has_moved_over() -> None:
     assert len(ids) > 1
 
 
+def test_traffic_does_not_fill_the_gaps_of_a_flow() -> None:
+    route = declared(AHEAD, "AccidentTwoWays", distance=60, frequency={"from": "40", "to": "60"})
+    y = -float(AHEAD.points["y"][0])
+    spawns = tuple(Spawn(ActorKind.CAR, x, y, np.pi, 10.0) for x in (250.0, 400.0, 430.0, 460.0))
+    world = World(ONE, 1, [route])
+    spec = EpisodeSpec(route, 3, start=Start(s=TRIGGER - 5.0), traffic=Traffic(spawns=spawns))
+    world.reset(np.array([0]), [spec])
+    first, *later = world.scene.actors.vehicles[0]["id"][1:5].tolist()
+    met = set()
+    for others, _ in drive(world, 800, speed=3.0):
+        near = others[(others["x"] < TRIGGER + 76.0) & (others["speed"] > 1.0)]
+        met |= set(near["id"].tolist())
+    assert first in met  # it was there before
+    assert not met.intersection(later)
+    assert len(met) > 3
+
+
 def test_who_meets_an_ego_in_the_own_lane_leaves_it_room_to_go_back() -> None:
     world, ids = face_the_oncoming(released=1)
     for others, _ in drive(world, 400, speed=0.0):

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from drive_il.actors import ActorKind, LightState, Mover, Spawn, Traffic
+from drive_il.actors import ActorKind, LightState, Mover, Spawn, Struck, Traffic
 from drive_il.datatypes import CONTROL, EpisodeSpec, Records, Route, Start, default_weather
 from drive_il.geometry import wrap_angle
 from drive_il.maps import library
@@ -19,6 +19,8 @@ from drive_il.sim.collisions import overlaps
 from drive_il.sim.following import COMFORT, FAR, MIN_GAP, idm
 from drive_il.sim.lights import CLEARING_TIME, GREEN_TIME, YELLOW_TIME, phases_of
 from drive_il.sim.roads import roads_of
+from tests.roads import straight_road
+from tests.test_world import route_along
 
 ROUTES = {
     town: load_routes(f"routes/{town}{'' if town == 'dell' else '_test'}.xml", library.load)
@@ -188,6 +190,29 @@ def test_traffic_stops_behind_an_ego_that_stands_in_its_lane() -> None:
     assert 1.0 < gap < 4.0
     assert hardest > -4.0
     assert world.scene.events["struck"][0] == 0
+
+
+@pytest.mark.parametrize("gap", [9.0, 12.0, 15.0])
+def test_who_changes_lane_minds_an_ego_in_the_lane_that_it_leaves(gap: float) -> None:
+    road = straight_road(500.0, lanes_per_way=2)
+    route = route_along(road, 0)
+    y = float(route.points["y"][0])
+    spawn = Spawn(ActorKind.CAR, 70.0, y, 0.0, 8.0)
+    world = World(road, 1)
+    spec = EpisodeSpec(route, start=Start(s=100.0, speed=5.0), traffic=Traffic(spawns=(spawn,)))
+    world.reset(np.array([0]), [spec])
+    other = world.scene.actors.vehicles[0][1]
+    control, before = held(world), int(other["lane"])
+    control["brake"], control["throttle"] = 0.0, 0.3
+    while int(other["lane"]) == before:  # the ego is slow: worth passing
+        world.step(control)
+        other = world.scene.actors.vehicles[0][1]
+    ahead = np.array([other["x"] + gap + 4.8])
+    world.place(np.array([0]), ahead, np.array([y]), np.zeros(1), np.zeros(1))
+    for _ in range(300):
+        world.step(held(world))
+        assert world.scene.events["struck"][0] == Struck.NOTHING
+    assert world.scene.actors.vehicles[0][1]["x"] > ahead[0] + 20.0
 
 
 def test_traffic_leaves_an_ego_that_comes_the_wrong_way_room_to_go_back() -> None:

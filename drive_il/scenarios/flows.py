@@ -103,6 +103,7 @@ def junction_turn(setting: Setting, side: str, signals: bool, merging: bool) -> 
     lane, _ = setting.crossing(junction, side, merging)
     path, _ = setting.through(lane, _BACK, _AHEAD)
     fields = green(setting, junction) if signals else {}
+    fields["clear_to"] = junction.end_s  # who turns before the ego would block the flow, and it him
     speed = _speed(setting, junction.begin_s)
     return [flow(setting, path, _gaps(setting), speed, junction.end_s + 10.0, **fields)]
 

@@ -130,6 +130,7 @@ def play(egos: Any, row: int, around: Any, world: int, map_: Any, dt: float) -> 
             elif act.act == _RUNNING:
                 _run(stage, k, at, egos.events[row], around.cycles[world], dt)
             if act.act == _RUNNING and script.flow_high > 0.0:
+                _keep_off(stage, k)
                 _release(stage, k, ego, map_, seed)
             at.oncoming |= act.act == _RUNNING and script.oncoming
             if act.act == _RUNNING and script.yield_to >= 0:
@@ -231,6 +232,40 @@ def _run(stage: Any, k: int, at: Any, events: Any, cycles: Records, dt: float) -
             act.held = -1
 
 
+@kernels.inner
+def _is_near(other: Any, source: Any) -> bool:
+    """Whether a vehicle is where a flow begins."""
+    dx, dy = other.x - source.x, other.y - source.y
+    reach = _SOURCE + 0.5 * other.length
+    return bool(
+        other.id != 0 and dx * dx + dy * dy < reach * reach and abs(other.z - source.z) < 3.0
+    )
+
+
+@kernels.inner
+def _at_source(stage: Any, source: Any) -> bool:
+    """Whether anybody is where a flow begins."""
+    found = False
+    for v in range(len(stage.vehicles)):
+        found |= _is_near(stage.vehicles[v], source)
+    return found
+
+
+@kernels.lean
+def _keep_off(stage: Any, k: int) -> None:
+    """Takes away traffic that comes to where a flow begins: the flow alone decides the gaps.
+
+    CARLA's background activity does likewise: it sends nobody into the lanes of a flow, and
+    nobody against the ego that must use the oncoming lane.
+    """
+    source = stage.points[stage.roles[stage.scripts[k].role_first].path_first]
+    for v in range(len(stage.vehicles)):
+        other = stage.vehicles[v]
+        along = math.cos(other.heading - source.heading) > _ALONG
+        if other.mover == _TRAFFIC and along and _is_near(other, source):
+            vacate(stage.vehicles, stage.drivers, v)
+
+
 @kernels.lean
 def _release(stage: Any, k: int, ego: Any, map_: Any, seed: Any) -> None:
     """Lets the next of a flow set out when the last is far enough and the way is free."""
@@ -247,13 +282,8 @@ def _release(stage: Any, k: int, ego: Any, map_: Any, seed: Any) -> None:
         ahead = stage.vehicles[stage.seats[0] + stage.roles[act.last].seat]
         if stage.parts[act.last].s < act.gap + ahead.length:
             return
-    source = stage.points[role.path_first]
-    for v in range(len(stage.vehicles)):
-        other = stage.vehicles[v]
-        dx, dy = other.x - source.x, other.y - source.y
-        reach = _SOURCE + 0.5 * other.length
-        if other.id != 0 and dx * dx + dy * dy < reach * reach and abs(other.z - source.z) < 3.0:
-            return
+    if _at_source(stage, stage.points[role.path_first]):
+        return
     if _meets(stage, role, ego):
         return
     appear(stage, free, map_, seed)
