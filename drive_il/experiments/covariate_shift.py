@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from drive_il.experiments.jobs import Job
-from drive_il.experiments.reproduction import decisive, farewell, keep, run_all
+from drive_il.experiments.reproduction import announce, decisive, farewell, keep, run_all
 from drive_il.worlds import WorldChoice
 
 LEARNERS = ("alvinn", "bc", "bc_augmented", "dagger")
@@ -111,15 +111,12 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
         ValueError: an unknown town.
         RuntimeError: a step failed.
     """
-    from drive_il.maps import library
-
     console, start = console or Console(), time.monotonic()
-    for town in config.towns:
-        library.load(town)
-    console.print(
+    announce(
+        console,
         f"Covariate shift: {', '.join(LEARNERS)} learn in {config.town_train} from "
         f"{config.labels:,} expert labels each and drive in {' and '.join(config.towns)}.",
-        highlight=False,
+        config.towns,
     )
     if config.where.is_carla:
         console.print("On CARLA servers, which cannot be forked: u is not measured.")

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from drive_il.experiments.jobs import Job
-from drive_il.experiments.reproduction import decisive, farewell, keep, run_all
+from drive_il.experiments.reproduction import announce, decisive, farewell, keep, run_all
 
 LEARNERS = ("bc", "dagger", "gail", "airl")
 MOVED = ("bc", "gail", "airl")
@@ -113,20 +113,17 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
         ValueError: an unknown town.
         RuntimeError: a step failed.
     """
-    from drive_il.experiments import gail_report as report
-    from drive_il.maps import library
-
     console, start = console or Console(), time.monotonic()
-    for town in config.towns:
-        library.load(town)
-    console.print(
-        f"{', '.join(report.NAMES[name] for name in config.learners)} learn from "
+    announce(
+        console,
+        f"{', '.join(config.learners)} learn from "
         f"{', '.join(map(str, config.counts))} demonstrations in {config.town_train}, "
         f"{config.n_seeds} seeds, and drive in {' and '.join(config.towns)}.",
-        highlight=False,
+        config.towns,
     )
 
     from drive_il.evaluation.results import provenance
+    from drive_il.experiments import gail_report as report
 
     jobs = plan(config)
     folders = run_all(jobs, config.out, config.workers, console, _NOT_BEHIND_RESULTS)

@@ -16,7 +16,7 @@ from rich.console import Console
 from drive_il.experiments.jobs import Job
 from drive_il.experiments.learners_table import LEARNERS, learners_for
 from drive_il.experiments.observations import OBSERVATIONS
-from drive_il.experiments.reproduction import decisive, farewell, keep, run_all
+from drive_il.experiments.reproduction import announce, decisive, farewell, keep, run_all
 
 _JOBS = "drive_il.experiments.learners_jobs:"
 _NOT_BEHIND_RESULTS = (
@@ -135,16 +135,13 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
         ValueError: an unknown town.
         RuntimeError: a step failed.
     """
-    from drive_il.maps import library
-
     console, start = console or Console(), time.monotonic()
-    for town in config.towns:
-        library.load(town)
-    console.print(
+    announce(
+        console,
         f"Learners: {len(config.names)} of them, at most {config.labels:,} expert labels each, "
         f"learn in {config.town_train} from {config.observation} and drive in "
         f"{' and '.join(config.towns)}; {config.n_seeds} seeds.",
-        highlight=False,
+        config.towns,
     )
 
     from drive_il.evaluation.results import provenance

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from drive_il.experiments.jobs import Job
 from drive_il.experiments.observations import OBSERVATIONS
-from drive_il.experiments.reproduction import decisive, farewell, keep, run_all
+from drive_il.experiments.reproduction import announce, decisive, farewell, keep, run_all
 
 _JOBS = "drive_il.experiments.query_efficiency_jobs:"
 INTERACTIVE: dict[str, tuple[str, dict[str, Any]]] = {
@@ -137,15 +137,12 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
         ValueError: an unknown town.
         RuntimeError: a step failed.
     """
-    from drive_il.maps import library
-
     console, start = console or Console(), time.monotonic()
-    for town in config.towns:
-        library.load(town)
-    console.print(
+    announce(
+        console,
         f"Query efficiency: {len(config.learners)} learners, at most {config.labels:,} expert "
         f"labels each, learn in {config.town_train} and drive in {' and '.join(config.towns)}.",
-        highlight=False,
+        config.towns,
     )
 
     from drive_il.evaluation.results import provenance

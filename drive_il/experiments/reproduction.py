@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 from rich.console import Console
 
 import drive_il
@@ -26,6 +25,25 @@ _TEMPLATES = Path(__file__).parent / "templates"
 def decisive(config: Any) -> dict[str, Any]:  # noqa: ANN401  (any dataclass)
     """Returns the fields of an experiment's Config that decide its numbers."""
     return {k: v for k, v in asdict(config).items() if k not in ("workers", "out", "full")}
+
+
+def announce(console: Console, what: str, towns: Sequence[str]) -> None:
+    """Says what is to be done before anything that takes a second is loaded.
+
+    Args:
+        console: where.
+        what: is to be done.
+        towns: where; they are looked up.
+
+    Raises:
+        ValueError: an unknown town.
+    """
+    console.print(what, highlight=False)
+
+    from drive_il.maps import library
+
+    for town in towns:
+        library.load(town)
 
 
 def run_all(
@@ -94,6 +112,8 @@ def timing(jobs: Sequence[Job], folders: dict[str, Path]) -> dict[str, Any]:
 
 def write_page(template: str, path: Path, **values: object) -> Path:
     """Fills a template of `experiments/templates`; returns the page's path."""
+    import jinja2  # only now: what is to be done is said first
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
