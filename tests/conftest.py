@@ -11,14 +11,31 @@ import numpy as np
 import pytest
 from leaderboard_runs import rough_run
 
+from drive_il import kernels
 from drive_il.entry import Entry
 from drive_il.sim.obstacles import OBSTACLE, in_grid
+from drive_il.warmup import warm_up
 
 _SHARED = Path(__file__).parents[2] / "shared"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run all cases of the slow tests")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compiles on all cores before the workers of the whole suite begin.
+
+    Each of them would compile everything for itself.
+    """
+    config = session.config
+    is_whole = config.args_source == pytest.Config.ArgsSource.TESTPATHS
+    is_worker = hasattr(config, "workerinput")
+    if not is_whole or is_worker or config.option.collectonly or not config.option.numprocesses:
+        return
+    if not all(kernel.is_kept() for kernel in kernels.known()):
+        warm_up(print)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
