@@ -83,6 +83,12 @@ def test_confidence_thresholds_are_the_mean_confidence_of_mistakes() -> None:
     assert found.shape == (9,)
 
 
+def test_what_is_near_is_measured_between_drives() -> None:
+    points = torch.tensor([[0.0], [0.1], [3.0], [3.1]])
+    assert confidence_based.mean_distance(points, torch.tensor([0, 0, 1, 1])) == pytest.approx(2.95)
+    assert confidence_based.mean_distance(points, torch.zeros(4)) == pytest.approx(0.1)
+
+
 def test_the_nearest_neighbour_is_found() -> None:
     points = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
     shown = torch.tensor([[0.0, 1.0], [3.0, 0.0], [10.0, 10.0]])

@@ -15,8 +15,10 @@ shown: two kinds of ignorance.
 
 Departures: the paper's actions are discrete. Here the control stays continuous, and the
 decision is which of nine kinds it is: steer left, straight or right; brake, coast or
-drive. Distances are between the policy's features, to at most `n_neighbours` points. What
-the person corrects is what would make him take the wheel (`gates.frightened`).
+drive. Distances are between the policy's features, to at most `n_neighbours` points, and
+those of tau_dist to points of other drives: the next frame of the same one, a twentieth of a
+second later, is so near that no new drive would ever be near enough. What the person corrects
+is what would make him take the wheel (`gates.frightened`).
 """
 
 from __future__ import annotations
@@ -103,6 +105,20 @@ def nearest_distances(points: Tensor, to: Tensor) -> Tensor:
     return torch.cdist(points, to, compute_mode="donot_use_mm_for_euclid_dist").amin(1)
 
 
+def mean_distance(points: Tensor, drive: Tensor) -> float:
+    """Returns the mean distance of a point to its nearest neighbour of another drive.
+
+    Args:
+        points: (N, F).
+        drive: which drive each is from, (N,); where all are from one, its own points count.
+    """
+    away = torch.cdist(points, points)
+    same = drive[:, None] == drive
+    if bool(same.all()):
+        same = torch.eye(len(points), dtype=torch.bool)
+    return float(away.masked_fill(same, torch.inf).amin(1).mean())
+
+
 @dataclass(frozen=True)
 class ConfidenceGate:
     """The expert drives where the policy is unsure or far from what it was shown.
@@ -159,19 +175,20 @@ def gate_of(policy: DrivingPolicy, run: Rounds, config: Config, seed: int) -> Co
     """Learns from all labels so far when the policy is to be trusted."""
     kept, held = split(len(run.episodes), config.held_out, derive_seed(seed, "held-out"))
     features = features_of(policy)
-    frames = labelled_frames([run.episodes[k] for k in kept])
+    learned = [run.episodes[k] for k in kept]
+    frames, drive = labelled_frames(learned), np.repeat(kept, [one.labels for one in learned])
     seen = policy.run(features, frames).astype(np.float32)
     net = fit_net(seen, decision(frames["control"]), N_DECISIONS, config.decision_fit, seed)
     rng = np.random.default_rng(derive_seed(seed, "neighbours"))
-    chosen = rng.permutation(len(seen))[: config.n_neighbours]
-    shown = torch.from_numpy(seen[np.sort(chosen)])
-    apart = torch.cdist(shown, shown).fill_diagonal_(torch.inf).amin(1)
+    chosen = np.sort(rng.permutation(len(seen))[: config.n_neighbours])
+    shown = torch.from_numpy(seen[chosen])
+    apart = mean_distance(shown, torch.from_numpy(drive[chosen]))
     gate = ConfidenceGate(
         policy,
         net,
         np.zeros(N_DECISIONS),
         shown,
-        config.distance * float(apart.mean()),
+        config.distance * apart,
         config.human,
     )
     others = labelled_frames([run.episodes[k] for k in held or kept])
