@@ -359,7 +359,7 @@ def _global_record(
     statuses = {record["status"] for record in records}
     failed = [record for record in records if record["status"].startswith("Failed")]
     meta = {
-        "total_length": sum(record["meta"]["route_length"] for record in records),
+        "total_length": round(sum(record["meta"]["route_length"] for record in records), 3),
         "duration_game": sum(one.duration for one in made),
         "duration_system": sum(one.wall for one in made),
         "exceptions": [[one["route_id"], one["index"], one["status"]] for one in failed],
