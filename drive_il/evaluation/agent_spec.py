@@ -50,7 +50,7 @@ class AgentLimits:
     step_timeout: float | None = None
     """one run_step or destroy, wall clock; None: the protocol's [s]"""
     memory: float = 8.0
-    """resident set of the agent's processes together [GiB]"""
+    """resident set of the agent's processes together, what they share counted once [GiB]"""
     output: float = 64.0
     """written to stdout and stderr on one route [MiB]"""
     processes: int = 64
