@@ -17,10 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import drive_il
+from drive_il import learners
 from drive_il.actors import Traffic
 from drive_il.datatypes import EpisodeSpec, Route
 from drive_il.evaluation import compounding, conditions
+from drive_il.evaluation.agent_rules import check_track
 from drive_il.evaluation.agent_spec import AgentLimits, AgentSpec, is_privileged
+from drive_il.evaluation.agents import AgentHost, check_privileged
 from drive_il.evaluation.protocol import Protocol, protocol_of
 from drive_il.evaluation.results_file import Plan, ResultsFile, drive_seed
 from drive_il.evaluation.route_result import Ending
@@ -112,9 +115,18 @@ class Entry:
 
     @property
     def kind(self) -> Kind:
-        """How it is run."""
+        """How it is run.
+
+        Raises:
+            ValueError: there is no such agent.
+        """
         if self.agent == POLICY:
             return Kind.POLICY
+        if not self.path.is_file():
+            raise ValueError(
+                f"there is no agent file {self.path}; --agent takes a Python file, expert, or "
+                "drive_il for a trained model folder"
+            )
         return Kind.EXPERT if is_privileged(self.path) else Kind.AGENT
 
     @property
@@ -140,6 +152,26 @@ class Entry:
             limits=AgentLimits(memory=self.memory),
             **more,
         )
+
+    def check(self, routes: Sequence[Route]) -> None:
+        """Raises now what would fail in a worker later, once for each.
+
+        Args:
+            routes: what it will drive.
+
+        Raises:
+            ValueError: no such agent, model, interpreter, track, sandbox or crowd, or a
+                privileged agent without permission.
+        """
+        if self.agent == POLICY:
+            check_track(self.protocol, self.track)
+            learners.read_words(Path(self.agent_config))
+        elif self.kind == Kind.EXPERT:
+            check_privileged(self.agent_spec())
+        else:
+            AgentHost(self.agent_spec())  # starts nothing
+        for town, id in {(route.town, route.id) for route in routes}:
+            self.crowd(library.load(town), id)
 
     def loaded_routes(self) -> list[Route]:
         """Returns the routes to drive, planned, each under every condition of the protocol.
@@ -227,6 +259,7 @@ def run(
     """
     parts = out.with_name(f".{out.name}.parts")
     routes = entry.loaded_routes()
+    entry.check(routes)
     drives = [(i, k) for i in range(len(routes)) for k in range(entry.repetitions)]
     decided_by = hashes(entry)
     plan = Plan(
@@ -240,6 +273,8 @@ def run(
             ("traffic", entry.traffic),
             ("privileged", str(entry.kind == Kind.EXPERT).lower()),
             ("routes", Path(entry.routes).stem),
+            ("config", _config(entry)),
+            ("errors", str(entry.errors).lower()),
             *((("world", entry.world.world),) if entry.world.is_carla else ()),
             *decided_by.items(),
         ),
@@ -313,15 +348,29 @@ def hashes(entry: Entry) -> dict[str, str]:
         ValueError: a file that is not there.
     """
     routes = [Path(entry.routes), *([Path(entry.scenarios)] if entry.scenarios else [])]
-    config = Path(entry.agent_config)
     agent = [] if entry.kind == Kind.POLICY else [entry.path]
-    if entry.agent_config and config.exists():
-        agent += sorted(path for path in config.glob("*") if path.is_file()) or [config]
+    for config in map(Path, _config_parts(entry)):
+        if config.exists():
+            agent += sorted(path for path in config.glob("*") if path.is_file()) or [config]
     return {
         "code_sha256": jobs.hash_of_code(Path(drive_il.__file__).parent, ("cli/",)),
         "routes_sha256": _hash(routes),
         "agent_sha256": _hash([path for path in agent if path.is_file()]),
     }
+
+
+def _config_parts(entry: Entry) -> list[str]:
+    """What an agent's config may name: a file or folder, or several (Bench2Drive's A+B)."""
+    config = entry.agent_config
+    if not config:
+        return []
+    return [config] if Path(config).exists() else config.split("+")
+
+
+def _config(entry: Entry) -> str:
+    """Returns the config without the folders in which its files lie; those are hashed."""
+    parts = (Path(part).name if Path(part).exists() else part for part in _config_parts(entry))
+    return "+".join(parts)
 
 
 def _hash(paths: Sequence[Path]) -> str:

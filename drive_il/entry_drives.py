@@ -38,7 +38,7 @@ from drive_il.gates import AskAlways, ExpertDrives
 from drive_il.maps import library
 from drive_il.maps.network import RoadNetwork
 from drive_il.protocols import Expert, Gate, Observer, Policy
-from drive_il.rollout import Step, drive
+from drive_il.rollout import Step, drive, without_actors
 from drive_il.sensor_specs import ObservationSpec
 from drive_il.worlds import Worlds
 
@@ -127,15 +127,17 @@ class _Batch:
             expert: Expert = load_privileged(self.entry.agent_spec(), self.network)
         except AgentFailure as failure:
             return [self._not_driven(spec, failure) for spec in self.specs]
-        own = self._drive(self.specs, None, None, self._judge(self._n_rows), expert, ExpertDrives())
+        judge, gate = self._judge(self._n_rows), ExpertDrives()
+        own = self._drive(self.specs, None, None, judge, expert, gate, is_own=True)
         return [self._driven(one, one if self.entry.errors else None) for one in own]
 
     def _policy(self) -> list[Driven]:
         policy = _model(self.entry.agent_config)
         observer, planner = self._observer(self.network, policy.spec), _planner(self.town)
         pedals = planner if policy.card.get("learner") in learners.STEER_ONLY else None
+        judge = self._judge(self._n_rows)
         own = self._drive(
-            self.specs, observer, policy, self._judge(self._n_rows), planner, self._asks, pedals
+            self.specs, observer, policy, judge, planner, self._asks, pedals, is_own=True
         )
         if not self.entry.errors:
             return [self._driven(one, None) for one in own]
@@ -160,7 +162,8 @@ class _Batch:
         except AgentFailure as failure:
             return self._not_driven(spec, failure)
         judge = _AgentJudge(self._judge(1), policy)
-        [own] = self._drive([spec], policy.observer, policy, judge, _planner(self.town), self._asks)
+        planner, observer = _planner(self.town), policy.observer
+        [own] = self._drive([spec], observer, policy, judge, planner, self._asks, is_own=True)
         trouble = policy.finish()
         failed = policy.failure is not None
         truth = self._answers(spec) if self.entry.errors and not failed else None
@@ -226,9 +229,24 @@ class _Batch:
         expert: Expert,
         gate: Gate | None,
         pedals: Expert | None = None,
+        *,
+        is_own: bool = False,
     ) -> list[Episode]:
+        """Drives specs and returns the episodes without who else was there.
+
+        The entrant's own drives are recorded as each of them ends: with all the others around
+        it, one that lasts long fills half a gigabyte.
+        """
+        record = is_own and bool(self.entry.record)
+        kept: dict[int, Episode] = {}
+
+        def keep(episode: Episode) -> None:
+            if record:
+                EpisodeWriter(self.entry.record, overwrite=True)(episode)
+            kept[episode.spec.seed] = without_actors(episode)
+
         history = 0.0 if observer is None else observer.spec.history
-        return drive(
+        drive(
             self.worlds.world(self.network, self._n_rows, history),
             observer,
             policy,
@@ -238,9 +256,11 @@ class _Batch:
             judge=judge,
             pedals=pedals,
             keep_observations=False,
-            keep_actors=bool(self.entry.record),
+            keep_actors=record,
             listener=self._listen,
+            sink=keep,
         )
+        return [kept[spec.seed] for spec in specs]
 
     def _listen(self, step: Step) -> None:
         progress = step.scene.progress
@@ -252,7 +272,6 @@ class _Batch:
         if truth is not None:
             extras["errors"] = compounding.to_plain(compounding.drive_errors(own, truth))
         if self.entry.record:
-            EpisodeWriter(self.entry.record, overwrite=True)(own)
             extras["episode"] = f"{episode_id(own.spec)}.parquet"
         return Driven(self._results[own.spec.seed], extras)
 

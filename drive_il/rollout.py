@@ -35,7 +35,7 @@ from drive_il.datatypes import (
 from drive_il.past import n_past_steps, past_of_log
 from drive_il.protocols import Driver, Expert, Gate, Judge, Observer, Policy, World
 from drive_il.rollout_labels import Desk, Meter, Sink, rows_of
-from drive_il.rollout_log import Log, named, running, used
+from drive_il.rollout_log import NOTHING, Log, named, running, used
 
 
 @dataclass(frozen=True)
@@ -221,6 +221,12 @@ def scene_of(episode: Episode, history: float = 0.0) -> Scene:
     )
 
 
+def without_actors(episode: Episode) -> Episode:
+    """Returns an episode without who else was there, which is most of its memory."""
+    parts = {"vehicles": episode.vehicles, "walkers": episode.walkers, "lights": episode.lights}
+    return replace(episode, **{name: part[:, :0].copy() for name, part in parts.items()})
+
+
 @dataclass(frozen=True)
 class _Pieces:
     world: World
@@ -295,7 +301,7 @@ class _Run:
         if self.active.any():
             if len(self.pieces.world.scene.actors.vehicles) == len(self.active):  # share no world
                 self._leave_idle(ended[~self.active[ended]])
-            self._log.forget(int(self._since[self.active].min()))
+            self._log.forget(np.where(self.active, self._since, NOTHING))
         return control, who
 
     def _decide(self) -> tuple[Records, Ints]:

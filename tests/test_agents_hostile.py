@@ -137,6 +137,20 @@ def test_an_agent_that_fails_in_a_step(name: str, sandbox: bool, tmp_path: Path)
 
 
 @places
+def test_what_forked_workers_share_counts_once(sandbox: bool, tmp_path: Path) -> None:
+    """Data loaders fork: four that look at their parent's 300 MB take no 1.5 GB."""
+    code = (
+        "import os, time\nself.kept = b'x' * (300 << 20)\n"
+        "for _ in range(4):\n    if os.fork() == 0: time.sleep(60)\ntime.sleep(1.0)"
+    )
+    path = agent_file(tmp_path, "setup", code)
+    with agent_drives.host(path, sandbox=sandbox, limits=AgentLimits(memory=0.5)) as host:
+        policy = agent_drives.begin(host, EVIL)
+        agent_drives.few_steps(policy)
+        assert policy.failure is None
+
+
+@places
 @pytest.mark.parametrize(
     ("code", "reason"), [("raise ValueError('no')", "ValueError: no"), (HANGS, "did not answer")]
 )

@@ -4,11 +4,16 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from drive_il.cli import _COMMANDS, _Command, _Group, _Tree, main
+from drive_il.cli import _COMMANDS, _Command, _Group, _Tree, leaderboard, main
+from drive_il.evaluation.protocol import LB21
+from drive_il.evaluation.results_file import Plan, ResultsFile
+from drive_il.evaluation.route_result import Ending
+from tests.test_scoring import drive
 
 ROOT = Path(__file__).parents[1]
 
@@ -120,3 +125,19 @@ def test_evaluate_expert_writes_what_it_says(tmp_path: Path) -> None:
         assert route["outcome"] == "completed"
         assert 0.0 <= route["max_lateral_error"] < 0.3
         assert route["town"] == "dell"
+
+
+def test_show_says_why_an_agent_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each reason once, with what was printed last: else it stood in the file alone."""
+    plan = Plan(LB21, tuple((str(k), 0) for k in range(4)), 7, {"alder": "abc"}, "me.py")
+    file = ResultsFile(tmp_path / "r.json", plan)
+    crashed = {"reason": "KeyError: 'gps'", "detail": "Traceback ...\n  line 7\nKeyError: 'gps'"}
+    for k, told in enumerate([{"failure": crashed}, {}, {"failure": crashed}]):
+        file.add(replace(drive(route=str(k)), ending=Ending.AGENT_CRASHED), told)
+    hung = {"reason": "it did not answer within 60 s", "detail": ""}
+    file.add(replace(drive(route="3"), ending=Ending.AGENT_CRASHED), {"failure": hung})
+    file.finish()
+    leaderboard.show(tmp_path / "r.json")
+    told = capsys.readouterr().out
+    assert "route 0_rep0 and 1 more: KeyError: 'gps'\n    Traceback ...\n      line 7\n" in told
+    assert "route 3_rep0: it did not answer within 60 s\n" in told

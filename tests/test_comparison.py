@@ -16,10 +16,15 @@ from tests.test_scoring import drive, fault
 
 
 def document(
-    made: Sequence[RouteResult], protocol: Protocol = LB1, maps: str = "abc"
+    made: Sequence[RouteResult],
+    protocol: Protocol = LB1,
+    maps: str = "abc",
+    traffic: str = "protocol",
 ) -> dict[str, Any]:
     drives = tuple((one.route, one.repetition) for one in made)
-    file = ResultsFile(Path("/nowhere/r.json"), Plan(protocol, drives, 3, {"alder": maps}))
+    options = (("traffic", traffic),)
+    plan = Plan(protocol, drives, 3, {"alder": maps}, options=options)
+    file = ResultsFile(Path("/nowhere/r.json"), plan)
     for one in made:
         file._results[one.route, one.repetition], file._extras[one.route, one.repetition] = one, {}
     return file.document("Finished")
@@ -67,6 +72,9 @@ def test_drives_are_paired_wherever_they_stand() -> None:
         (document(CLEAN, maps="xyz"), "different versions of alder"),
         (document([replace(one, seed=4) for one in CLEAN]), "seed 3 in A and 4 in B"),
         (document([drive(route="other")]), "share no drive"),
+        (document(CLEAN, traffic="none"), "among traffic 'protocol', B among 'none'"),
+        (document([replace(one, length=900.0) for one in CLEAN]), "another route .* 900.000 m"),
+        (document([replace(one, scenarios=()) for one in CLEAN]), "another route .* 0 scenarios"),
     ],
 )
 def test_what_cannot_be_compared_is_not(b: dict[str, Any], message: str) -> None:

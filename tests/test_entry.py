@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from drive_il.entry import AGENTS, Entry, run
+from drive_il.entry import AGENTS, Entry, hashes, run
 from drive_il.evaluation.results_file import load, route_results
 from drive_il.evaluation.route_result import Ending
 from drive_il.experiments.jobs import Job
 
 ROOT = Path(__file__).parents[1]
+BC = str(ROOT / "leaderboard" / "models" / "bc")
 ENTRY = Entry(
     agent=str(AGENTS / "follow_route.py"),
     routes=str(ROOT / "routes" / "alder_test.xml"),
@@ -98,6 +99,50 @@ def test_a_finished_file_is_not_written_over(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="exists: --resume goes on with it"):
         run(ENTRY, out, False, 1, Unwatched())
     assert out.read_text() == "{}"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"agent": "nobody.py"}, r"no agent file nobody\.py"),
+        ({"agent": "drive_il", "agent_config": "routes"}, "routes is no model folder"),
+        ({"agent": "drive_il", "agent_config": BC, "track": "BOTH"}, "tracks .*'BOTH'"),
+        ({"track": "BOTH"}, "tracks SENSORS, MAP, .* got 'BOTH'"),
+        ({"traffic": "rush hour"}, "knows the crowds standard, got 'rush hour'"),
+        ({"untrusted": True}, "add --sandbox"),
+        ({"python": "/nowhere/python"}, "no interpreter /nowhere/python"),
+        ({"agent": "expert", "sandbox": True}, "no agent in a sandbox"),
+        ({"memory": -1.0}, "memory must be positive"),
+    ],
+)
+def test_what_cannot_be_driven_is_said_before_a_worker_is_started(
+    change: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        run(replace(ENTRY, **change), tmp_path / "r.json", False, 2, Unwatched())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("change", [{"agent_config": "other words"}, {"errors": True}])
+def test_a_run_is_not_resumed_with_another_config_or_other_measurements(
+    change: dict[str, Any], whole: dict[str, Any], tmp_path: Path
+) -> None:
+    out = tmp_path / "r.json"
+    out.write_text(json.dumps(whole))
+    with pytest.raises(ValueError, match="cannot be resumed: its run had (config|errors)"):
+        run(replace(ENTRY, **change), out, True, 1, Unwatched())
+
+
+def test_a_configs_files_decide_a_run_wherever_they_lie(tmp_path: Path) -> None:
+    """Bench2Drive's agents split their config at the plus."""
+    found = []
+    for folder, weights in (("a", "1"), ("b", "1"), ("c", "2")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "net.py").write_text("")
+        (tmp_path / folder / "w.pth").write_text(weights)
+        config = f"{tmp_path}/{folder}/net.py+{tmp_path}/{folder}/w.pth"
+        found.append(hashes(replace(ENTRY, agent_config=config))["agent_sha256"])
+    assert found[0] == found[1] != found[2]
 
 
 def test_invalid_sensors_reject_the_entry_at_once(tmp_path: Path) -> None:

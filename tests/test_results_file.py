@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from drive_il.evaluation.infractions import Kind
-from drive_il.evaluation.protocol import BENCH2DRIVE, LB1, LB20
+from drive_il.evaluation.protocol import BENCH2DRIVE, LB1, LB20, Protocol
 from drive_il.evaluation.results_file import Plan, ResultsFile, load, route_results
 from drive_il.evaluation.route_result import Ending, RouteResult
 from tests.test_scoring import drive, fault
@@ -75,8 +75,11 @@ def test_records_have_carlas_names(tmp_path: Path) -> None:
     total = checkpoint["global_record"]
     assert (total["index"], total["route_id"], total["status"]) == (-1, -1, "Failed")
     assert total["scores_mean"]["score_composed"] == pytest.approx(149.0 / 3.0, abs=1e-6)
-    assert total["meta"]["exceptions"] == [["RouteScenario_2_rep0", 2, "Failed - Agent crashed"]]
-    assert total["meta"]["total_length"] == pytest.approx(1800.0)
+    assert total["meta"]["exceptions"] == [  # every drive that failed, in whatever way
+        ["RouteScenario_1_rep1", 1, "Failed - Agent deviated from the route"],
+        ["RouteScenario_2_rep0", 2, "Failed - Agent crashed"],
+    ]
+    assert total["meta"]["total_length"] == 3000.0  # of the routes, however far they were driven
     assert len(document["values"]) == len(document["labels"]) == 15
     assert document["values"][0] == "49.667"
     assert document["labels"][6] == "Red lights infractions"
@@ -96,15 +99,36 @@ def test_leaderboard_1_and_bench2drive_differ_as_theirs_do(tmp_path: Path) -> No
     assert "scores" in first["_checkpoint"]["global_record"]
     assert len(first["values"]) == 12
     assert first["eligible"] is False  # a drive is missing
+    assert first["entry_status"] == "Finished with missing data"
     bench = written(tmp_path / "b.json", replace(PLAN, protocol=BENCH2DRIVE), CLEAN)
     record = json.loads(json.dumps(bench))["_checkpoint"]["records"][0]
     assert (record["scenario_name"], record["town_name"]) == ("ControlLoss", "alder")
 
 
-def test_a_single_drive_of_leaderboard_1_has_nan_as_text(tmp_path: Path) -> None:
-    plan = Plan(LB1, (("1", 0),), 7, {})
+@pytest.mark.parametrize(("rules", "deviation"), [(LB1, "NaN"), (LB20, 0)])
+def test_the_deviation_of_a_single_drive_is_carlas(
+    rules: Protocol, deviation: object, tmp_path: Path
+) -> None:
+    plan = Plan(rules, (("1", 0),), 7, {})
     document = json.loads(json.dumps(written(tmp_path / "r.json", plan, CLEAN)))
-    assert document["_checkpoint"]["global_record"]["scores_std_dev"]["score_route"] == "NaN"
+    assert document["_checkpoint"]["global_record"]["scores_std_dev"]["score_route"] == deviation
+    assert document["drive_il"]["scores"]["std_dev"]["score_route"] is None
+
+
+@pytest.mark.parametrize(
+    ("rules", "last", "status"),
+    [
+        (LB1, LOST, "Finished with agent errors"),
+        (LB1, replace(CLEAN, route="2"), "Finished"),
+        (LB20, LOST, "Finished"),
+    ],
+)
+def test_leaderboard_1_says_in_the_entrys_status_that_an_agent_failed(
+    rules: Protocol, last: RouteResult, status: str, tmp_path: Path
+) -> None:
+    plan = Plan(rules, (("1", 0), ("2", 0)), 7, {})
+    document = written(tmp_path / "r.json", plan, CLEAN, last)
+    assert (document["entry_status"], document["eligible"]) == (status, True)
 
 
 def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
@@ -151,6 +175,11 @@ def test_what_is_no_results_file_is_said_so(tmp_path: Path) -> None:
         load(path)
     path.write_text('{"_checkpoint": {}, "entry_status": "Finished", "eligible": true}')
     with pytest.raises(ValueError, match="it lacks 'drive_il'"):
+        load(path)
+    path.write_text(
+        '{"_checkpoint": 1, "entry_status": "Finished", "eligible": true, "drive_il": {}}'
+    )
+    with pytest.raises(ValueError, match="it lacks '_checkpoint.global_record'"):
         load(path)
     written(path, PLAN, CLEAN)
     document = load(path)

@@ -334,6 +334,8 @@ def _print(document: Mapping[str, Any]) -> None:
             _counts(record["infractions"]),
         )
     console.print(table)
+    for line in _failures(records):
+        print(line)
     if scores is not None and scores.get("conditions"):
         console.print(_conditions(scores["conditions"]))
     done, asked = document["_checkpoint"]["progress"]
@@ -341,6 +343,31 @@ def _print(document: Mapping[str, Any]) -> None:
         print(f"{done} of {asked} drives made: go on with --resume")
     if "compounding" in ours:
         console.print(_compounding(ours["compounding"]))
+
+
+_SHOWN = 3  # different failures of an agent that are told, the first with what it said last
+_LAST_WORDS = 15  # lines of that
+
+
+def _failures(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Returns why an agent failed: each reason once, with the drives that it cost."""
+    drives: dict[str, list[str]] = {}
+    details: dict[str, str] = {}
+    for record in records:
+        failure = record["drive_il"].get("failure")
+        if failure:
+            name = record["route_id"].removeprefix("RouteScenario_")
+            drives.setdefault(failure["reason"], []).append(name)
+            details.setdefault(failure["reason"], failure.get("detail", ""))
+    lines = []
+    for reason, names in list(drives.items())[:_SHOWN]:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        lines.append(f"route {names[0]}{more}: {reason}")
+        if reason == next(iter(drives)):
+            lines += [f"    {line}" for line in details[reason].splitlines()[-_LAST_WORDS:]]
+    if len(drives) > _SHOWN:
+        lines.append(f"and {len(drives) - _SHOWN} other reasons, see the results file")
+    return lines
 
 
 def _conditions(found: Sequence[Mapping[str, Any]]) -> Table:

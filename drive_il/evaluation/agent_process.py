@@ -1,7 +1,7 @@
 """The process of an agent: started by exec, spoken to over a socket, watched while it works.
 
 What it sends is checked byte by byte: it is another's code. Times are wall clock, measured
-here; memory is the resident set of all its processes. Needs Linux.
+here; memory is the resident set of all its processes together. Needs Linux.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ class AgentProcess:
         processes = _family(self._process.pid)
         if len(processes) > limits.processes:
             self._fail(f"it ran more than {limits.processes} processes")
-        if sum(_resident(pid) for pid in processes) > limits.memory * _GIB:
+        if _memory(processes, limits.memory * _GIB) > limits.memory * _GIB:
             self._fail(f"its memory grew beyond {limits.memory:g} GiB")
         now = time.monotonic()
         self._next_look = now + max(_LOOK, (now - began) / _SHARE)
@@ -267,6 +267,31 @@ def _family(pid: int) -> list[int]:
     for one in found:
         found += children.get(one, [])
     return found
+
+
+def _memory(processes: list[int], limit: float) -> int:
+    """Returns the memory of some processes together [bytes].
+
+    Pages that they share, as forked workers do, count once. That takes the kernel long to say, so
+    it is asked only when the resident sets, each with all its pages, are above the limit.
+    """
+    resident = sum(_resident(pid) for pid in processes)
+    if resident <= limit or len(processes) == 1:
+        return resident
+    return sum(_proportional(pid) for pid in processes)
+
+
+def _proportional(pid: int) -> int:
+    """Returns a process's part of its resident set [bytes]; all of it where the kernel is silent.
+
+    A process that makes itself unreadable is counted in full.
+    """
+    try:
+        with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
+            sizes = dict(line.split(b":", 1) for line in file if line.startswith(b"Pss:"))
+        return int(sizes[b"Pss"].split()[0]) << 10
+    except (OSError, KeyError):
+        return _resident(pid)
 
 
 def _resident(pid: int) -> int:

@@ -76,3 +76,14 @@ def rules_of(protocol: str) -> AgentRules:
     if protocol not in _RULES:
         raise ValueError(f"protocol must be one of {', '.join(_RULES)}, got {protocol!r}")
     return _RULES[protocol]
+
+
+def check_track(protocol: str, track: str) -> None:
+    """Checks that a protocol has a track.
+
+    Raises:
+        ValueError: it has not, or there is no such protocol.
+    """
+    tracks = rules_of(protocol).tracks
+    if track not in tracks:
+        raise ValueError(f"protocol {protocol} has the tracks {', '.join(tracks)}, got {track!r}")

@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from drive_il.evaluation.agent_rules import check_track
+
 COULD_NOT_SET_UP = "Failed - Agent couldn't be set up"
 """the constructor, `setup`, `set_global_plan` or `sensors` failed"""
 SENSORS_INVALID = "Failed - Agent's sensors were invalid"
@@ -48,7 +50,7 @@ class AgentLimits:
     step_timeout: float | None = None
     """one run_step or destroy, wall clock; None: the protocol's [s]"""
     memory: float = 8.0
-    """resident set of the agent's processes together [GiB]"""
+    """resident set of the agent's processes together, what they share counted once [GiB]"""
     output: float = 64.0
     """written to stdout and stderr on one route [MiB]"""
     processes: int = 64
@@ -85,14 +87,7 @@ class AgentSpec:
     """what it may use"""
 
     def __post_init__(self) -> None:
-        from drive_il.evaluation.agent_rules import rules_of
-
-        rules = rules_of(self.protocol)
-        if self.track not in rules.tracks:
-            raise ValueError(
-                f"protocol {self.protocol} has the tracks {', '.join(rules.tracks)}, "
-                f"got {self.track!r}"
-            )
+        check_track(self.protocol, self.track)
         if not self.path.is_file():
             raise ValueError(f"there is no agent file {self.path}; --agent takes a Python file")
         if shutil.which(self.python) is None:

@@ -334,14 +334,11 @@ def _as_ours(throttle: float, steer: float, brake: float, flags: int) -> tuple[f
     return pedal, held, handedness.steer_from_carla(turned)
 
 
-def load_privileged(spec: AgentSpec, network: RoadNetwork) -> Expert:
-    """Loads an agent that declares `privileged = True`, in our own interpreter.
-
-    Its class is an Expert made from (network, config): drive it with `gates.ExpertDrives`.
+def check_privileged(spec: AgentSpec) -> None:
+    """Checks that an agent may see the world's truth; nothing of it is run.
 
     Raises:
         ValueError: it is not privileged, or may not be.
-        AgentFailure: it could not be set up.
     """
     if not is_privileged(spec.path):
         raise ValueError(f"{spec.path} does not declare privileged = True")
@@ -352,6 +349,18 @@ def load_privileged(spec: AgentSpec, network: RoadNetwork) -> Expert:
             f"{spec.path} declares privileged = True: it sees the world's truth and runs in this "
             "process; allow that with --allow-privileged"
         )
+
+
+def load_privileged(spec: AgentSpec, network: RoadNetwork) -> Expert:
+    """Loads an agent that declares `privileged = True`, in our own interpreter.
+
+    Its class is an Expert made from (network, config): drive it with `gates.ExpertDrives`.
+
+    Raises:
+        ValueError: it is not privileged, or may not be.
+        AgentFailure: it could not be set up.
+    """
+    check_privileged(spec)
     try:
         module_spec = importlib.util.spec_from_file_location(spec.path.stem, spec.path)
         assert module_spec is not None, "a Python file"

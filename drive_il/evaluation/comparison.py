@@ -92,7 +92,8 @@ def compare(a: Mapping[str, Any], b: Mapping[str, Any], seed: int = 0) -> Compar
         seed: of the bootstrap.
 
     Raises:
-        ValueError: they are of different protocols, maps or seeds, or share no drive.
+        ValueError: they are of different protocols, maps, traffic, routes or seeds, or share no
+            drive.
     """
     plans = [one["drive_il"]["plan"] for one in (a, b)]
     for name, what in (("protocol", "judged by"), ("protocol_version", "of protocol version")):
@@ -101,6 +102,12 @@ def compare(a: Mapping[str, Any], b: Mapping[str, Any], seed: int = 0) -> Compar
                 f"A is {what} {plans[0][name]}, B {plans[1][name]}: their scores mean different "
                 "things; run one of them again under the other's protocol"
             )
+    crowds = [one["options"].get("traffic") for one in plans]
+    if crowds[0] != crowds[1]:
+        raise ValueError(
+            f"A was driven among traffic {crowds[0]!r}, B among {crowds[1]!r}: give both runs the "
+            "same --traffic"
+        )
     for town in set(plans[0]["maps"]) & set(plans[1]["maps"]):
         if plans[0]["maps"][town] != plans[1]["maps"][town]:
             raise ValueError(f"A and B were driven on different versions of {town}")
@@ -109,6 +116,11 @@ def compare(a: Mapping[str, Any], b: Mapping[str, Any], seed: int = 0) -> Compar
     if not pairs:
         raise ValueError("A and B share no drive (town, route id, repetition)")
     for key in pairs:
+        if _what(ours[key]) != _what(theirs[key]):
+            raise ValueError(
+                f"route {key[1]} in {key[0]} is another route in B than in A ({_what(ours[key])}, "
+                f"{_what(theirs[key])}): give both runs the same --routes and --scenarios"
+            )
         if ours[key].seed != theirs[key].seed:
             raise ValueError(
                 f"route {key[1]} in {key[0]} was driven with seed {ours[key].seed} in A and "
@@ -155,6 +167,11 @@ def _compared(
 
 def _key(result: RouteResult) -> Key:
     return (result.town, result.route, result.repetition)
+
+
+def _what(result: RouteResult) -> str:
+    """What a route of this name is, as far as results tell."""
+    return f"{result.length:.3f} m, {len(result.scenarios)} scenarios"
 
 
 def _per_km(kind: Kind, result: RouteResult) -> float:

@@ -28,7 +28,7 @@ def check(document: dict[str, Any], maps: Mapping[str, str]) -> list[RouteResult
         ValueError: says what is wrong and what to do.
     """
     ours = document["drive_il"]
-    if document["entry_status"] != "Finished":
+    if not results_file.is_finished(document["entry_status"]):
         raise ValueError(
             f"the run is {document['entry_status']}: only a finished one is an entry; go on with "
             "`drive-il leaderboard run ... --resume`"

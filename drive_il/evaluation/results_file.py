@@ -19,7 +19,6 @@ from drive_il.evaluation.protocol import Protocol, protocol_of
 from drive_il.evaluation.route_result import Ending, RouteResult
 from drive_il.evaluation.scoring import (
     global_scores,
-    is_exception,
     kinds_of,
     route_scores,
     status_of,
@@ -69,6 +68,10 @@ _STATUSES = (
     "Finished with agent errors",
 )
 _MUST = ("_checkpoint", "entry_status", "eligible", "drive_il")
+_MUST_WITHIN = (
+    ("_checkpoint", ("global_record", "progress", "records")),
+    ("drive_il", ("format", "plan", "scores")),
+)
 
 
 @dataclass(frozen=True)
@@ -238,12 +241,14 @@ class ResultsFile:
         """Writes the global record and the entry's status, and returns what the file holds.
 
         Args:
-            entry_status: as CARLA has it.
+            entry_status: as CARLA has it; "Finished" where it is over, see `finished`.
             more: what else is to stand under `drive_il`, by name.
 
         Raises:
             ValueError: a status that CARLA does not know.
         """
+        if entry_status == "Finished":
+            entry_status = finished(self.plan.protocol, self.results, len(self.plan.drives))
         document = self.document(entry_status)
         document["drive_il"] |= results.plain(more or {})
         self._write(document)
@@ -282,12 +287,30 @@ class ResultsFile:
                 "scores": scores,
                 **{k: v for k, v in self._provenance.items() if k != "config"},
             },
-            "eligible": entry_status == "Finished" and len(made) == len(self.plan.drives),
+            "eligible": is_finished(entry_status) and len(made) == len(self.plan.drives),
             "entry_status": entry_status,
             "labels": list(_LABELS[: len(values)]),
             "sensors": sensors,
             "values": values,
         }
+
+
+def finished(protocol: Protocol, made: Sequence[RouteResult], n_asked: int) -> str:
+    """Returns the entry's status when a run is over, as CARLA's version of the file has it.
+
+    Leaderboard 1.0 says there whether a drive is missing or an agent failed, in whatever way.
+    """
+    if protocol.layout == 1:
+        if len(made) < n_asked:
+            return "Finished with missing data"
+        if any("Agent" in status_of(protocol, one) for one in made):
+            return "Finished with agent errors"
+    return "Finished"
+
+
+def is_finished(entry_status: str) -> bool:
+    """Whether an entry's status says that its run is over and was not rejected."""
+    return entry_status.startswith("Finished")
 
 
 def _short(value: object) -> str:
@@ -334,21 +357,17 @@ def _global_record(
     scores: dict[str, Any],
 ) -> dict[str, Any]:
     statuses = {record["status"] for record in records}
-    worst = "Failed" if any(one.startswith("Failed") for one in statuses) else "Completed"
-    exceptions = [
-        [record["route_id"], record["index"], record["status"]]
-        for record, result in zip(records, made, strict=True)
-        if is_exception(result)
-    ]
+    failed = [record for record in records if record["status"].startswith("Failed")]
     meta = {
-        "total_length": sum(one.length * one.completion / 100.0 for one in made),
+        "total_length": round(sum(record["meta"]["route_length"] for record in records), 3),
         "duration_game": sum(one.duration for one in made),
         "duration_system": sum(one.wall for one in made),
-        "exceptions": exceptions,
+        "exceptions": [[one["route_id"], one["index"], one["status"]] for one in failed],
     }
-    spread = scores["std_dev"]
-    if protocol.layout == 1:  # "NaN", as text, for a single drive
-        spread = {name: "NaN" if one is None else one for name, one in spread.items()}
+    # What a single drive has: "NaN", as text, in 1.0, and 0 in 2.x.
+    single = "NaN" if protocol.layout == 1 else 0
+    spread = {name: single if one is None else one for name, one in scores["std_dev"].items()}
+    worst = "Failed" if failed else "Completed"
     return {
         "index": -1,
         "route_id": -1,
@@ -400,6 +419,12 @@ def load(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"results file {path} is damaged: {error}") from error
     missing = [name for name in _MUST if not isinstance(document, dict) or name not in document]
+    missing = missing or [
+        f"{part}.{name}"
+        for part, names in _MUST_WITHIN
+        for name in names
+        if not isinstance(document[part], dict) or name not in document[part]
+    ]
     if missing:
         raise ValueError(
             f"{path} is no results file of drive_il: it lacks {missing[0]!r}; files of CARLA's own "

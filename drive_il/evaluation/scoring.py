@@ -21,13 +21,6 @@ NAMES = ("score_composed", "score_route", "score_penalty")
 _DIGITS = 6
 _RESAMPLES = 2000
 _LEVEL = 0.95
-_NOT_DRIVING = (
-    Ending.NOT_SET_UP,
-    Ending.BAD_SENSORS,
-    Ending.AGENT_CRASHED,
-    Ending.SIMULATION_CRASHED,
-    Ending.TICKS,
-)
 
 
 @dataclass(frozen=True)
@@ -82,11 +75,6 @@ def status_of(protocol: Protocol, result: RouteResult) -> str:
     if result.ending != Ending.COMPLETED:
         return f"Failed - {result.ending.value}"
     return "Completed" if protocol.layout == 1 or result.infractions else "Perfect"
-
-
-def is_exception(result: RouteResult) -> bool:
-    """Whether a drive ended for another reason than how it was driven."""
-    return result.ending in _NOT_DRIVING
 
 
 def global_scores(

@@ -102,6 +102,21 @@ def add_scores(folder: str | Path, suite: str, scores: Mapping[str, Any]) -> Non
     _write(path, json.dumps(card, indent=2).encode())
 
 
+def read_words(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns config and card of a model folder, which takes no time; weights are not looked at.
+
+    Raises:
+        ValueError: as `load`.
+    """
+    config = _read_json(folder / CONFIG)
+    if config.get("format") != FORMAT:
+        raise ValueError(
+            f"{folder / CONFIG} has model format {config.get('format')!r}, this version of "
+            f"drive_il reads format {FORMAT}; train the model again or use another version"
+        )
+    return config, _read_json(folder / CARD)
+
+
 def load(folder: str | Path) -> TrainedPolicy:
     """Reads a model folder.
 
@@ -112,19 +127,13 @@ def load(folder: str | Path) -> TrainedPolicy:
     from safetensors.torch import load as from_bytes
 
     folder = Path(folder)
-    config = _read_json(folder / CONFIG)
-    if config.get("format") != FORMAT:
-        raise ValueError(
-            f"{folder / CONFIG} has model format {config.get('format')!r}, this version of "
-            f"drive_il reads format {FORMAT}; train the model again or use another version"
-        )
+    config, card = read_words(folder)
     kind = _kinds().get(config.get("policy", ""))
     if kind is None:
         raise ValueError(
             f"{folder / CONFIG} names the policy {config.get('policy')!r}; known are "
             f"{', '.join(_kinds())}"
         )
-    card = _read_json(folder / CARD)
     path = folder / WEIGHTS
     try:
         weights = from_bytes(path.read_bytes())
