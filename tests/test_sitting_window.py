@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pygame
 import pytest
 
 from drive_il.actors import Traffic
@@ -191,6 +192,17 @@ def test_a_study_sitting_drives_every_condition(screen: Screen, tmp_path: Path) 
     # Everything is there: a second sitting of the same person has nothing left to drive.
     assert StudySitting(cabin, folder, sitter, course_of, routes()).drive()
     assert len(folder.rows()) == 4
+
+
+def test_what_was_pressed_before_a_page_was_there_does_not_answer_it(screen: Screen) -> None:
+    inputs = Inputs(Bindings())
+    for key in (pygame.K_RETURN, pygame.K_LEFT):
+        pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=key))
+    pygame.event.post(pygame.event.Event(pygame.QUIT))
+    inputs.release_all()
+    assert inputs.look() == []
+    assert not inputs.pressed.any
+    assert inputs.closed  # a window that was closed stays closed
 
 
 def test_help_and_a_device_that_is_not_there(screen: Screen) -> None:
