@@ -66,7 +66,8 @@ class Outcome(IntEnum):
 
 
 CONTROL = np.dtype([("throttle", "f8"), ("brake", "f8"), ("steer", "f8")])
-"""One control: throttle and brake in [0, 1], steer in [-1, 1], left positive."""
+"""One control: throttle in [-1, 1], below 0 in the reverse gear; brake in [0, 1]; steer in
+[-1, 1], left positive."""
 
 VEHICLE = np.dtype(
     [
@@ -458,7 +459,7 @@ def check_control(control: Records, n_rows: int, step: Ints | None = None) -> No
             f"control must be an array of dtype CONTROL and shape ({n_rows},), "
             f"got dtype {control.dtype} and shape {control.shape}"
         )
-    for name, low in (("throttle", 0.0), ("brake", 0.0), ("steer", -1.0)):
+    for name, low in (("throttle", -1.0), ("brake", 0.0), ("steer", -1.0)):
         value = control[name]
         bad = ~((value >= low) & (value <= 1.0))  # also true for NaN
         if bad.any():

@@ -313,14 +313,14 @@ class _Run:
             proposed, self._state, info = policy.act(self._observation, self._state)
             proposed = self._with_pedals(proposed)
         meter = Meter(self.pieces.expert, scene, self.active)
-        obeyed = self._obeyed(meter)
+        said, obeyed = self._heard(meter)
         if gate is not None:
             self._memory, who, ask = gate.decide(
                 self._memory, scene, self._observation, proposed, meter.query
             )
-            meter.ask(np.flatnonzero((ask | (who == Who.EXPERT)) & self.active))
+            meter.ask(np.flatnonzero((ask | (who == Who.EXPERT)) & self.active & ~obeyed))
         who = np.where(obeyed, Who.HUMAN, who).astype(np.uint8)
-        control = self._executed(proposed, who, meter)
+        control = self._executed(proposed, who, meter, said)
         self.desk.used[self.spec[self.active]] += meter.asked[self.active]
         self._log.write(
             self._tick,
@@ -336,12 +336,12 @@ class _Run:
         self.info = info
         return control, who
 
-    def _obeyed(self, meter: Meter) -> Bools:
-        """Hears the person; returns the rows that he drives, (B,)."""
+    def _heard(self, meter: Meter) -> tuple[Records, Bools]:
+        """Hears the person; returns what he does (B,) CONTROL, and the rows that he drives (B,)."""
         if self.pieces.driver is None:
-            return np.zeros(len(self.active), np.bool_)
+            return nan_control(len(self.active)), np.zeros(len(self.active), np.bool_)
         said, drives = self.pieces.driver.act(self.pieces.world.scene)
-        return meter.hear(said) & drives
+        return said, meter.hear(said) & drives
 
     def _with_pedals(self, proposed: Records) -> Records:
         pedals = self.pieces.pedals
@@ -354,7 +354,7 @@ class _Run:
             proposed[name][rows] = pushed[name]
         return proposed
 
-    def _executed(self, proposed: Records, who: Ints, meter: Meter) -> Records:
+    def _executed(self, proposed: Records, who: Ints, meter: Meter, said: Records) -> Records:
         """Returns the control of the driver of each row; idle rows brake."""
         world, active = self.pieces.world, self.active
         by_policy = active & (who == Who.POLICY)
@@ -367,8 +367,9 @@ class _Run:
         if proposed.dtype != CONTROL or proposed.shape != active.shape:
             check_control(proposed, len(active))
         control = proposed.copy()
-        by_label = active & ~by_policy
-        control[by_label] = meter.labels[by_label]
+        by_expert, by_hand = active & (who == Who.EXPERT), active & (who == Who.HUMAN)
+        control[by_expert] = meter.labels[by_expert]
+        control[by_hand] = said[by_hand]
         if self.pieces.disturbance is not None:
             control = self.pieces.disturbance(world.scene, control, who)
         control[~active] = (0.0, 1.0, 0.0)

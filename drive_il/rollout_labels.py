@@ -86,10 +86,15 @@ class Meter:
         self.asked: Bools = np.zeros(scene.n_rows, np.bool_)
 
     def hear(self, said: Records) -> Bools:
-        """Takes what a person does as the label where he does anything; returns where, (B,)."""
+        """Takes what a person does as the label; returns where he does anything, (B,).
+
+        What he does in the reverse gear is no label, since no policy has that gear: there the
+        sign of his throttle is negative, that of nought too.
+        """
         acts = ~np.isnan(said["steer"]) & self._active
-        self.labels[acts] = said[acts]
-        self.asked[acts] = True
+        labelled = acts & ~np.signbit(said["throttle"])
+        self.labels[labelled] = said[labelled]
+        self.asked[labelled] = True
         return np.asarray(acts)
 
     def query(self, rows: Ints) -> Records:

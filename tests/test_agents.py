@@ -228,17 +228,17 @@ def test_the_agent_answers_while_the_expert_drives() -> None:
     assert episode.control.tobytes() == episode.expert_control.tobytes()
 
 
-def test_reverse_and_hand_brake_are_brakes(tmp_path: Path) -> None:
+def test_the_reverse_gear_is_a_throttle_below_0_and_the_hand_brake_a_brake(tmp_path: Path) -> None:
     body = """
     def sensors(self):
         return []
 
     def run_step(self, data, timestamp):
-        return carla.VehicleControl(throttle=1.0, reverse=timestamp < 0.07, hand_brake=True)
+        return carla.VehicleControl(throttle=0.5, reverse=True, hand_brake=timestamp > 0.07)
     """
     with agent_drives.host(agent_drives.write_agent(tmp_path, body)) as host:
         control = agent_drives.few_steps(agent_drives.begin(host)).control
-    assert control.tolist() == [(0.0, 1.0, 0.0)] * 3
+    assert control.tolist() == [(-0.5, 0.0, 0.0)] * 2 + [(0.0, 1.0, 0.0)]
 
 
 def test_carlas_world_is_not_here_and_the_error_names_the_way_out(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drive_il.datatypes import CONTROL, Outcome, Scene, Who
+from drive_il.datatypes import CONTROL, Bools, Outcome, Records, Scene, Who
 from drive_il.experts.planner import Planner
 from drive_il.gates import ExpertDrives
 from drive_il.human import axes
@@ -21,7 +21,8 @@ from drive_il.rollout import drive
 from drive_il.sim import World
 from drive_il.sitting.calibrate import calibration_of
 from drive_il.steering import curvature_of_steer
-from tests.drives import PoseObserver, Wobbly, make_route, specs_on
+from drive_il.theory.forks import replay
+from tests.drives import PoseObserver, Wobbly, make_route, make_scene, specs_on
 from tests.roads import straight_road
 
 KEYS = KeyboardConfig()
@@ -222,6 +223,50 @@ def test_the_autopilot_is_the_expert_until_a_key_is_touched() -> None:
     assert (episode.who[30:] == Who.HUMAN).all()
     assert episode.asked.all()  # expert and person alike cost their label
     assert episode.outcome == Outcome.ABORTED
+
+
+class Backer(Person):
+    """Drives forwards for 10 steps, then backs."""
+
+    def act(self, scene: Scene) -> tuple[Records, Bools]:
+        self.pressed = Pressed(throttle=True)
+        self.reverse = int(scene.step[0]) >= 10
+        return super().act(scene)
+
+
+def test_what_is_done_in_reverse_is_driven_and_replayed_but_is_nobodys_label() -> None:
+    [spec] = specs_on([make_route([(150, 0)], id="a")], 1)
+    [episode] = drive(
+        World(straight_road(), 1),
+        PoseObserver(),
+        None,
+        [spec],
+        expert=Planner(),
+        gate=ExpertDrives(),
+        driver=Backer(Part.DRIVES),
+        stop=lambda scene: np.where(scene.step >= 60, Outcome.ABORTED, Outcome.RUNNING),
+    )
+    assert (episode.who == Who.HUMAN).all()
+    assert episode.control["throttle"][-1] == -1.0
+    assert episode.ego["x"][-1] < episode.ego["x"][10]
+    np.testing.assert_array_equal(episode.asked, np.arange(60) < 10)
+    assert np.isnan(episode.expert_control["steer"][10:]).all()
+    [again] = replay(World(straight_road(), 1), [spec], [episode.control])
+    np.testing.assert_array_equal(again.ego, episode.ego)
+
+
+def test_only_a_person_who_drives_has_a_reverse_gear() -> None:
+    scene = make_scene(1)
+    person = Person(Part.CORRECTS)
+    person.reverse = True
+    person.act(scene)
+    assert not person.reverse
+    driver = Person(Part.DRIVES)
+    driver.reverse, driver.pressed = True, Pressed(throttle=True)
+    said, _ = driver.act(scene)
+    assert said["throttle"][0] < 0.0
+    driver.switch_autopilot()
+    assert not driver.reverse
 
 
 def test_keys_come_from_a_file_that_is_written_once(

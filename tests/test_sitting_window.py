@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pygame
 import pytest
 
 from drive_il.actors import Traffic
@@ -117,6 +118,30 @@ def test_a_drive_is_kept_taken_back_and_left(screen: Screen, tmp_path: Path) -> 
     assert cabin.view is View.BIRD
 
 
+def test_q_puts_the_reverse_gear_in_and_out_again(
+    screen: Screen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gears = list[str]()
+
+    def script(look: int) -> tuple[list[Action], Pressed]:
+        actions = {9: [Action.REVERSE], 60: [Action.REVERSE], 90: [Action.QUIT], 95: [Action.QUIT]}
+        return actions.get(look, []), Pressed(throttle=True)
+
+    def draw(screen: Screen, seen: hud.Instruments) -> None:
+        gears.append(seen.gear)
+
+    monkeypatch.setattr("drive_il.sitting.cabin.draw_hud", draw)
+    cabin = cabin_of(screen, Part.DRIVES, script)
+    Sitting(cabin, course(), Plan(routes(), record=tmp_path / "drives")).drive()
+    assert "".join(dict.fromkeys(gears)) == "DR"
+    assert gears[-1] == "D"
+    [episode] = Dataset(tmp_path / "drives").episodes()
+    back = episode.control["throttle"] < 0.0
+    assert back.any()
+    assert not back[-1]
+    np.testing.assert_array_equal(episode.asked, ~np.signbit(episode.control["throttle"]))
+
+
 def test_a_bad_take_is_thrown_away_and_a_closed_window_keeps_the_drive(
     screen: Screen, tmp_path: Path
 ) -> None:
@@ -191,6 +216,17 @@ def test_a_study_sitting_drives_every_condition(screen: Screen, tmp_path: Path) 
     # Everything is there: a second sitting of the same person has nothing left to drive.
     assert StudySitting(cabin, folder, sitter, course_of, routes()).drive()
     assert len(folder.rows()) == 4
+
+
+def test_what_was_pressed_before_a_page_was_there_does_not_answer_it(screen: Screen) -> None:
+    inputs = Inputs(Bindings())
+    for key in (pygame.K_RETURN, pygame.K_LEFT):
+        pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=key))
+    pygame.event.post(pygame.event.Event(pygame.QUIT))
+    inputs.release_all()
+    assert inputs.look() == []
+    assert not inputs.pressed.any
+    assert inputs.closed  # a window that was closed stays closed
 
 
 def test_help_and_a_device_that_is_not_there(screen: Screen) -> None:

@@ -294,3 +294,42 @@ def test_rows_do_not_see_each_other() -> None:
         for i in range(n):
             vehicle.drive_rows(alone[i], command[i : i + 1], 0.05)
     assert np.concatenate(alone).tobytes() == many.tobytes()
+
+
+@given(throttle=shares, steer=steers)
+def test_backwards_is_forwards_with_the_axles_exchanged(throttle: float, steer: float) -> None:
+    back = drive(vehicle.standing(1), control(-throttle, 0.0, steer), 2.0)[0]
+    ahead = drive(vehicle.standing(1), control(throttle), 2.0)[0]
+    assert back["speed"] == pytest.approx(ahead["speed"], abs=1e-9)  # pedals know no direction
+    if throttle > 0.5:
+        assert np.cos(back["slip"]) < 0.0
+        assert back["x"] < 0.0
+    # Wheels turned left take the tail to the left and the nose to the right, on the same circle.
+    assert back["heading"] * steer <= 0.0
+    if abs(back["speed"]) > 1.0:
+        settled = drive(np.array([back]), control(-throttle, 0.0, steer), 1.0)[0]
+        curvature = curvature_of_steer(np.array(steer))
+        assert settled["yaw_rate"] == pytest.approx(-settled["speed"] * curvature, abs=1e-3)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_throttle_against_the_motion_brakes_until_the_car_stands(sign: float) -> None:
+    ego = drive(vehicle.standing(1), control(0.7 * sign), 3.0)
+    slower, braked = drive(ego, control(-0.5 * sign), 0.2), drive(ego, control(0.0, 0.5), 0.2)
+    assert slower["speed"] == braked["speed"] < ego["speed"]
+    turned = drive(ego, control(-0.7 * sign), 6.0)
+    assert np.sign(np.cos(turned["slip"][0])) == -sign
+    rolling = drive(ego, control(), 0.2)  # no pedal: it rolls on in its direction
+    assert np.sign(np.cos(rolling["slip"][0])) == sign
+    assert 0.0 < rolling["speed"] < ego["speed"]
+
+
+def test_a_wet_road_holds_a_car_that_drives_backwards_as_one_that_drives_forwards() -> None:
+    ways = []
+    for sign in (1.0, -1.0):
+        ego = vehicle.standing(1)
+        for _ in range(100):
+            vehicle.drive_rows(ego, control(0.9 * sign, 0.0, 0.6), 0.05, 3.0)
+        ways.append(ego[0])
+    assert ways[0]["speed"] == pytest.approx(ways[1]["speed"], abs=1e-9)
+    assert abs(ways[1]["yaw_rate"]) * ways[1]["speed"] < 3.0 + 1e-6

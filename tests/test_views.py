@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from drive_il.datatypes import EpisodeSpec, Scene, Start
-from drive_il.sensors.views import _EGO_COLOR, _ROUTE_COLOR, SideBySide
+from drive_il.sensors.views import _EGO_COLOR, _ROUTE_COLOR, SideBySide, captioned
 from drive_il.sim import World
 from tests.drives import make_route
 from tests.roads import straight_road
@@ -67,3 +67,15 @@ def test_a_car_left_of_its_way_sees_it_on_the_right() -> None:
 def test_views_there_are_not(panels: tuple[str, ...], height: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SideBySide(straight_road(), panels, height)
+
+
+@pytest.mark.parametrize("width", [240, 480, 1280])
+def test_a_caption_is_whole_in_a_picture_of_any_width(width: int) -> None:
+    blank = np.zeros((320, width, 3), np.uint8)
+    text = "12.0 s, step 240  46 km/h  changelaneleft  policy steers -0.12  label +0.11"
+    lit = captioned(blank, text).any(axis=2)
+    assert lit.any()
+    assert not lit[:, -2:].any()  # nothing is cut off on the right
+    # As much is written in a narrow picture as in a wide one.
+    wide = captioned(np.zeros((320, 1280, 3), np.uint8), text).any(axis=2)
+    assert lit.sum() == pytest.approx(wide.sum(), rel=0.01)

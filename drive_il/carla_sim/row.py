@@ -133,16 +133,20 @@ class Row:
         commands = self._cast.follow(mirror.vehicles(row), mirror.walkers(row))
         self._lights.show(mirror.lights(row))
         self._set_weather(mirror.scene.weather[row])
-        throttle = min(max(float(control["throttle"]) + pedals, 0.0), 1.0)
+        asked = float(control["throttle"])
+        throttle = min(max(asked + pedals, min(asked, 0.0)), 1.0)
         steer = min(max(float(control["steer"]) + turn, -1.0), 1.0)
         told = carla.VehicleControl(
-            throttle, handedness.steer_to_carla(steer), float(control["brake"])
+            abs(throttle),
+            handedness.steer_to_carla(steer),
+            float(control["brake"]),
+            reverse=throttle < 0.0,
         )
         commands.append(carla.command.ApplyVehicleControl(self._ego.id, told))
         self._connection.send(commands)
         snapshot = self._connection.tick()
         ego = mirror.scene.ego
-        ego["throttle"][row], ego["brake"][row] = throttle, float(control["brake"])
+        ego["throttle"][row], ego["brake"][row] = abs(throttle), float(control["brake"])
         ego["steer"][row] = steer
         self._write(snapshot, moves_on=True)
         self._rig.take(snapshot.frame)

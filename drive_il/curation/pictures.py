@@ -86,8 +86,8 @@ def line(episode: Episode, t: int) -> str:
         Command(int(episode.progress["command"][t])).name.lower(),
         f"{who} steers {episode.control['steer'][t]:+.2f}",
     ]
-    if episode.asked[t] and who != "expert":
-        parts.append(f"expert {episode.expert_control['steer'][t]:+.2f}")
+    if episode.asked[t] and who == "policy":  # others are labelled by what they do
+        parts.append(f"label {episode.expert_control['steer'][t]:+.2f}")
     return "  ".join(parts)
 
 
@@ -136,7 +136,7 @@ def _curves(rows: list[Axes], episode: Episode) -> None:
     time = np.arange(episode.n_steps + 1) * episode.dt
     steer.plot(time[:-1], episode.control["steer"], color="black", lw=1, label="executed")
     label = np.where(episode.asked, episode.expert_control["steer"], np.nan)
-    steer.plot(time[:-1], label, color="#d1495b", lw=1, ls="--", label="expert's label")
+    steer.plot(time[:-1], label, color="#d1495b", lw=1, ls="--", label="label")
     steer.set_ylabel("steer (left +)")
     speed.plot(time, episode.ego["speed"], color="black", lw=1, label="speed")
     limit = episode.progress["speed_limit"]
@@ -145,6 +145,9 @@ def _curves(rows: list[Axes], episode: Episode) -> None:
     lateral.plot(time, episode.progress["lateral_error"], color="black", lw=1)
     lateral.set_ylabel("lateral error [m]")
     lateral.set_xlabel("time [s]")
+    for axes, least in ((steer, 0.1), (lateral, 0.5)):  # smaller wriggles are nothing to look at
+        low, high = axes.get_ylim()
+        axes.set_ylim(min(low, -least), max(high, least))
     for axes in rows:
         for who, color in _DROVE.items():
             drove = np.append(episode.who == who, False)
@@ -162,4 +165,6 @@ def _curves(rows: list[Axes], episode: Episode) -> None:
                 )
         axes.set_xlim(0.0, time[-1])
     for axes in rows[:2]:
-        axes.legend(loc="upper right", fontsize=8, ncols=3)
+        # Above the curves, where it hides none of them.
+        above = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2}
+        axes.legend(**above, fontsize=8, ncols=4, frameon=False)

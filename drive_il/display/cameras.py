@@ -21,7 +21,7 @@ BIRD_SPAN = 70.0
 """what the view from above shows from its bottom to its top [m]"""
 _BIRD_HEIGHT = 60.0  # [m] above the road
 _SEAT = CameraSpec("cockpit", fov=88.0, x=0.3, y=0.35, z=1.3)
-_BEHIND = CameraSpec("chase", fov=75.0, x=-8.5, z=3.3)
+_BEHIND = CameraSpec("chase", fov=75.0, x=-9.5, z=3.3)
 _ABOVE = CameraSpec("bird", x=16.0, z=_BIRD_HEIGHT, pitch=-0.5 * math.pi)
 
 

@@ -206,6 +206,8 @@ def _arrow(screen: Screen, middle: tuple[float, float], command: Command, color:
         pygame.draw.line(surface, color, (x - 15, y - 18), (x - 15, y + 22), 3)
         return
     turn = math.radians(_TURNS.get(command, _LEANS.get(command, 0.0)))
+    if command in _TURNS:
+        x += 14 * math.sin(turn)  # so that its middle, and not its foot, is in the middle
     knee = (x, y - 2) if command in _TURNS else (x, y + 8)
     tip = (knee[0] - 20 * math.sin(turn), knee[1] - 20 * math.cos(turn))
     pygame.draw.line(surface, color, (x, y + 20), knee, 7)

@@ -323,13 +323,15 @@ class AgentPolicy:
 def _as_ours(throttle: float, steer: float, brake: float, flags: int) -> tuple[float, float, float]:
     """Returns (throttle, brake, steer) of a carla.VehicleControl, clipped as CARLA clips.
 
-    CARLA's numbers are single precision. A hand brake is a full brake, and so is the reverse
-    gear: no car of this world drives backwards.
+    CARLA's numbers are single precision. A hand brake is a full brake; in the reverse gear the
+    throttle is below 0.
     """
     given = np.clip([throttle, brake, steer], [0.0, 0.0, -1.0], 1.0)
     single = given.astype(np.float32)
     pedal, held, turned = (float(value) for value in single)
-    if flags & (_HAND_BRAKE | _REVERSE):
+    if flags & _REVERSE:
+        pedal = -pedal
+    if flags & _HAND_BRAKE:
         pedal, held = 0.0, 1.0
     return pedal, held, handedness.steer_from_carla(turned)
 

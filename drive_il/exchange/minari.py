@@ -146,7 +146,7 @@ def _struct(columns: dict[str, pa.Array]) -> pa.Array:
 def _write_metadata(
     folder: Path, name: str, sensors: dict[str, Any], files: list[EpisodeFile]
 ) -> None:
-    low, high = np.array([0.0, 0.0, -1.0]), np.ones(3)
+    low, high = np.array([-1.0, 0.0, -1.0]), np.ones(3)
     spaces = {"type": "Dict", "subspaces": {n: _space(one) for n, one in sensors.items()}}
     content = {
         "total_episodes": len(files),

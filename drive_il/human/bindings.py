@@ -44,7 +44,7 @@ MEANING: Mapping[Action, str] = {
     Action.LEFT: "steer left",
     Action.RIGHT: "steer right",
     Action.HAND_BRAKE: "hand brake",
-    Action.REVERSE: "reverse gear (this world has none)",
+    Action.REVERSE: "reverse gear in or out",
     Action.AUTOPILOT: "autopilot (the expert) on or off",
     Action.HAND_BACK: "teaching: hand the wheel back to the policy",
     Action.TAKE_BACK: "take back the last seconds and drive them again",

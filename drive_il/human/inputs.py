@@ -10,6 +10,12 @@ from drive_il.human.bindings import HELD, PAD_BUTTONS, Action, Bindings
 from drive_il.human.devices import Device
 from drive_il.human.hands import Pressed
 
+_PRESSES = (
+    *(pygame.KEYDOWN, pygame.KEYUP),
+    *(pygame.JOYBUTTONDOWN, pygame.JOYBUTTONUP),
+    *(pygame.CONTROLLERBUTTONDOWN, pygame.CONTROLLERBUTTONUP),
+)
+
 
 class Inputs:
     """Reads SDL's events.
@@ -57,7 +63,8 @@ class Inputs:
         return Pressed(*(action in actions for action in HELD))
 
     def release_all(self) -> None:
-        """Forgets what is down."""
+        """Forgets what is down, and what was pressed since the last look."""
+        pygame.event.clear(_PRESSES)
         self._down.clear()
 
     def _press(self, event: pygame.event.Event) -> Sequence[Action]:

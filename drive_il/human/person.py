@@ -40,6 +40,7 @@ class Person:
         self.pressed = Pressed()
         self.hands = Hands()
         self.autopilot = False
+        self.reverse = False
         self.hands_back = False
         self.grip = Grip()
         self._turned = False
@@ -54,19 +55,24 @@ class Person:
     def sit_down(self) -> None:
         """Begins a drive: keys let go; wheel and pedals are where they are."""
         self.hands, self.hands_back, self.autopilot = self._axes() or Hands(), False, False
+        self.reverse = False
         self.grip = Grip(False, self.hands)
 
     def switch_autopilot(self) -> None:
         """Lets the expert drive, or takes the wheel again."""
         self.autopilot = not self.autopilot
+        self.reverse = False
         self.grip = Grip(False, self.hands)
 
     def act(self, scene: Scene) -> tuple[Records, Bools]:
         """Returns (what he does (B,) CONTROL, whether the cars obey (B,)); see `Driver`."""
         self._move(scene)
         said = nan_control(scene.n_rows)
+        self.reverse &= self.drives
         if self.drives or self._labels():
             said[0] = self.hands.control()[0]
+            if self.reverse:
+                said["throttle"][0] *= -1.0  # of nought, too
         obeyed = np.zeros(scene.n_rows, np.bool_)
         obeyed[0] = self.drives
         return said, obeyed

@@ -317,36 +317,26 @@ def _draw_backdrop(
     inks: Ints,
     tags: Ints,
 ) -> None:
-    """Ground and sky of one row: the horizon cuts it into at most two runs."""
+    """Ground and sky of one row: the horizon cuts it into at most two runs.
+
+    A camera that is not rolled has no horizon within a row, and the row meets the ground
+    equally far away: as for a level one, which is faster.
+    """
+    sky = (light, book, fixed[0], rays, look)
+    paint = (ground, frame, light, book, haze, fixed, rays, look, shares)
+    targets = (depth, work, inks, tags)
     first = lens.left
     while first < lens.right:
         falls = rays[LOOK_Z, first] < 0.0
         last = first + 1
         while last < lens.right and (rays[LOOK_Z, last] < 0.0) == falls:
             last += 1
-        if falls:
-            draw_ground(
-                kind,
-                False,
-                ground,
-                frame,
-                light,
-                book,
-                haze,
-                fixed,
-                rays,
-                look,
-                shares,
-                first,
-                last,
-                depth,
-                work,
-                inks,
-                tags,
-            )
+        if not falls:
+            draw_sky(kind, False, *sky, first, last, *targets)
+        elif frame.right_z == 0.0:
+            draw_ground(kind, True, *paint, first, last, *targets)
         else:
-            sky = (light, book, fixed[0], rays, look)
-            draw_sky(kind, False, *sky, first, last, depth, work, inks, tags)
+            draw_ground(kind, False, *paint, first, last, *targets)
         first = last
 
 

@@ -7,6 +7,7 @@ of its own shows, and the way ahead are drawn over it.
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 
@@ -185,19 +186,24 @@ def caption(scene: Scene) -> str:
 
 
 def captioned(picture: Array, text: str) -> Array:
-    """Returns the picture with a line of text in its lower left corner."""
+    """Returns the picture with text in its lower left corner.
+
+    What is too long for one line goes on in the next: the text breaks where it has two blanks.
+    """
     from PIL import Image, ImageDraw, ImageFont  # 0.1 s that only clips need
 
     image = Image.fromarray(picture)
     pen = ImageDraw.Draw(image)
     size = max(9, picture.shape[0] // 20)
-    place = (size // 2, picture.shape[0] - 3 * size // 2)
-    pen.text(
-        place,
-        text,
-        fill=(255, 255, 255),
-        font=ImageFont.load_default(size),
-        stroke_width=2,
-        stroke_fill=(0, 0, 0),
-    )
+    font = ImageFont.load_default(size)
+    lines = [""]
+    for part in re.split(r" {2,}", text):
+        longer = f"{lines[-1]}   {part}" if lines[-1] else part
+        if lines[-1] and size + pen.textlength(longer, font) > picture.shape[1]:
+            lines.append(part)
+        else:
+            lines[-1] = longer
+    for number, line in enumerate(reversed(lines)):
+        place = (size // 2, picture.shape[0] - (5 * number + 6) * size // 4)
+        pen.text(place, line, (255, 255, 255), font, stroke_width=2, stroke_fill=(0, 0, 0))
     return np.asarray(image)

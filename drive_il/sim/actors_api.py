@@ -113,7 +113,7 @@ class LiveActors:
                 f"control must be one CONTROL, got dtype {control.dtype}, shape {control.shape}"
             )
         one = control.reshape(1)[0]
-        for name, low in (("throttle", 0.0), ("brake", 0.0), ("steer", -1.0)):
+        for name, low in (("throttle", -1.0), ("brake", 0.0), ("steer", -1.0)):
             if not low <= one[name] <= 1.0:
                 raise ValueError(
                     f"{name} of vehicle {id} must be in [{low:g}, 1], got {one[name]!r}"

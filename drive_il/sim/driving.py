@@ -44,7 +44,7 @@ def drive_and_meet(
         grip: see `vehicle.drive` [m/s^2].
         dt: [s].
     """
-    vehicle.drive(driven, control[0], control[1], control[2], dt, grip)
+    vehicle.drive_in_gear(driven, control[0], control[1], control[2], dt, grip)
     segment = meet_and_settle(driven, slot, events, vehicles, walkers, map_)
     cross_edges(driven, before, segment, map_.edges, map_.ground, events)
 

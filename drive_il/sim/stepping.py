@@ -195,7 +195,7 @@ def first_invalid(first_row: int, last_row: int, control: Records) -> int:
     """Returns the first row whose CONTROL no vehicle can execute, -1 when there is none."""
     for row in range(first_row, last_row):
         c = control[row]
-        fine = 0.0 <= c.throttle <= 1.0 and 0.0 <= c.brake <= 1.0 and -1.0 <= c.steer <= 1.0
+        fine = -1.0 <= c.throttle <= 1.0 and 0.0 <= c.brake <= 1.0 and -1.0 <= c.steer <= 1.0
         if not fine:
             return row
     return -1
@@ -301,7 +301,7 @@ def _step_ego(
     events, routes = egos.events[row], map_.routes
     throttle, steer = c.throttle, c.steer
     if shaken[0] != 0.0 or shaken[1] != 0.0:  # a scenario shakes its controls
-        throttle = min(max(throttle + shaken[0], 0.0), 1.0)
+        throttle = min(max(throttle + shaken[0], min(throttle, 0.0)), 1.0)
         steer = min(max(steer + shaken[1], -1.0), 1.0)
     before = around.vehicles[world, slot]  # not yet told of this step
     pedals = (throttle, c.brake, steer)

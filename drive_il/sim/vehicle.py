@@ -14,6 +14,10 @@ rms error 0.12 m/s^2; outside that range the table contradicts itself and is not
 air's part is physics (drag area 0.65 m^2, 1500 kg), the brake is the table's mean between
 30 and 110 km/h, together below 9 m/s^2 at any speed up to 80 m/s.
 
+In the reverse gear, which a throttle below 0 stands for, the same law holds with nose and tail
+exchanged; a throttle against the present motion brakes. Speed stays a magnitude: a car that
+drives backwards has a slip beyond a right angle.
+
 The path is the bicycle's (`drive_il.steering`). A step is cut into equal substeps of at
 most 0.05 s: speed by the classic Runge-Kutta method, with the instant of stopping solved
 for, position and heading by Simpson's rule.
@@ -29,6 +33,7 @@ from numba import types as nt
 from drive_il import kernels
 from drive_il.actors import Mover
 from drive_il.datatypes import CONTROL, VEHICLE, Floats, Records
+from drive_il.maps.route_geometry import wrap
 from drive_il.pedals import (
     AIR_DRAG,
     BRAKE_GAIN,
@@ -188,10 +193,11 @@ def _substep(
     brakes = (p * brake0, p * (brake + (brake0 - brake) * half), p * brake1)
     v0 = ego.speed
     across = UNLIMITED
+    rear = abs(ego.rear_wheelbase)  # below 0 while it is driven backwards
     if grip < UNLIMITED:
         sine = slip_of_angle(max(abs(angle0), abs(angle1)))[0]
         wish = abs(drive[1] * math.exp(-v0 / DRIVE_SPEED) - RESISTANCE - BRAKE_GAIN * brakes[1])
-        held, across = share(wish, v0 * v0 * sine / ego.rear_wheelbase, grip)
+        held, across = share(wish, v0 * v0 * sine / rear, grip)
         drive = (held * drive[0], held * drive[1], held * drive[2])
         # The resistance of the engine and the wheels reaches the road through the tyres too.
         less = (held - 1.0) * RESISTANCE / BRAKE_GAIN
@@ -203,7 +209,7 @@ def _substep(
         away = angle0 - angle
         angles = (angle0, angle + away * middle, angle + away * middle * middle)
         if grip < UNLIMITED:
-            most = largest_angle(max(v0, v1), ego.rear_wheelbase, across)
+            most = largest_angle(max(v0, v1), rear, across)
             angles = (_within(angles[0], most), _within(angles[1], most), _within(angles[2], most))
             end = _within(end, most)
         _move(ego, moving, v0, vm, v1, angles)
@@ -253,6 +259,45 @@ def drive(
 
 
 @kernels.device
+def drive_backwards(
+    ego: np.record, throttle: float, brake: float, steer: float, dt: float, grip: float
+) -> None:
+    """Drives one vehicle backwards; arguments as `drive`, the throttle that of the reverse gear.
+
+    That is forwards with nose and tail exchanged: the other axle leads, so that the wheels turn
+    the vehicle the other way.
+    """
+    ego.heading += math.pi
+    ego.rear_wheelbase = -ego.rear_wheelbase
+    drive(ego, throttle, brake, steer, dt, grip)
+    ego.rear_wheelbase = -ego.rear_wheelbase
+    ego.heading = wrap(ego.heading + math.pi)
+    ego.slip = wrap(ego.slip + math.pi)
+
+
+@kernels.device
+def is_backwards(ego: np.record) -> bool:
+    """Returns whether a vehicle moves backwards."""
+    return ego.speed > 0.0 and math.cos(ego.slip) < 0.0
+
+
+@kernels.device
+def drive_in_gear(
+    ego: np.record, throttle: float, brake: float, steer: float, dt: float, grip: float
+) -> None:
+    """Drives one vehicle as `drive`, with a throttle in [-1, 1]: below 0 in the reverse gear."""
+    backwards = is_backwards(ego)
+    if ego.speed == 0.0:
+        backwards = throttle < 0.0
+    elif throttle != 0.0 and backwards != (throttle < 0.0):
+        throttle, brake = 0.0, max(brake, abs(throttle))
+    if backwards:
+        drive_backwards(ego, abs(throttle), brake, steer, dt, grip)
+    else:
+        drive(ego, abs(throttle), brake, steer, dt, grip)
+
+
+@kernels.device
 def settle(ego: np.record, angle: float) -> None:
     """Sets slip and yaw rate from the wheel angle along which it goes [rad] and the speed."""
     sine, cosine = slip_of_angle(angle)
@@ -275,7 +320,7 @@ def _drive_rows(
 ) -> None:
     for row in range(first_row, last_row):
         command = control[row]
-        drive(ego[row], command.throttle, command.brake, command.steer, dt, grip)
+        drive_in_gear(ego[row], command.throttle, command.brake, command.steer, dt, grip)
 
 
 @kernels.kernel(

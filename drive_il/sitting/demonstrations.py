@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from drive_il.dataset import EpisodeWriter
 from drive_il.dataset_file import episode_id
 from drive_il.datatypes import Episode, EpisodeSpec
@@ -23,6 +26,7 @@ class Demonstrations:
     """
 
     def __init__(self, folder: Path, seed: int, who: str, device: str) -> None:
+        pa.array(np.zeros(1))  # loads pandas, for seconds: now, and not at the first drive's end
         self.folder = folder
         self._facts = {**provenance(seed, None), "who": who, "device": device}
 

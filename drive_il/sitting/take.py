@@ -229,7 +229,14 @@ class Take:
             self.weather_wish += 1
             cabin.say("another weather from the next start on (BACKSPACE)")
         elif action is Action.REVERSE:
-            cabin.say("this world has no reverse gear; Z takes you back", is_bad=True)
+            self._shift()
+
+    def _shift(self) -> None:
+        """Puts the reverse gear in or out; others than the person have none."""
+        person = self.cabin.person
+        person.reverse = person.drives and not person.reverse
+        if not person.drives:
+            self.cabin.say("only you have a reverse gear: take the wheel first", is_bad=True)
 
     def _ask_back(self) -> None:
         if not self.course.can_take_back:
@@ -244,7 +251,7 @@ class Take:
         return Instruments(
             speed_kmh=3.6 * float(ego["speed"]),
             limit_kmh=3.6 * float(progress["speed_limit"]),
-            gear="D",
+            gear="R" if person.reverse else "D",
             throttle=float(ego["throttle"]),
             brake=float(ego["brake"]),
             steer=float(ego["steer"]),

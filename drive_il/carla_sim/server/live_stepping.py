@@ -6,7 +6,6 @@ people as in an episode. New here are the reverse gear, the hand brake and a kep
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +16,6 @@ from drive_il.actors import Mover
 from drive_il.datatypes import VEHICLE, Records
 from drive_il.maps import lane_queries
 from drive_il.maps.ground import GROUND, Ground
-from drive_il.maps.route_geometry import wrap
 from drive_il.sim import vehicle
 from drive_il.sim.collisions import clear_contact
 from drive_il.sim.drivers import Street
@@ -131,7 +129,7 @@ def _any_by_rules(vehicles: Records) -> bool:
 @kernels.lean
 def _drive(me: Any, order: Any, control: Any, dt: float) -> None:
     """Drives one vehicle in its gear; against its present motion the throttle brakes."""
-    backwards = me.speed > 0.0 and math.cos(me.slip) < 0.0
+    backwards = vehicle.is_backwards(me)
     throttle, brake, steer = control.throttle, control.brake, control.steer
     if order.hand_brake:
         brake = 1.0
@@ -143,14 +141,7 @@ def _drive(me: Any, order: Any, control: Any, dt: float) -> None:
     elif backwards != order.reverse:
         throttle, brake = 0.0, max(brake, throttle)
     if backwards:
-        # Backwards is forwards with nose and tail exchanged: the other axle leads, so that the
-        # wheels turn the vehicle the other way.
-        me.heading += math.pi
-        me.rear_wheelbase = -me.rear_wheelbase
-        vehicle.drive(me, throttle, brake, steer, dt, UNLIMITED)
-        me.rear_wheelbase = -me.rear_wheelbase
-        me.heading = wrap(me.heading + math.pi)
-        me.slip = wrap(me.slip + math.pi)
+        vehicle.drive_backwards(me, throttle, brake, steer, dt, UNLIMITED)
     else:
         vehicle.drive(me, throttle, brake, steer, dt, UNLIMITED)
     if order.held:
