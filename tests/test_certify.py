@@ -1,12 +1,13 @@
 """Forks of real drives: they add up to the gap exactly, whatever runs beside them."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from drive_il.datatypes import Episode
-from drive_il.experiments import certify
+from drive_il.experiments import certificates, certify
 from drive_il.experiments import certify_forks as forking
 from drive_il.experiments.certify_handovers import search
 from drive_il.experiments.covariate_shift_specs import EXPERT
@@ -143,3 +144,18 @@ def test_a_config_wants_somebody_and_says_so() -> None:
         "tolerance/birch",
         *("own/0", "truth/0", "own/32", "truth/32"),
     ]
+
+
+def test_who_was_trained_before_is_not_trained_again(tmp_path: Path) -> None:
+    config = certificates.Config(out=tmp_path / "out", who=("expert", "bc", "gail", "bc_camera"))
+    assert [job.name for job in certificates.training_jobs(config)] == [
+        "demonstrations",
+        "model/bc",
+        "model/gail",
+    ]
+    (tmp_path / "models" / "bc").mkdir(parents=True)
+    later = replace(config, models=tmp_path / "models")
+    assert [job.name for job in certificates.training_jobs(later)][1:] == ["model/gail"]
+    assert later.certificate("bc").who == str(tmp_path / "models" / "bc")
+    assert later.certificate("gail").who == str(tmp_path / "out" / "models" / "gail")
+    assert later.certificate("bc_camera").who.endswith("leaderboard/models/bc")

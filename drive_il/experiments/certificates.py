@@ -61,6 +61,8 @@ class Config:
     """of each trained learner in all, 128 frames each"""
     iterations: int = 40
     """of GAIL, 8192 steps of practice each, which cost no label"""
+    models: Path | None = None
+    """folder of models trained before, by name: those in it are not trained again"""
     drives: int = 60
     """drives of each certificate"""
     horizon: int = 400
@@ -87,12 +89,29 @@ class Config:
         """Returns what decides the numbers, as JSON."""
         return decisive(self)
 
+    @property
+    def untrained(self) -> list[str]:
+        """Who is trained here."""
+        known = self.models
+        return [
+            name
+            for name in TRAINED
+            if name in self.who and not (known is not None and (known / name).is_dir())
+        ]
+
+    def model(self, name: str) -> Path:
+        """Returns the folder of a policy."""
+        if name in SHIPPED:
+            return MODELS / SHIPPED[name]
+        if name in self.untrained or self.models is None:
+            return self.out / "models" / name
+        return self.models / name
+
     def certificate(self, name: str) -> certify.Config:
         """Returns how one of them is made."""
-        folder = MODELS / SHIPPED[name] if name in SHIPPED else self.out / "models" / name
         return certify.Config(
             routes=self.routes,
-            who="expert" if name == "expert" else str(folder),
+            who="expert" if name == "expert" else str(self.model(name)),
             drives=self.drives,
             horizon=self.horizon,
             forks=self.forks,
@@ -146,7 +165,7 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
 
 def training_jobs(config: Config) -> list[Job]:
     """Returns the jobs that train those who are asked for."""
-    wanted = [name for name in TRAINED if name in config.who]
+    wanted = config.untrained
     common = {"town": config.town_train, "labels": config.labels, "seed": config.seed}
     jobs = [Job("demonstrations", "recording the expert", _JOBS + "demonstrations", common, (), 20)]
     for name in wanted:
