@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from drive_il.datatypes import Bools, Episode
 from drive_il.fit import labelled_frames
-from drive_il.network_inputs import observed
+from drive_il.network_inputs import actions_of, observed
 from drive_il.networks import N_BRANCHES, SPEED_SCALE, branch_of
 from drive_il.ppo import TERMINAL
 from drive_il.sensor_specs import ObservationSpec
@@ -269,8 +269,7 @@ def demonstrated(
             missing = max(horizon - episode.n_steps, 0)
             n_after += round(missing * episode.labels / episode.n_steps)
     label = frames["control"]
-    action = np.stack((label["steer"], label["throttle"] - label["brake"]), 1).astype(np.float32)
-    executed = torch.from_numpy(action)
+    executed = torch.from_numpy(actions_of(label).astype(np.float32))
     next_inputs = {
         name: torch.from_numpy(np.concatenate([one[name] for one in after])) for name in inputs
     }

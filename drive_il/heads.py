@@ -143,6 +143,41 @@ def log_probabilities(head: HeadConfig, outputs: Tensor, action: Tensor) -> Tens
     return functional.log_softmax(logits, -1).gather(-1, index[..., None])[..., 0]
 
 
+def cell_log_probability(head: HeadConfig, outputs: Tensor, action: Tensor) -> Tensor:
+    """Returns log pi of the cell of bins that an action lies in, both of its parts, (...) [nats].
+
+    Cells partition all actions, so that this is a probability, as the bounds for log-loss need it;
+    a density is none. A mixture's is its mass in the cell; the outermost bins reach to infinity.
+
+    Args:
+        head: log_loss or mixture; the others give one action.
+        outputs: (..., n_outputs).
+        action: steer and acceleration, (..., 2).
+    """
+    if head.kind == "log_loss":
+        return log_probabilities(head, outputs, action).sum(-1)
+    assert head.kind == "mixture", f"a head of {head.kind} has no probabilities"
+    weight, mean, std = (part.double() for part in mixture(head, outputs))
+    inner = bin_edges(head.bins).to(mean)
+    far = inner.new_tensor([math.inf])
+    edges = torch.cat((-far, inner, far))
+    index = bin_of(action, head.bins)[..., None, :]
+    low, high = (edges[index] - mean) / std, (edges[index + 1] - mean) / std
+    # In the upper tail both cumulative probabilities round to 1; mirrored they do not.
+    upper = low > 0
+    low, high = torch.where(upper, -high, low), torch.where(upper, -low, high)
+    top = torch.special.log_ndtr(high)
+    mass = top + torch.log1p(-torch.exp(torch.special.log_ndtr(low) - top))
+    return torch.logsumexp(weight + mass.sum(-1), -1)
+
+
+def bin_edges(n: int) -> Tensor:
+    """Returns the actions between n bins, (n - 1,)."""
+    half = (n - 1) // 2
+    u = (torch.arange(-half, half) + 0.5) / half
+    return u.sign() * u.square()
+
+
 def _logits(head: HeadConfig, outputs: Tensor) -> Tensor:
     return outputs.reshape(*outputs.shape[:-1], N_ACTIONS, head.bins)
 

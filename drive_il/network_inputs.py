@@ -16,6 +16,11 @@ def pedals_to_acceleration(control: Records) -> Floats:
     return np.asarray(control["throttle"] - control["brake"], np.float32)
 
 
+def actions_of(control: Records) -> Floats:
+    """Returns steer, and throttle minus brake, of (N,) CONTROL, (N, 2)."""
+    return np.stack((control["steer"], control["throttle"] - control["brake"]), 1)
+
+
 def driving_camera(spec: ObservationSpec) -> CameraSpec:
     """Returns the one RGB camera of an observation.
 

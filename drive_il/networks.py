@@ -25,8 +25,8 @@ from drive_il.backbones import BACKBONES, Backbone, eyes
 from drive_il.datatypes import CONTROL, Array, Command, Floats, Records, State
 from drive_il.datatypes import Observation as ObservationArrays
 from drive_il.encoders import VectorEncoder
-from drive_il.heads import HeadConfig, decode, terms
-from drive_il.network_inputs import driving_camera, driving_inputs, observed
+from drive_il.heads import HeadConfig, cell_log_probability, decode, terms
+from drive_il.network_inputs import actions_of, driving_camera, driving_inputs, observed
 from drive_il.randomness import derive_seed
 from drive_il.sensor_specs import ObservationSpec
 from drive_il.vector_layouts import BIRDVIEW_SHAPE
@@ -288,6 +288,13 @@ class DrivingNetwork(nn.Module):
         """Returns steer and acceleration (B, 2), or waypoints (B, K, 2) [m]."""
         return decode(self.head, self(batch))
 
+    def log_probability(self, batch: Mapping[str, Tensor], action: Tensor) -> Tensor:
+        """Returns log pi of the cell that each action (B, 2) lies in, (B,) [nats].
+
+        Only heads that give probabilities have it, see `heads.cell_log_probability`.
+        """
+        return cell_log_probability(self.head, self(batch), action)
+
 
 def _eyes(config: NetworkConfig, shape: tuple[int, int, int]) -> tuple[nn.Sequential, nn.Linear]:
     """Returns the layers that see pictures of a shape (planes, height, width)."""
@@ -419,6 +426,37 @@ class DrivingPolicy:
         control, memory = track(decided, observation["speed"], memory, tracker)
         return control, {"speed_errors": memory}, {"waypoints": decided.astype(np.float32)}
 
+    @property
+    def no_probabilities(self) -> str:
+        """Why it does not say how likely each action is; empty where it does."""
+        if isinstance(self.network, Ensemble):
+            return "it drives the mean of what several networks decide"
+        if self.config.head.kind not in ("log_loss", "mixture"):
+            return f"its head ({self.config.head.kind}) gives one action, not the chance of each"
+        return ""
+
+    def log_probability(self, observation: ObservationArrays, control: Records) -> Floats:
+        """Returns how likely it holds each control, to the bin of steer and acceleration.
+
+        Args:
+            observation: what it saw, (B, ...) each.
+            control: (B,) CONTROL.
+
+        Returns:
+            Natural logarithms, at most 0, (B,).
+
+        Raises:
+            ValueError: it has no probabilities.
+        """
+        if self.no_probabilities or isinstance(self.network, Ensemble):
+            raise ValueError(f"the policy has no probabilities: {self.no_probabilities}")
+        network, inputs = self.network, observed(observation, self.spec)
+
+        def call(action: Tensor, *tensors: Tensor) -> Tensor:
+            return network.log_probability(dict(zip(inputs, tensors, strict=True)), action)
+
+        return in_fixed_batches(call, actions_of(control), *inputs.values()).astype(np.float64)
+
     def each(self, observation: ObservationArrays) -> Floats:
         """Returns what each member would do, (B, M, 2): steer and acceleration.
 
@@ -437,8 +475,7 @@ class DrivingPolicy:
         flat, speed = decided.reshape(-1, *decided.shape[2:]), observation["speed"]
         fresh = np.zeros((n_rows * members, 2))
         control, _ = track(flat, np.repeat(speed, members), fresh, self.config.head.tracker)
-        actions = np.stack((control["steer"], control["throttle"] - control["brake"]), 1)
-        return actions.reshape(n_rows, members, 2)
+        return actions_of(control).reshape(n_rows, members, 2)
 
     def run(
         self, function: Callable[[dict[str, Tensor]], Tensor], observation: Mapping[str, Array]

@@ -40,7 +40,7 @@ from drive_il.datatypes import (
     State,
 )
 from drive_il.disturbances import normal
-from drive_il.network_inputs import driving_inputs, observed
+from drive_il.network_inputs import actions_of, driving_inputs, observed
 from drive_il.networks import DrivingNetwork, NetworkConfig, in_fixed_batches
 from drive_il.protocols import Observer
 from drive_il.randomness import derive_seed
@@ -276,8 +276,7 @@ def segment_of(episodes: Sequence[Episode], spec: ObservationSpec) -> Segment:
 def executed(episodes: Sequence[Episode]) -> Floats:
     """Returns what was executed, (N, 2) float32: steer and throttle minus brake."""
     control = np.concatenate([episode.control for episode in episodes])
-    pairs = np.stack((control["steer"], control["throttle"] - control["brake"]), 1)
-    return np.asarray(pairs, np.float32)
+    return np.asarray(actions_of(control), np.float32)
 
 
 def advantages(

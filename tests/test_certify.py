@@ -1,13 +1,15 @@
 """Forks of real drives: they add up to the gap exactly, whatever runs beside them."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from drive_il.datatypes import Episode
-from drive_il.experiments import certify
+from drive_il.experiments import certificates, certify
 from drive_il.experiments import certify_forks as forking
+from drive_il.experiments.certify_handovers import search
 from drive_il.experiments.covariate_shift_specs import EXPERT
 from drive_il.experiments.drives import expert_episodes, never_blocked
 from drive_il.experiments.regimes_road import TOWN, Features, Linear, specs
@@ -16,7 +18,7 @@ from drive_il.gates import AskAlways
 from drive_il.maps import library
 from drive_il.rollout import drive
 from drive_il.sim.world import World
-from drive_il.theory import costs
+from drive_il.theory import costs, handovers
 
 HORIZON = 70
 
@@ -41,20 +43,70 @@ def driven() -> tuple[list[Episode], list[Episode]]:
     return own, expert_episodes(World(network, 3), some, expert)
 
 
-def test_forks_of_every_step_add_up_to_the_gap(driven: tuple) -> None:
-    """Extra costs telescope: what the drive cost minus what handing over at step 1 costs."""
+@pytest.fixture(scope="module")
+def every_fork(driven: tuple) -> dict[tuple[int, int], float]:
+    """Of each step before the failure but the first: what its one action costs more."""
     own, truth = driven
     tracks = costs.tracks(truth, HORIZON)
-    errs = forking.disagreements(own, tracks)
-    assert (errs.failed_at > 0).all()
-    total = costs.absorbing(costs.failures(costs.tracks(own, HORIZON), tracks).either)[:, -1]
-    places = [(e, t) for e, t in np.argwhere(errs.alive).tolist() if t >= 1]
-    pairs = forking.fork_pairs(TOWN, own, places)
-    told = forking.compare(pairs, places, tracks, truth)
-    summed = np.zeros(len(own))
-    for (e, _), one in zip(places, told, strict=True):
-        summed[e] += one["absorbing"]
-    np.testing.assert_array_equal(summed, total)  # the expert fails from none of the starts
+    places = [(e, t) for e, t in np.argwhere(forking.disagreements(own, tracks).alive) if t >= 1]
+    told = forking.compare(forking.fork_pairs(TOWN, own, places), places, tracks)
+    return {(int(e), int(t)): one["absorbing"] for (e, t), one in zip(places, told, strict=True)}
+
+
+def gap(driven: tuple) -> np.ndarray:
+    """What each drive cost."""
+    own, truth = (costs.tracks(one, HORIZON) for one in driven)
+    return costs.absorbing(costs.failures(own, truth).either)[:, -1]
+
+
+def test_forks_of_every_step_add_up_to_the_gap(driven: tuple, every_fork: dict) -> None:
+    """Extra costs telescope: what the drive cost minus what handing over at step 1 costs."""
+    summed = np.zeros(len(driven[0]))
+    for (e, _), extra in every_fork.items():
+        summed[e] += extra
+    assert (gap(driven) > 0).all()
+    np.testing.assert_array_equal(summed, gap(driven))  # the expert fails from none of the starts
+
+
+def searched(driven: tuple) -> dict[int, dict[int, float]]:
+    own, truth = driven
+    tracks = costs.tracks(truth, HORIZON)
+    failed_at = forking.disagreements(own, tracks).failed_at
+    ends = {e: int(f) for e, f in enumerate(failed_at)}
+    return search(own, tracks, ends, 0, lambda share, note: None)
+
+
+def test_handing_over_costs_what_the_forks_before_it_add_up_to(
+    driven: tuple, every_fork: dict
+) -> None:
+    """And halving finds the last step from which the expert never fails, as all forks tell it."""
+    for e, known in searched(driven).items():
+        for step, cost in known.items():
+            assert cost == sum(every_fork[e, t] for t in range(1, step))
+        sums = np.cumsum([every_fork[e, t] for t in range(1, max(known))])
+        assert handovers.last_saved(known) == 2 + np.flatnonzero(sums == 0)[-1]  # V_2 first
+        assert len(known) < 12
+
+
+def test_few_forks_explain_the_gap_once_the_steps_that_decide_are_known(
+    driven: tuple, every_fork: dict
+) -> None:
+    """The identity on a real road: 24 of some 150 steps are forked, 200 times drawn anew."""
+    own, truth = driven
+    errs = forking.disagreements(own, costs.tracks(truth, HORIZON))
+    known = searched(driven)
+    places = list(every_fork)
+    extra, drive = np.array([every_fork[one] for one in places]), np.array([e for e, _ in places])
+    worst = {}
+    for name, found in (("blind", {}), ("searched", known)):
+        chance = forking.chances(errs, 0.05, found, 24)
+        some = np.array([chance[one] for one in places])
+        assert some.min() > 0
+        drawn = np.random.default_rng(0).random((200, len(places))) < some
+        sums = np.stack([(drawn * extra / some)[:, drive == e].sum(1) for e in range(3)])
+        worst[name] = np.abs(sums.mean(0) - gap(driven).mean()).mean()
+    assert worst["searched"] < 3.0
+    assert worst["blind"] > 4 * worst["searched"]
 
 
 def test_a_fork_is_the_same_whatever_runs_beside_it(driven: tuple) -> None:
@@ -92,3 +144,18 @@ def test_a_config_wants_somebody_and_says_so() -> None:
         "tolerance/birch",
         *("own/0", "truth/0", "own/32", "truth/32"),
     ]
+
+
+def test_who_was_trained_before_is_not_trained_again(tmp_path: Path) -> None:
+    config = certificates.Config(out=tmp_path / "out", who=("expert", "bc", "gail", "bc_camera"))
+    assert [job.name for job in certificates.training_jobs(config)] == [
+        "demonstrations",
+        "model/bc",
+        "model/gail",
+    ]
+    (tmp_path / "models" / "bc").mkdir(parents=True)
+    later = replace(config, models=tmp_path / "models")
+    assert [job.name for job in certificates.training_jobs(later)][1:] == ["model/gail"]
+    assert later.certificate("bc").who == str(tmp_path / "models" / "bc")
+    assert later.certificate("gail").who == str(tmp_path / "out" / "models" / "gail")
+    assert later.certificate("bc_camera").who.endswith("leaderboard/models/bc")

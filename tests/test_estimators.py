@@ -16,7 +16,13 @@ from drive_il.theory.estimators import (
     renewal_cost,
     tolerance,
 )
-from drive_il.theory.intervals import mean_with_interval, none_of, rate_interval, resamples
+from drive_il.theory.intervals import (
+    mean_with_interval,
+    none_of,
+    rate_interval,
+    ratio_with_interval,
+    resamples,
+)
 
 HORIZONS: Ints = np.array([25, 35, 50, 71, 100, 141, 200, 283, 400, 566, 800])
 
@@ -160,6 +166,15 @@ def test_values_all_alike_leave_room_towards_their_limits() -> None:
     assert full.value == full.high == 1.0
     assert full.low == pytest.approx(1 - none_of(60))
     assert mean_with_interval(np.ones((1, 60)), weights).low == 1.0
+
+
+def test_what_one_episode_bears_alone_is_not_known_to_the_last_digit() -> None:
+    """Its interval had no width, beside the value: 30 of 32 disagreements are one episode's."""
+    cost, told = np.zeros((1, 40)), np.zeros((1, 40))
+    cost[0, :3], told[0, :3] = (20.0, 0.0, 1.0), (30.0, 1.0, 1.0)
+    found = ratio_with_interval(cost, told, resamples(1, 40, 500, 0))
+    assert found.value == pytest.approx(21 / 32)
+    assert found.low < 0.5 < found.value < 0.9 < found.high
 
 
 def test_errors_hold_the_whole_tolerance_curve() -> None:

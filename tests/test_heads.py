@@ -7,11 +7,14 @@ import pytest
 import torch
 from scipy import stats
 
+from drive_il.datatypes import CONTROL
 from drive_il.fit import ArrayBatches, FitConfig, fit
 from drive_il.heads import (
     HeadConfig,
     bin_centres,
+    bin_edges,
     bin_of,
+    cell_log_probability,
     decode,
     log_density,
     log_probabilities,
@@ -74,6 +77,62 @@ def test_probabilities_of_bins_sum_to_one_and_decoding_finds_the_likeliest() -> 
     np.testing.assert_allclose(decode(head, sharp.flatten(1)).numpy(), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["log_loss", "mixture"])
+def test_probabilities_of_all_cells_sum_to_one(kind: str) -> None:
+    head = HeadConfig(kind, bins=9)  # type: ignore[arg-type]
+    outputs = torch.randn(1, head.n_outputs, generator=torch.Generator().manual_seed(1))
+    cells = torch.cartesian_prod(bin_centres(9), bin_centres(9))
+    found = cell_log_probability(head, outputs.expand(81, -1), cells)
+    assert found.exp().sum().item() == pytest.approx(1.0, rel=1e-5)
+    assert (found <= 0).all()
+
+
+def test_a_mixtures_cell_holds_its_density_times_its_size() -> None:
+    """Scipy's normal over a cell; and a cell 40 standard deviations away is not log 0."""
+    head = HeadConfig("mixture", bins=63, components=1, least_std=0.01)
+    narrow = float(np.log(np.expm1(0.01)))
+    outputs = torch.tensor([[0.0, 0.3, -0.2, narrow, narrow]])
+    edges = bin_edges(63).double().numpy()
+    for steer, acceleration in ((0.31, -0.2), (0.28, -0.23)):
+        at = [int(bin_of(torch.tensor(one), 63)) for one in (steer, acceleration)]
+        parts = [
+            np.diff(stats.norm(mean, 0.02).cdf(edges[i - 1 : i + 1]))[0]
+            for i, mean in zip(at, (0.3, -0.2), strict=True)
+        ]
+        found = cell_log_probability(head, outputs, torch.tensor([[steer, acceleration]]))
+        assert found.item() == pytest.approx(np.log(parts).sum(), rel=1e-4)
+    far = cell_log_probability(head, outputs, torch.tensor([[1.0, 1.0], [-1.0, -1.0]]))
+    assert far.isfinite().all()
+    assert (far < -500).all()
+
+
+def test_only_heads_with_probabilities_are_asked_for_them() -> None:
+    control = np.zeros(3, CONTROL)
+    control["steer"] = (0.0, 0.1, -0.4)
+    frames = state_frames(3)
+    seen = {name: frames[name] for name in ("state", "speed", "command")}
+
+    def policy(kind: str, members: int = 1) -> DrivingPolicy:
+        config = NetworkConfig(
+            head=HeadConfig(kind),  # type: ignore[arg-type]
+            state_hidden=(8,),
+            branch_hidden=4,
+            members=members,
+        )
+        return DrivingPolicy(driving_network(config, SPEC, 3), config, SPEC)
+
+    binned = policy("log_loss")
+    assert binned.no_probabilities == ""
+    found = binned.log_probability(seen, control)
+    assert found.shape == (3,)
+    assert (found < 0).all()
+    alone = binned.log_probability({name: one[1:2] for name, one in seen.items()}, control[1:2])
+    assert alone[0] == found[1]
+    assert "l1" in policy("l1").no_probabilities
+    with pytest.raises(ValueError, match="the mean of what several networks decide"):
+        policy("log_loss", members=2).log_probability(seen, control)
+
+
 def state_frames(n: int = 256) -> dict[str, np.ndarray]:
     """Steer is half the lateral error, acceleration a tenth of the speed."""
     rng = np.random.default_rng(1)
@@ -81,7 +140,6 @@ def state_frames(n: int = 256) -> dict[str, np.ndarray]:
     state[:, 4] = rng.uniform(-1, 1, n)
     speed = rng.uniform(0, 8, n).astype(np.float32)
     target = np.stack((-0.5 * state[:, 4], 0.1 * speed), 1).astype(np.float32)
-    from drive_il.datatypes import CONTROL
     from drive_il.waypoints import held
 
     control = np.zeros(n, CONTROL)

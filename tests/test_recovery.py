@@ -76,6 +76,19 @@ def test_a_fork_is_back_when_it_stays(inside: str, steps: float) -> None:
     assert steps_back(flags, hold=3)[0] == steps
 
 
+def test_the_median_way_back_is_that_of_all_errors_not_of_those_drawn() -> None:
+    """Three steps that decide are drawn for certain and never return; one error in 20 is drawn."""
+    steps = np.array([np.inf] * 3 + [8.0, 12.0, 0.0])
+    probability = np.array([1.0] * 3 + [0.05] * 3)
+    drawn = return_time(steps)
+    assert np.isnan(drawn.median)
+    assert drawn.never == pytest.approx(3 / 5)
+    found = return_time(steps, probability=probability)
+    assert found.median == 12.0
+    assert found.never == pytest.approx(3 / 43)
+    assert (found.n_left, found.longest) == (5, 12.0)
+
+
 def test_what_lies_beyond_a_forks_end_does_not_count() -> None:
     flags = np.array([[False, True, True, False, False]] * 2)
     assert steps_back(flags, hold=4, n_steps=np.array([5, 3])).tolist() == [np.inf, 1.0]

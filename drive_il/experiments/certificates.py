@@ -1,8 +1,9 @@
 """The certificates that come with the project, made by one command.
 
-Small policies are trained on the state vector at an equal budget of expert labels; the camera
-policies of the leaderboard, plain and augmented, come as they are. Each is certified on the same
-drives in a town that none has seen. `docs/certificates.md` reads them.
+Small policies are trained on the state vector at an equal budget of expert labels (GAIL practises
+beside it, asking nobody); the camera policies of the leaderboard, plain and augmented, come as
+they are. Each is certified on the same drives in a town that none has seen.
+`docs/certificates.md` reads them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from drive_il.experiments.reproduction import decisive, farewell, run_all, timin
 
 _JOBS = "drive_il.experiments.certificates_jobs:"
 MODELS = Path(drive_il.__file__).parents[1] / "leaderboard" / "models"
-TRAINED = ("bc", "dagger", "safe_dagger", "hg_dagger")
+TRAINED = ("bc", "bc_log_loss", "dagger", "safe_dagger", "hg_dagger", "gail")
 """learners that are trained here, on the state vector"""
 SHIPPED = {"bc_camera": "bc", "bc_camera_augmented": "bc_augmented"}
 """camera policies of the leaderboard: name -> its folder there"""
@@ -58,6 +59,10 @@ class Config:
     """rounds of interactive learners, the demonstrations' included"""
     gradient_steps: int = 2500
     """of each trained learner in all, 128 frames each"""
+    iterations: int = 40
+    """of GAIL, 8192 steps of practice each, which cost no label"""
+    models: Path | None = None
+    """folder of models trained before, by name: those in it are not trained again"""
     drives: int = 60
     """drives of each certificate"""
     horizon: int = 400
@@ -76,7 +81,7 @@ class Config:
         if unknown or not self.who:
             known = ", ".join(("expert", *TRAINED, *SHIPPED))
             raise ValueError(f"who must be of {known}, got {self.who}")
-        for name in ("labels", "rounds", "gradient_steps", "workers"):
+        for name in ("labels", "rounds", "gradient_steps", "iterations", "workers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
@@ -84,12 +89,29 @@ class Config:
         """Returns what decides the numbers, as JSON."""
         return decisive(self)
 
+    @property
+    def untrained(self) -> list[str]:
+        """Who is trained here."""
+        known = self.models
+        return [
+            name
+            for name in TRAINED
+            if name in self.who and not (known is not None and (known / name).is_dir())
+        ]
+
+    def model(self, name: str) -> Path:
+        """Returns the folder of a policy."""
+        if name in SHIPPED:
+            return MODELS / SHIPPED[name]
+        if name in self.untrained or self.models is None:
+            return self.out / "models" / name
+        return self.models / name
+
     def certificate(self, name: str) -> certify.Config:
         """Returns how one of them is made."""
-        folder = MODELS / SHIPPED[name] if name in SHIPPED else self.out / "models" / name
         return certify.Config(
             routes=self.routes,
-            who="expert" if name == "expert" else str(folder),
+            who="expert" if name == "expert" else str(self.model(name)),
             drives=self.drives,
             horizon=self.horizon,
             forks=self.forks,
@@ -143,14 +165,17 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
 
 def training_jobs(config: Config) -> list[Job]:
     """Returns the jobs that train those who are asked for."""
-    wanted = [name for name in TRAINED if name in config.who]
+    wanted = config.untrained
     common = {"town": config.town_train, "labels": config.labels, "seed": config.seed}
     jobs = [Job("demonstrations", "recording the expert", _JOBS + "demonstrations", common, (), 20)]
-    more = {"rounds": config.rounds, "gradient_steps": config.gradient_steps}
     for name in wanted:
-        arguments = {**common, **more, "learner": name}
+        arguments = common | {"learner": name, "gradient_steps": config.gradient_steps}
+        if name == "gail":
+            arguments["iterations"] = config.iterations
+        elif not name.startswith("bc"):
+            arguments["rounds"] = config.rounds
         title, needs = f"training {name}", ("demonstrations",)
-        weight = 200 if name == "hg_dagger" else 60
+        weight = {"hg_dagger": 200, "gail": 300}.get(name, 60)
         jobs.append(Job(f"model/{name}", title, _JOBS + "train", arguments, needs, weight))
     return jobs if wanted else []
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from drive_il import learners
 from drive_il.actors import Traffic
+from drive_il.adversarial import AdversarialConfig
 from drive_il.datatypes import Episode
 from drive_il.experiments.drives import listener, never_blocked, write
 from drive_il.experiments.jobs import Report
@@ -17,8 +18,11 @@ from drive_il.experiments.observations import OBSERVATIONS
 from drive_il.experiments.query_efficiency_jobs import ROWS, anywhere, fit_config, read
 from drive_il.experts.planner import Planner
 from drive_il.gates import ExpertDrives
-from drive_il.learners import bc
+from drive_il.heads import HeadConfig
+from drive_il.learners import bc, gail
 from drive_il.maps import library
+from drive_il.maps.network import RoadNetwork
+from drive_il.networks import DrivingPolicy, NetworkConfig
 from drive_il.randomness import derive_seed
 from drive_il.rollout import drive
 from drive_il.rounds import Place
@@ -62,9 +66,10 @@ def train(
     town: str,
     learner: str,
     labels: int,
-    rounds: int,
     gradient_steps: int,
     seed: int,
+    rounds: int = 1,
+    iterations: int = 1,
 ) -> None:
     """Trains one learner on at most `labels` expert labels, and saves its model folder.
 
@@ -73,21 +78,62 @@ def train(
         inputs: the demonstrations.
         report: is told how it goes.
         town: where.
-        learner: bc, or a module of `drive_il.learners` with rounds.
+        learner: bc, bc_log_loss, gail, or a module of `drive_il.learners` with rounds.
         labels: in all; interactive learners begin with one round's share of them.
-        rounds: rounds of the interactive learners.
-        gradient_steps: in all.
+        gradient_steps: of cloning and of interactive learners in all; of GAIL's beginning.
         seed: of everything random.
+        rounds: of the interactive learners.
+        iterations: of GAIL's practice.
     """
     [source] = inputs.values()
-    if learner == "bc":
-        config = bc.Config(steer_weight=STEER_WEIGHT, fit=fit_config(gradient_steps))
+    if learner in ("bc", "bc_log_loss"):
+        head = HeadConfig("log_loss" if learner == "bc_log_loss" else "l1")
+        network = NetworkConfig(head=head)
+        config = bc.Config(
+            steer_weight=STEER_WEIGHT, network=network, fit=fit_config(gradient_steps)
+        )
         policy = bc.train(read(source, labels), config, seed, spec=SPEC)
+    elif learner == "gail":
+        policy = _practised(town, read(source, labels), iterations, gradient_steps, seed, report)
     else:
         first = read(source, labels // rounds)
         options = {"n_rounds": rounds, "label_budget": labels}
         policy = _interactive(town, learner, first, options, gradient_steps // rounds, seed, report)
     learners.save(policy, folder / "model")
+
+
+def _practised(
+    town: str,
+    data: list[Episode],
+    iterations: int,
+    gradient_steps: int,
+    seed: int,
+    report: Report,
+) -> DrivingPolicy:
+    """GAIL: begins as cloning does, then practises where the interactive learners drive."""
+    game = AdversarialConfig(
+        n_iterations=iterations,
+        horizon=EPISODE_STEPS,
+        warm_steps=gradient_steps,
+        warm_steer_weight=STEER_WEIGHT,
+        n_validation=VALIDATION_DRIVES,
+        validation_steps=VALIDATION_STEPS,
+    )
+    place = _place(library.load(town), game.ppo.n_rows, seed)
+    config = gail.Config(game=game)
+    return gail.train(place, data, config, seed, lambda at: report(at.share, at.stage))
+
+
+def _place(network: RoadNetwork, n_rows: int, seed: int) -> Place:
+    """Where learners drive themselves; the last specs are what they are validated on."""
+    town = network.name
+    specs = anywhere(town, 400, EPISODE_STEPS, Traffic(), derive_seed(seed, "rounds"))
+    specs += anywhere(
+        town, VALIDATION_DRIVES, VALIDATION_STEPS, Traffic(), derive_seed(seed, "validation")
+    )
+    return Place(
+        World(network, n_rows), SceneObserver(network, SPEC), Planner(network=network), specs
+    )
 
 
 def _interactive(
@@ -110,13 +156,10 @@ def _interactive(
         fit=fit_config(gradient_steps),
         **options,
     )
-    specs = anywhere(town, 400, EPISODE_STEPS, Traffic(), derive_seed(seed, "rounds"))
-    specs += anywhere(
-        town, VALIDATION_DRIVES, VALIDATION_STEPS, Traffic(), derive_seed(seed, "validation")
-    )
-    place = Place(
-        World(network, ROWS), SceneObserver(network, SPEC), Planner(network=network), specs
-    )
     return module.train(
-        place, first, replace(config, rounds=rounds), seed, lambda at: report(at.share, at.stage)
+        _place(network, ROWS, seed),
+        first,
+        replace(config, rounds=rounds),
+        seed,
+        lambda at: report(at.share, at.stage),
     )

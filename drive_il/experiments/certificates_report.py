@@ -17,18 +17,22 @@ from drive_il.experiments.reproduction import inline, save_figure, write_page
 NAMES = {
     "expert": "expert",
     "bc": "behaviour cloning",
+    "bc_log_loss": "behaviour cloning, log-loss",
     "dagger": "DAgger",
     "safe_dagger": "SafeDAgger",
     "hg_dagger": "HG-DAgger",
+    "gail": "GAIL",
     "bc_camera": "behaviour cloning, camera",
     "bc_camera_augmented": "behaviour cloning, camera, augmented",
 }
 COLORS = {
     "expert": "#1d2327",
     "bc": "#d1495b",
+    "bc_log_loss": "#e58a96",
     "dagger": "#2a7f8e",
     "safe_dagger": "#1b9e4b",
     "hg_dagger": "#e0912f",
+    "gail": "#5b6abf",
     "bc_camera": "#8c3b48",
     "bc_camera_augmented": "#7a5195",
 }

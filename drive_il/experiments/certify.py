@@ -3,13 +3,14 @@
 Who is certified drives, and answers while the expert drives; every state of both is labelled.
 Then the world is forked where it errs: its action once, the expert to the horizon, beside the
 expert all the way under the same noise. `docs/certificates.md` tells how to read the page;
-the jobs are in `certify_jobs` and `certify_forks`, the numbers in `certify_numbers`.
+the jobs are in `certify_jobs`, `certify_handovers` and `certify_forks`, the numbers in
+`certify_numbers`.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _JOBS = "drive_il.experiments.certify_jobs:"
 _FORKS = "drive_il.experiments.certify_forks:"
+_HANDOVERS = "drive_il.experiments.certify_handovers:"
 NOT_BEHIND_RESULTS = (
     "cli",
     "speed",
@@ -236,18 +238,14 @@ def _files(entry: Entry) -> dict[str, str]:
 
 
 def _forking(config: Config, prefix: str, needs: tuple[str, ...]) -> list[Job]:
-    n = 2
-    jobs = [
-        Job(
-            f"{prefix}forks/{k}",
-            f"{config.name}: forks, {k + 1} of {n}",
-            _FORKS + "forks",
-            {"budget": config.forks, "share": (k, n), "seed": config.seed},
-            needs,
-            10,
-        )
-        for k in range(n)
-    ]
-    title = f"{config.name}: when it is too late"
-    late = Job(f"{prefix}no_return/all", title, _FORKS + "no_return", {"most": 60}, needs, 8)
-    return [*jobs, late]
+    """Finds where failed drives were decided, then forks there and everywhere; two jobs each."""
+    n, searches, forks = 2, [], []
+    for k in range(n):
+        part, options = f"{k + 1} of {n}", {"budget": config.forks, "share": (k, n)}
+        title = f"{config.name}: when it is too late, {part}"
+        name, target = f"{prefix}handovers/{k}", _HANDOVERS + "handovers"
+        searches.append(Job(name, title, target, options, needs, 8))
+        title, more = f"{config.name}: forks, {part}", {"seed": config.seed}
+        forks.append(Job(f"{prefix}forks/{k}", title, _FORKS + "forks", options | more, (), 10))
+    needs += tuple(job.name for job in searches)
+    return [*searches, *(replace(job, needs=needs) for job in forks)]

@@ -163,12 +163,12 @@ def _ends(axes: Axes, data: numbers.Seen, failed_at: Any, here: Sequence[int]) -
     for i in here:
         line = _places(data.driven[i], np.arange(0, data.driven[i].n_steps, 4))
         axes.plot(line[:, 0], line[:, 1], color=INK, linewidth=0.4, alpha=0.25, zorder=2)
-    late = {one["drive"]: one["step"] for one in data.no_return}
+    late = numbers.too_late(data)
     for i in here:
         if failed_at[i] > 0:
             at = _places(data.driven[i], np.array([failed_at[i]]))[0]
             if i in late:
-                begin = _places(data.driven[i], np.array([late[i]]))[0]
+                begin = _places(data.driven[i], np.array([late[i][0]]))[0]
                 axes.plot(*np.stack((begin, at)).T, color=RED, linewidth=1.0, zorder=3)
                 axes.plot(*begin, ".", color=BLUE, markersize=7, zorder=4)
             axes.plot(*at, "x", color=RED, markersize=6, zorder=5)

@@ -6,7 +6,7 @@ expert drive to the horizon; beside it the expert drives all the way, under the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,18 +14,21 @@ from typing import Any
 import numpy as np
 
 from drive_il.datatypes import Bools, Episode, Floats, Ints
-from drive_il.experiments.certify_jobs import EXPERT_ROWS, delta_of, gathered, write_json
-from drive_il.experiments.drives import never_blocked
+from drive_il.experiments.certify_jobs import (
+    EXPERT_ROWS,
+    delta_of,
+    gathered,
+    of_kind,
+)
+from drive_il.experiments.drives import never_blocked, read_json, write_json
 from drive_il.experiments.jobs import Report
 from drive_il.experts.planner import Planner
 from drive_il.maps import library
 from drive_il.randomness import derive_seed, uniform
 from drive_il.sim.world import World
-from drive_il.theory import costs, recovery
+from drive_il.theory import costs, handovers, recovery
 from drive_il.theory.forks import fork, snapshots_at
 
-BEFORE_FAILURE = 60
-"""the last steps before a failure, where one action decides most; drawn more densely"""
 FORKS_AT_ONCE = 128
 TUBE = (0.1, 0.02, 0.5)
 """a fork is back within so much of the other: beside [m], heading [rad], along the route [m]"""
@@ -47,15 +50,17 @@ class Disagreements:
     failed_at: Ints
     alive: Bools
 
+    @property
+    def can_fork(self) -> Bools:
+        """Steps that can be forked: a fork begins at a state that a step has led to, (N, T)."""
+        return self.alive & np.isfinite(self.error) & (np.arange(self.error.shape[1]) >= 1)
+
     def strata(self, delta: float) -> tuple[Bools, ...]:
-        """Splits the steps that can be forked: before a failure, onsets, others, agreements."""
-        step = np.arange(self.error.shape[1])
-        # A fork begins at a state that a step has led to, so not at the very first one.
-        can = self.alive & np.isfinite(self.error) & (step >= 1)
+        """Splits the steps that can be forked: onsets, other disagreements, agreements."""
+        can = self.can_fork
         wrong = can & (self.error > delta)
-        near = (self.failed_at > 0)[:, None] & (step >= self.failed_at[:, None] - BEFORE_FAILURE)
         begins = recovery.onsets(wrong)
-        return can & near, wrong & begins & ~near, wrong & ~begins & ~near, can & ~wrong & ~near
+        return wrong & begins, wrong & ~begins, can & ~wrong
 
 
 def disagreements(driven: Sequence[Episode], truth: costs.Tracks) -> Disagreements:
@@ -89,7 +94,7 @@ def forks(
 
     Args:
         folder: takes forks.json.
-        inputs: all of the learner's drives, the expert's, and the tolerance.
+        inputs: all of the learner's drives, the expert's, the tolerance, and the handovers.
         report: is told how it goes.
         budget: forks in all.
         share: (k, n): the k-th of n jobs.
@@ -99,8 +104,7 @@ def forks(
     horizon = driven[0].spec.max_steps
     tracks = costs.tracks(truth, horizon)
     seen = disagreements(driven, tracks)
-    strata = seen.strata(delta_of(inputs))
-    chance = recovery.shared_out(strata, budget)
+    chance = chances(seen, delta_of(inputs), handed_over(inputs), budget)
     numbers = derive_seed(seed, "forks")
     coin = uniform(np.full(len(driven), numbers), np.arange(len(driven)), "fork", horizon)
     drawn = [(int(e), int(t)) for e, t in np.argwhere(coin < chance)][share[0] :: share[1]]
@@ -112,11 +116,32 @@ def forks(
             report(len(found) / max(len(drawn), 1), f"{len(drawn)} forks")
             some = places[first : first + FORKS_AT_ONCE]
             pairs = fork_pairs(town, driven, some)
-            for (e, t), told in zip(some, compare(pairs, some, tracks, truth), strict=True):
-                stratum = next(i for i, one in enumerate(strata) if one[e, t])
-                facts = {"drive": e, "step": t, "chance": float(chance[e, t]), "stratum": stratum}
+            for (e, t), told in zip(some, compare(pairs, some, tracks), strict=True):
+                facts = {"drive": e, "step": t, "chance": float(chance[e, t])}
                 found.append(facts | {"error": float(seen.error[e, t])} | told)
     write_json(folder / "forks.json", found)
+
+
+def chances(
+    seen: Disagreements, delta: float, known: Mapping[int, handovers.Known], budget: int
+) -> Floats:
+    """Returns with which probability each step is forked, (N, T).
+
+    Half of the budget goes to where the cost is decided, in proportion to how V changes there; the
+    other half is shared out between onsets, other disagreements and agreements, so that a step
+    about which the search knows nothing has a chance too.
+
+    Args:
+        seen: where the learner errs.
+        delta: tolerance of the 0-1 loss.
+        known: of each drive that was searched, V_t at some steps.
+        budget: forks to expect at most.
+    """
+    n_drives, horizon = seen.error.shape
+    change = handovers.change([known.get(e, {}) for e in range(n_drives)], horizon)
+    decides = handovers.in_proportion(np.where(seen.can_fork, change, 0.0), budget / 2)
+    spent = float(decides.sum())
+    return handovers.either(decides, recovery.shared_out(seen.strata(delta), int(budget - spent)))
 
 
 def fork_pairs(
@@ -127,6 +152,22 @@ def fork_pairs(
     The world's noise is keyed by seed and step, so that both share it; what a fork becomes
     does not depend on how many there are.
     """
+    mine, reference = _forked(town, driven, places, ("control", "expert_control"))
+    return mine, reference
+
+
+def given_over(
+    town: str, driven: Sequence[Episode], places: Sequence[tuple[int, int]]
+) -> list[Episode]:
+    """Gives the wheel to the expert at (drive, step), to the horizon."""
+    [reference] = _forked(town, driven, places, ("expert_control",))
+    return reference
+
+
+def _forked(
+    town: str, driven: Sequence[Episode], places: Sequence[tuple[int, int]], actions: Sequence[str]
+) -> list[list[Episode]]:
+    """Forks drives once for each kind of action: that control once, then the expert's."""
     network = library.load(town)
     used = sorted({e for e, _ in places})
     at = {e: i for i, e in enumerate(used)}
@@ -139,26 +180,31 @@ def fork_pairs(
     )
     first = np.array([t for _, t in places])
     specs = [driven[e].spec for e, _ in places]
-    ours = np.concatenate([driven[e].control[t : t + 1] for e, t in places])
-    theirs = np.concatenate([driven[e].expert_control[t : t + 1] for e, t in places])
-    mine, reference = (
-        fork(world, expert, specs, snapshots, first, actions, never_blocked())
-        for actions in (ours, theirs)
-    )
-    return mine, reference
+    found = []
+    for name in actions:
+        once = np.concatenate([getattr(driven[e], name)[t : t + 1] for e, t in places])
+        found.append(fork(world, expert, specs, snapshots, first, once, never_blocked()))
+    return found
+
+
+def handed_over(inputs: Mapping[str, Path]) -> dict[int, dict[int, float]]:
+    """Reads V_t of all drives that were searched, as `certify_handovers` has found it."""
+    return {
+        one["drive"]: {int(step): cost for step, cost in one["costs"].items()}
+        for folder in of_kind(inputs, "handovers").values()
+        for one in read_json(folder / "handovers.json")
+    }
 
 
 def compare(
     pairs: tuple[list[Episode], list[Episode]],
     places: Sequence[tuple[int, int]],
-    tracks: costs.Tracks,
-    truth: Sequence[Episode],
+    truth: costs.Tracks,
 ) -> list[dict[str, Any]]:
     """Says of each fork what the learner's one action cost, and for how long it could be seen."""
     first = np.array([t for _, t in places])
-    rows = np.array([e for e, _ in places])
-    horizon = tracks.horizon
-    expert = costs.tracks([truth[e] for e in rows], horizon)
+    horizon = truth.horizon
+    expert = truth.rows([e for e, _ in places])
     both = [costs.tracks(one, horizon, first) for one in pairs]
     failing = [costs.failures(one, expert).either for one in both]
     for one in failing:
@@ -184,44 +230,3 @@ def _in_tube(mine: Episode, other: Episode, n: int) -> Bools:
     )
     near: Bools = (beside <= TUBE[0]) & (turned <= TUBE[1]) & (along <= TUBE[2])
     return near
-
-
-def no_return(folder: Path, inputs: dict[str, Path], report: Report, most: int) -> None:
-    """Finds in failed drives the last step at which the expert could still have saved them.
-
-    By bisection: between a step from which the expert never fails and the failure itself.
-    """
-    driven, truth = gathered(inputs, "own"), gathered(inputs, "truth")
-    tracks = costs.tracks(truth, driven[0].spec.max_steps)
-    failed_at = disagreements(driven, tracks).failed_at
-    failed = np.flatnonzero(failed_at > 1)[:most]
-    low, high = np.zeros(len(failed), np.int64), failed_at[failed].copy()
-    n_rounds = int(np.ceil(np.log2(max(int(high.max(initial=1)), 2))))
-    for k in range(n_rounds):
-        report(k / n_rounds, f"{len(failed)} failed drives")
-        middle = (low + high) // 2
-        open_ = np.flatnonzero(middle > low)
-        saved = _saved(driven, truth, tracks, failed[open_], middle[open_])
-        low[open_] = np.where(saved, middle[open_], low[open_])
-        high[open_] = np.where(saved, high[open_], middle[open_])
-    points = [
-        {"drive": int(e), "step": int(t), "failed_at": int(failed_at[e])}
-        for e, t in zip(failed, low, strict=True)
-    ]
-    write_json(folder / "no_return.json", points)
-
-
-def _saved(
-    driven: list[Episode], truth: list[Episode], tracks: costs.Tracks, rows: Ints, steps: Ints
-) -> Bools:
-    """Whether the expert, given the wheel at these steps, never fails any more, (F,)."""
-    saved = np.zeros(len(rows), np.bool_)
-    for town in sorted({driven[e].spec.route.town for e in rows.tolist()}):
-        here = [i for i, e in enumerate(rows) if driven[e].spec.route.town == town]
-        places = [(int(rows[i]), int(steps[i])) for i in here]
-        _, played = fork_pairs(town, driven, places)
-        first = steps[here]
-        expert = costs.tracks([truth[e] for e, _ in places], tracks.horizon)
-        failing = costs.failures(costs.tracks(played, tracks.horizon, first), expert).either
-        saved[here] = ~(failing & (np.arange(1, tracks.horizon + 1) > first[:, None])).any(1)
-    return saved

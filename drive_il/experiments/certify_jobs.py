@@ -7,7 +7,6 @@ agent): the key of its folder changes with them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +21,7 @@ from drive_il.datatypes import Episode, EpisodeSpec, Route, Start
 from drive_il.entry import Entry, Kind
 from drive_il.entry_drives import Answering
 from drive_il.evaluation.agents import AgentHost
+from drive_il.experiments import certify_log_loss as log_loss
 from drive_il.experiments.drives import (
     Erring,
     chosen_delta,
@@ -29,7 +29,9 @@ from drive_il.experiments.drives import (
     listener,
     never_blocked,
     read,
+    read_json,
     write,
+    write_json,
 )
 from drive_il.experiments.jobs import Report
 from drive_il.experts.planner import Planner
@@ -38,6 +40,7 @@ from drive_il.maps import library
 from drive_il.protocols import Expert, Gate
 from drive_il.randomness import derive_seed
 from drive_il.rollout import drive
+from drive_il.rollout_labels import Sink
 from drive_il.sensors.observer import scene_observer
 from drive_il.sim.world import World
 from drive_il.theory import costs
@@ -51,16 +54,6 @@ START_SPEED = 5.0  # [m/s]
 MARGIN = 12.0
 """mean speed that a drive from the middle of a route leaves room for [m/s]"""
 TOLERANCE_DRIVES = 16
-
-
-def read_json(path: Path) -> Any:
-    """Reads what a job has written."""
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes what a job has found."""
-    path.write_text(json.dumps(value), encoding="utf-8")
 
 
 @lru_cache(maxsize=2)
@@ -124,6 +117,10 @@ class Part:
         """Who drives."""
         return Entry.of(self.entry)
 
+    def policy(self) -> Any:
+        """Returns the trained policy that drives, None for experts and agents."""
+        return learners.load(self.who.agent_config) if self.who.kind == Kind.POLICY else None
+
     def specs(self) -> list[EpisodeSpec]:
         """Returns the specs of this part."""
         who = self.who
@@ -142,18 +139,44 @@ def own(
     folder: Path, inputs: dict[str, Path], report: Report, part: dict[str, Any], files: Any
 ) -> None:
     """Who is certified drives, the expert answers in every state."""
-    write(folder, _driven(part_of(part), AskAlways(), report))
+    at = part_of(part)
+    write(folder, _driven(at, at.policy(), AskAlways(), report))
 
 
 def truth(
     folder: Path, inputs: dict[str, Path], report: Report, part: dict[str, Any], files: Any
 ) -> None:
-    """The expert drives, who is certified answers in every state."""
-    write(folder, _driven(part_of(part), ExpertDrives(), report))
+    """The expert drives, who is certified answers in every state, with its probabilities if any."""
+    at = part_of(part)
+    policy = at.policy()
+    silent = log_loss.why_none(at.who, policy)
+    if silent:
+        write(folder, _driven(at, policy, ExpertDrives(), report))
+        log_loss.write(folder, silent, [])
+        return
+    scored = log_loss.Scored(policy)
+    _driven(at, policy, ExpertDrives(), report, scored)
+    found = [scored.found[spec.seed] for spec in at.specs()]
+    write(folder, [episode for episode, _ in found])
+    log_loss.write(folder, "", [score for _, score in found])
 
 
-def _driven(part: Part, gate: Gate, report: Report) -> list[Episode]:
-    """Drives a part with a gate that asks the expert in every state."""
+def _driven(
+    part: Part,
+    policy: Any,
+    gate: Gate,
+    report: Report,
+    sink: Sink | None = None,
+) -> list[Episode]:
+    """Drives a part with a gate that asks the expert in every state.
+
+    Args:
+        part: what.
+        policy: who drives, None for experts and agents.
+        gate: asks.
+        report: is told how it goes.
+        sink: of a policy's drives: takes them with all that was seen; none is returned then.
+    """
     who, specs = part.who, part.specs()
     network = library.load(specs[0].route.town)
     expert, listen = Planner(network=network), listener(report)
@@ -161,7 +184,6 @@ def _driven(part: Part, gate: Gate, report: Report) -> list[Episode]:
         return expert_episodes(World(network, min(EXPERT_ROWS, len(specs))), specs, expert)
     if who.kind == Kind.AGENT:
         return [_agent(who, spec, gate, expert) for spec in _told(specs, report)]
-    policy = learners.load(who.agent_config)
     return drive(
         World(network, ROWS, history=policy.spec.history),
         scene_observer(network, policy.spec),
@@ -171,9 +193,10 @@ def _driven(part: Part, gate: Gate, report: Report) -> list[Episode]:
         gate=gate,
         stop=never_blocked(),
         pedals=expert if policy.card.get("learner") in learners.STEER_ONLY else None,
-        keep_observations=False,
+        keep_observations=sink is not None,
         keep_actors=False,
         listener=listen,
+        sink=sink,
     )
 
 

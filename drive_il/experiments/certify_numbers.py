@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from drive_il.datatypes import Bools, Episode, Floats, Ints
-from drive_il.experiments.certify_forks import Disagreements, disagreements
-from drive_il.experiments.certify_jobs import delta_of, gathered, of_kind, read_json
-from drive_il.experiments.drives import ETA
+from drive_il.experiments import certify_log_loss as log_loss
+from drive_il.experiments.certify_forks import Disagreements, disagreements, handed_over
+from drive_il.experiments.certify_jobs import delta_of, gathered, of_kind
+from drive_il.experiments.drives import ETA, read_json
 from drive_il.randomness import derive_seed
-from drive_il.theory import certificate, costs, density, intervals, recovery
+from drive_il.theory import certificate, costs, density, handovers, intervals, recovery
 from drive_il.theory import estimators as est
 
 if TYPE_CHECKING:
@@ -38,34 +39,42 @@ class Seen:
         driven: drives of who is certified.
         truth: the expert's, of the same specs.
         forks: what `certify_forks.forks` found; None where nothing can be forked.
-        no_return: what `certify_forks.no_return` found.
+        handovers: of each failed drive that was searched, what it costs when the expert takes
+            over after t steps, at some t; None where nothing can be forked.
         delta: tolerance of the 0-1 loss.
         measured: of each town, what steer errors cost the expert.
+        log_probability: of the expert's actions on its states, NaN after the end, (N, T); None
+            where the policy has none.
+        log_loss_reason: why None, or empty.
     """
 
     driven: list[Episode]
     truth: list[Episode]
     forks: list[dict[str, Any]] | None
-    no_return: list[dict[str, Any]]
+    handovers: dict[int, dict[int, float]] | None
     delta: float
     measured: dict[str, dict[str, list[float]]]
+    log_probability: Floats | None
+    log_loss_reason: str
 
 
 def seen(folders: Mapping[str, Path]) -> Seen:
     """Reads what the jobs of one certificate have written."""
     parts = of_kind(folders, "forks").values()
     found = [one for folder in parts for one in read_json(folder / "forks.json")]
-    late = of_kind(folders, "no_return").values()
+    truth = gathered(folders, "truth")
+    beside = list(of_kind(folders, "truth").values())
     return Seen(
         gathered(folders, "own"),
-        gathered(folders, "truth"),
+        truth,
         sorted(found, key=lambda one: (one["drive"], one["step"])) if parts else None,
-        [one for folder in late for one in read_json(folder / "no_return.json")],
+        handed_over(folders) if parts else None,
         delta_of(folders),
         {
             town: read_json(folder / "tolerance.json")
             for town, folder in of_kind(folders, "tolerance").items()
         },
+        *log_loss.read(beside, truth[0].spec.max_steps),
     )
 
 
@@ -99,7 +108,9 @@ class _Certificate:
         forked = self._forks()
         errors = self._errors()
         ratio = self._density()
-        rows = certificate.bound_table(self._measured(gap["gap"], forked, ratio))
+        loss = errors["log_loss"]
+        measured = self._measured(gap["gap"], forked, ratio, loss and loss["value"])
+        rows = certificate.bound_table(measured)
         eps_expert = self._over_horizon(self._expert_errors(), None)
         return {
             "n_drives": len(self.data.driven),
@@ -165,8 +176,10 @@ class _Certificate:
             found[f"eps_{name}_by_delta"] = {f"{d:g}": asdict(e) for d, e in one.by_delta.items()}
             found[f"steer_error_{name}"] = asdict(one.absolute)
             found[f"steer_l2_{name}"] = asdict(one.root_mean_square)
-        found["log_loss"] = None
-        found["log_loss_reason"] = "it gives one action, not the probabilities of all"
+        likely = self.data.log_probability
+        loss = None if likely is None else est.log_loss(likely[None], self.weights)
+        found["log_loss"] = None if loss is None else asdict(loss)
+        found["log_loss_reason"] = self.data.log_loss_reason
         return found
 
     def _over_horizon(self, error: Floats, alive: Bools | None) -> intervals.Estimate:
@@ -184,6 +197,7 @@ class _Certificate:
             reason = EXPERT_ERRS_NOT if self.config.is_expert else NOT_FORKED
             return {"u": None, "u_recoverable": None, "k": None, "identity": None} | {
                 "n_forks": 0,
+                "n_handovers": 0,
                 "forks_reason": reason,
             }
         at = self.data.forks
@@ -197,10 +211,11 @@ class _Certificate:
             "u_recoverable": _or_none(
                 recovery.recoverability(self._of(wrong, "recoverable"), seed)
             ),
-            "k": asdict(recovery.return_time(back, seed)),
+            "k": asdict(recovery.return_time(back, seed, probability=self._of(wrong).probability)),
             "identity": asdict(whole)
             | {"holds": whole.holds, "explained_by_disagreements": float(seen)},
             "n_forks": len(at),
+            "n_handovers": sum(len(known) - 1 for known in (self.data.handovers or {}).values()),
             "n_forks_at_disagreements": len(wrong),
             "forks_reason": "",
         }
@@ -222,7 +237,11 @@ class _Certificate:
         return density.density_ratio(mine[None], theirs, self.weights)
 
     def _measured(
-        self, gap: float, forked: Mapping[str, Any], ratio: density.DensityRatio
+        self,
+        gap: float,
+        forked: Mapping[str, Any],
+        ratio: density.DensityRatio,
+        loss: float | None,
     ) -> certificate.Measured:
         u = k = slope = None
         alive = self.errs.alive
@@ -247,17 +266,26 @@ class _Certificate:
             k=k,
             ratio=math.inf if ratio.uncovered.value > 0 else ratio.ratio.value,
             slope=slope,
+            log_loss=loss,
             eps_expert_high=self._over_horizon(self._expert_errors(), None).high,
         )
 
     def _no_return(self) -> dict[str, Any]:
         """How long before a failure it was too late, [s]."""
         dt = self.data.driven[0].dt
-        late = np.array([one["failed_at"] - one["step"] for one in self.data.no_return]) * dt
+        late = np.array([end - step for step, end in too_late(self.data).values()]) * dt
         if len(late) == 0:
             return {"n": 0, "median": None, "p05": None, "p95": None}
         low, middle, high = np.quantile(late, (0.05, 0.5, 0.95))
         return {"n": len(late), "median": middle, "p05": low, "p95": high}
+
+
+def too_late(data: Seen) -> dict[int, tuple[int, int]]:
+    """Returns the last step at which the expert could save a failed drive, and the failure's."""
+    return {
+        drive: (handovers.last_saved(costs), max(costs))
+        for drive, costs in sorted((data.handovers or {}).items())
+    }
 
 
 def _or_none(found: recovery.Recoverability) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,16 @@ def write(folder: Path, episodes: Sequence[Episode]) -> None:
 def read(folder: Path) -> list[Episode]:
     """Reads what a job has driven, in the order of its specs."""
     return [Dataset(place).load(0) for place in sorted((folder / "episodes").iterdir())]
+
+
+def read_json(path: Path) -> Any:
+    """Reads what a job has written."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes what a job has found."""
+    path.write_text(json.dumps(value), encoding="utf-8")
 
 
 def expert_episodes(world: World, specs: Sequence[EpisodeSpec], expert: Expert) -> list[Episode]:

@@ -36,7 +36,7 @@ from drive_il import checkpoints
 from drive_il.datatypes import Episode, Floats, Ints, Observation, Records, Scene, State
 from drive_il.discriminators import demonstrated
 from drive_il.fit import Progress, ProgressFunction, reproducible
-from drive_il.network_inputs import observed
+from drive_il.network_inputs import actions_of, observed
 from drive_il.networks import DrivingNetwork, NetworkConfig, in_fixed_batches
 from drive_il.ppo import Noisy, control_of, segment_of
 from drive_il.randomness import derive_seed
@@ -160,6 +160,17 @@ class SoftQPolicy:
             return torch.softmax(q / self.config.temperature, 1)
 
         return in_fixed_batches(call, *inputs.values(), batch=batch)
+
+    def log_probability(self, observation: Observation, control: Records) -> Floats:
+        """Returns how likely it holds the action of the grid nearest to each control, (B,) [nats].
+
+        Args:
+            observation: what it saw, (B, ...) each.
+            control: (B,) CONTROL.
+        """
+        choice = nearest(torch.from_numpy(actions_of(control)).float(), self.config.grid).numpy()
+        likely = self.probabilities(observation)[np.arange(len(choice)), choice]
+        return np.asarray(np.log(np.maximum(likely.astype(np.float64), 1e-30)))
 
     def act(self, observation: Observation, state: State) -> tuple[Records, State, State]:
         """Returns (control (B,) CONTROL, {}, {})."""

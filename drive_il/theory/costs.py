@@ -19,7 +19,7 @@ every failing step. Both are between 0 and T, and all horizons are prefixes of o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -55,6 +55,11 @@ class Tracks:
     def horizon(self) -> int:
         """T."""
         return int(self.s.shape[1]) - 1
+
+    def rows(self, which: Sequence[int]) -> Tracks:
+        """Returns some of the episodes, an episode as often as it is named."""
+        at = np.asarray(which)
+        return Tracks(*(getattr(self, field.name)[at] for field in fields(self)))
 
 
 def tracks(episodes: Sequence[Episode], horizon: int, first: Ints | None = None) -> Tracks:

@@ -207,7 +207,10 @@ def snapshots_at(
     Raises:
         ValueError: a place that the replay does not reach.
     """
-    used = sorted({episode for episode, _ in places})
+    last: dict[int, int] = {}
+    for episode, step in places:
+        last[episode] = max(step, last.get(episode, 0))
+    used = sorted(last)
     found: dict[tuple[int, int], Any] = {}
     wanted = set(places)
 
@@ -220,7 +223,7 @@ def snapshots_at(
 
     replay(
         world,
-        [_cut(specs[episode], len(controls[episode])) for episode in used],
+        [_cut(specs[e], min(last[e] + 1, len(controls[e]))) for e in used],
         [controls[episode] for episode in used],
         listener=copy,
     )

@@ -125,7 +125,8 @@ def _bca(
         draws: bootstrap values of the estimate, (R,).
         value: the estimate.
         influence: what each episode of each seed adds to it, in units of a mean, (S, N).
-        error: standard error of the estimate.
+        error: standard error of the estimate; 0 where one episode bears it alone and nothing
+            tells, then the draws' own.
         freedom: its degrees of freedom.
     """
     from scipy import special  # loaded when needed: half a second
@@ -136,7 +137,7 @@ def _bca(
     units = [unit for unit in units if len(unit) > 1]
     cubes, squares = sum((unit**3).sum() for unit in units), sum((u**2).sum() for u in units)
     skew = cubes / (6 * squares**1.5) if squares > 0 else 0.0
-    reach = special.stdtrit(freedom, (1 + LEVEL) / 2) * error / draws.std()
+    reach = special.stdtrit(freedom, (1 + LEVEL) / 2) * ((error / draws.std()) or 1.0)
     ends = bias + np.array([-reach, reach])
     shares = special.ndtr(bias + ends / np.maximum(1 - skew * ends, 0.1))
     low, high = np.quantile(draws, shares)

@@ -231,7 +231,7 @@ class Return:
         low: lower end of its interval.
         high: upper end; infinite where resamples have too few that return.
         longest: the most steps of a fork that came back, a lower estimate of k.
-        never: share of forks that had not come back when they ended.
+        never: share of those that left it that had not come back when their fork ended.
         n_left: forks that left the tube.
     """
 
@@ -268,7 +268,9 @@ def steps_back(inside: Bools, hold: int, n_steps: Ints | None = None) -> Floats:
     return np.where(quiet.any(1), quiet.argmax(1), np.where(began > 0, np.inf, 0.0))
 
 
-def return_time(steps: Floats, seed: int = 0, n_draws: int = N_DRAWS) -> Return:
+def return_time(
+    steps: Floats, seed: int = 0, n_draws: int = N_DRAWS, probability: Floats | None = None
+) -> Return:
     """Summarises `steps_back`: how many steps an error costs before the expert is back.
 
     Forks that end outside are counted as longer than all others, so that the median is right as
@@ -278,23 +280,27 @@ def return_time(steps: Floats, seed: int = 0, n_draws: int = N_DRAWS) -> Return:
         steps: of `steps_back`, (F,).
         seed: of the bootstrap over forks.
         n_draws: R.
+        probability: with which each was drawn: median and `never` are of all disagreements that
+            leave the tube, not of those drawn; all alike when not given, (F,).
     """
-    left = np.sort(steps[steps > 0])
-    n = len(left)
+    gone = steps > 0
+    order = np.argsort(steps[gone], kind="stable")
+    left, n = steps[gone][order], int(gone.sum())
     if n == 0:
         return Return(math.nan, math.nan, math.nan, 0.0, 0.0, 0)
-    returned = left[np.isfinite(left)]
-    rng = np.random.default_rng(seed)
-    middles = left[np.sort(rng.integers(n, size=(n_draws, n)), axis=1)[:, (n - 1) // 2]]
+    share = np.ones(n) if probability is None else 1 / probability[gone][order]
+    returned = np.isfinite(left)
+    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), n_draws)
+    below = np.cumsum(np.concatenate([np.ones((1, n)), drawn]) * share, axis=1)
+    median, *middles = left[(below >= below[:, -1:] / 2).argmax(1)].tolist()
     tail = (1 - LEVEL) / 2
     low = np.quantile(middles, tail, method="lower")  # methods that do not average infinities
     high = np.quantile(middles, 1 - tail, method="higher")
-    median = float(left[(n - 1) // 2])
     return Return(
         median if math.isfinite(median) else math.nan,
         float(low),
         float(high),
-        float(returned[-1]) if len(returned) else 0.0,
-        float(1 - len(returned) / n),
+        float(left[returned][-1]) if returned.any() else 0.0,
+        float(share[~returned].sum() / share.sum()),
         n,
     )
