@@ -31,6 +31,7 @@ from drive_il.sim import World
 from tests.drives import make_route
 from tests.roads import straight_road
 from tests.street import Run, car, drive_street, moving, person
+from tests.test_world import route_along
 
 ROUTES = Path(__file__).parents[1] / "routes"
 SUITES = sorted(path for path in ROUTES.glob("*.xml") if "scenarios" not in path.stem)
@@ -280,6 +281,18 @@ def test_it_leaves_its_lane_to_an_ambulance_where_there_is_another() -> None:
         # Level with the other car it stays in its own lane.
         assert aside[:70].min() > -1.3 or not beside
         assert -4.0 < aside.min() < -2.5
+
+
+def test_in_the_left_lane_it_lets_an_ambulance_by_there_and_not_across_to_the_right() -> None:
+    network = straight_road(length=800.0, lanes_per_way=3)
+    siren = int(VehicleLight.SPECIAL1)
+    others = [moving(car(50.0, -5.25, speed=18.0, lights=siren, lane=1, lane_s=50.0))]
+    start = Start(70.0, 3.4, 0.0, 12.0)
+    run = drive_street(network, route_along(network, 1), others, start=start, seconds=6.0)
+    aside = run.progress["lateral_error"]
+    assert aside[:30].min() > 2.8  # until the ambulance is there
+    assert aside.min() > -0.5  # and then back into its lane
+    assert run.gap.min() > 0.2
 
 
 def labelled(run: Run) -> Scene:

@@ -45,6 +45,7 @@ _SIREN_FAR = 150.0  # [m] one that is known to want to pass is waited for, not r
 _SIREN_RAMP = 35.0  # [m]
 _SIREN_AHEAD = 25.0  # [m]
 _SIREN_SPEED = 0.5  # of the limit
+_THERE = 1.0  # [m] beside its lane's centre it is on its way into the lane there
 
 
 @kernels.device
@@ -198,7 +199,7 @@ def move_over(
         if asked > own:
             cost += 10.0 if same else 20.0
             asked = max(asked, min(centre, room))
-        if at.lateral_error * side > 1.0:
+        if at.lateral_error * side > _THERE:
             cost -= 15.0  # it is there already
         if cost < best:
             best, shift = cost, side * asked
@@ -256,8 +257,9 @@ def let_pass(
 ) -> float:
     """Moves over for an emergency vehicle from behind, and slows down.
 
-    Into the lane to the right, else to the left, that runs the same way; to the right edge of
-    its own lane where there is none.
+    Into the lane to the right, else to the left, that runs the same way, and stays in the left
+    one once it is there, even where a lane begins on the right; to the right edge of its own
+    lane where there is none.
 
     Args:
         plan: PLAN record; its shift is set where there is one.
@@ -276,7 +278,8 @@ def let_pass(
     over = -edge_of(plan, at)
     if 0 <= lane < len(ways[0]):
         way = ways[0][lane]
-        if way.right_same_way:
+        is_left = way.left_same_way and at.lateral_error > (_THERE if along < 0.0 else 0.0)
+        if way.right_same_way and not is_left:
             over = -0.5 * (way.width + ways[0][way.right].width)
         elif way.left_same_way:
             over = 0.5 * (way.width + ways[0][way.left].width)
