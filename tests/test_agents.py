@@ -294,13 +294,26 @@ def test_a_bare_interpreter_with_numpy_only_will_do(tmp_path: Path) -> None:
         np.testing.assert_allclose(control[name], expected[name][0], rtol=1e-7)
 
 
-def test_the_compat_folder_compiles_on_old_pythons() -> None:
-    """No syntax younger than 3.7; the folder imports nothing that is not there."""
+YOUNG = {"dist", "prod", "comb", "perm", "isqrt", "lcm", "cbrt"}  # math's, Python 3.8 and later
+
+
+def test_compat_and_shipped_agents_run_on_old_pythons() -> None:
+    """No syntax younger than 3.7, nor what `math` did not have then."""
     import ast
 
     folder = Path(sys.modules[AgentHost.__module__].__file__ or "").parent / "compat"
-    for path in folder.rglob("*.py"):
-        ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 7))
+    agents = [path for path in AGENTS.glob("*.py") if not is_privileged(path)]
+    assert len(agents) >= 3
+    for path in (*folder.rglob("*.py"), *agents):
+        tree = ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 7))
+        names = {
+            node.attr
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "math"
+        }
+        assert not names & YOUNG, path
 
 
 def test_what_no_python_can_read_fails_in_its_own_process(tmp_path: Path) -> None:

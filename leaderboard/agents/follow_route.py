@@ -50,7 +50,7 @@ class FollowRoute(AutonomousAgent):
         self.here = [m + 0.03 * (s - m) for m, s in zip(moved, seen)]
 
         window = range(self.next, min(self.next + 20, len(self.route)))
-        self.next = min(window, key=lambda i: math.dist(self.route[i], self.here))
+        self.next = min(window, key=lambda i: self.distance(self.route[i]))
         error = self.angle_to(self.next + 3 + int(0.4 * speed), compass)
         bend = abs(self.angle_to(self.next + 15, compass))
 
@@ -60,6 +60,9 @@ class FollowRoute(AutonomousAgent):
         return carla.VehicleControl(
             throttle=max(0.0, min(0.75, push)), steer=steer, brake=max(0.0, min(1.0, -push))
         )
+
+    def distance(self, point):
+        return math.hypot(point[0] - self.here[0], point[1] - self.here[1])
 
     def angle_to(self, index, compass):
         # How far to the right of straight ahead a route point lies, in radians.
