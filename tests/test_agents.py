@@ -234,7 +234,7 @@ def test_the_reverse_gear_is_a_throttle_below_0_and_the_hand_brake_a_brake(tmp_p
         return []
 
     def run_step(self, data, timestamp):
-        return carla.VehicleControl(throttle=0.5, reverse=True, hand_brake=timestamp > 0.07)
+        return carla.VehicleControl(throttle=0.5, reverse=True, hand_brake=timestamp > 0.12)
     """
     with agent_drives.host(agent_drives.write_agent(tmp_path, body)) as host:
         control = agent_drives.few_steps(agent_drives.begin(host)).control

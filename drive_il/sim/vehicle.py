@@ -26,6 +26,7 @@ for, position and heading by Simpson's rule.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import types as nt
@@ -260,7 +261,7 @@ def drive(
 
 @kernels.device
 def drive_backwards(
-    ego: np.record, throttle: float, brake: float, steer: float, dt: float, grip: float
+    ego: Any, throttle: float, brake: float, steer: float, dt: float, grip: float
 ) -> None:
     """Drives one vehicle backwards; arguments as `drive`, the throttle that of the reverse gear.
 
@@ -276,14 +277,14 @@ def drive_backwards(
 
 
 @kernels.device
-def is_backwards(ego: np.record) -> bool:
+def is_backwards(ego: Any) -> bool:
     """Returns whether a vehicle moves backwards."""
     return ego.speed > 0.0 and math.cos(ego.slip) < 0.0
 
 
 @kernels.device
 def drive_in_gear(
-    ego: np.record, throttle: float, brake: float, steer: float, dt: float, grip: float
+    ego: Any, throttle: float, brake: float, steer: float, dt: float, grip: float
 ) -> None:
     """Drives one vehicle as `drive`, with a throttle in [-1, 1]: below 0 in the reverse gear."""
     backwards = is_backwards(ego)
