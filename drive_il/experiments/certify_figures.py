@@ -16,7 +16,7 @@ from PIL import Image
 
 from drive_il.datatypes import Episode, Floats
 from drive_il.experiments import certify_numbers as numbers
-from drive_il.experiments.certify_forks import disagreements, fork_pairs
+from drive_il.experiments.certify_forks import disagreements, forked
 from drive_il.folders import write_whole
 from drive_il.maps import library, picture
 from drive_il.rollout import scene_of
@@ -198,9 +198,9 @@ def strip(data: numbers.Seen, worst: Sequence[dict[str, Any]]) -> Figure:
     for k, one in enumerate(worst):
         episode = data.driven[one["drive"]]
         town = episode.spec.route.town
-        [forked], _ = fork_pairs(town, data.driven, [(one["drive"], one["step"])])
+        [[played]] = forked(town, data.driven, [(one["drive"], one["step"])], ("control",))
         view = SideBySide(library.load(town), ("above",), 224)
-        shown = (("its action, then the expert", forked, 0), ("it goes on", episode, one["step"]))
+        shown = (("its action, then the expert", played, 0), ("it goes on", episode, one["step"]))
         for row, (who, drive, first) in enumerate(shown):
             for axes, at in zip(grid[2 * k + row], _STRIP_AT, strict=True):
                 _picture(axes, view, drive, first, round(at / drive.dt))

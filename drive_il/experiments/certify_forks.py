@@ -152,7 +152,7 @@ def fork_pairs(
     The world's noise is keyed by seed and step, so that both share it; what a fork becomes
     does not depend on how many there are.
     """
-    mine, reference = _forked(town, driven, places, ("control", "expert_control"))
+    mine, reference = forked(town, driven, places, ("control", "expert_control"))
     return mine, reference
 
 
@@ -160,14 +160,24 @@ def given_over(
     town: str, driven: Sequence[Episode], places: Sequence[tuple[int, int]]
 ) -> list[Episode]:
     """Gives the wheel to the expert at (drive, step), to the horizon."""
-    [reference] = _forked(town, driven, places, ("expert_control",))
+    [reference] = forked(town, driven, places, ("expert_control",))
     return reference
 
 
-def _forked(
+def forked(
     town: str, driven: Sequence[Episode], places: Sequence[tuple[int, int]], actions: Sequence[str]
 ) -> list[list[Episode]]:
-    """Forks drives once for each kind of action: that control once, then the expert's."""
+    """Forks drives once for each kind of action: that control once, then the expert's.
+
+    Args:
+        town: of all of these drives.
+        driven: the learner's drives.
+        places: (drive, step), (F,).
+        actions: `control` (the learner's) or `expert_control`, one or more.
+
+    Returns:
+        Of each kind of action, the F forks.
+    """
     network = library.load(town)
     used = sorted({e for e, _ in places})
     at = {e: i for i, e in enumerate(used)}

@@ -29,7 +29,8 @@ def handovers(
         folder: takes handovers.json.
         inputs: all of the learner's drives, and the expert's.
         report: is told how it goes.
-        budget: handovers in all, but for those that finding the points of no return takes.
+        budget: handovers in all; finding the points of no return may take more, some eight a
+            drive, and nothing is left then for what else changes.
         share: (k, n): the k-th of n jobs.
     """
     driven, truth = gathered(inputs, "own"), gathered(inputs, "truth")

@@ -10,16 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from drive_il.datatypes import Episode, Floats
 from drive_il.entry import Entry, Kind
 from drive_il.experiments.drives import read_json, write_json
-from drive_il.learners.sqil import SoftQPolicy
-from drive_il.networks import DrivingPolicy
 from drive_il.protocols import Policy
+
+if TYPE_CHECKING:
+    from drive_il.learners.sqil import SoftQPolicy
+    from drive_il.networks import DrivingPolicy
 
 FILE = "log_probability.json"
 
@@ -35,6 +37,9 @@ def why_none(who: Entry, policy: Policy | None) -> str:
         return "the expert is what the loss is measured against"
     if policy is None:
         return "an agent in CARLA's interface answers with one control, not the chance of each"
+    from drive_il.learners.sqil import SoftQPolicy  # torch: not where nobody is asked
+    from drive_il.networks import DrivingPolicy
+
     if isinstance(policy, SoftQPolicy):
         return ""
     if isinstance(policy, DrivingPolicy):
