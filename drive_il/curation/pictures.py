@@ -166,5 +166,11 @@ def _curves(rows: list[Axes], episode: Episode) -> None:
         axes.set_xlim(0.0, time[-1])
     for axes in rows[:2]:
         # Above the curves, where it hides none of them.
-        above = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2}
-        axes.legend(**above, fontsize=8, ncols=4, frameon=False)
+        axes.legend(
+            loc="lower right",
+            bbox_to_anchor=(1.0, 1.0),
+            borderaxespad=0.2,
+            fontsize=8,
+            ncols=4,
+            frameon=False,
+        )
