@@ -143,33 +143,6 @@ def leader(street: Any, roads: Any, v: int, reach: float) -> tuple[float, float,
     return best, speed, who
 
 
-@kernels.lean
-def leader_left(street: Any, roads: Any, v: int) -> tuple[float, float]:
-    """Finds the next vehicle of traffic on the lane that a driver is leaving.
-
-    It is minded until the driver is beside it.
-
-    Returns:
-        Gap bumper to bumper [m], FAR when there is none; its speed [m/s].
-    """
-    vehicles, lanes, me = street.vehicles, roads.lanes, street.drivers[v]
-    lane = lanes[me.from_lane]
-    s = me.s * lane.length / lanes[me.lane].length
-    best, speed = FAR, 0.0
-    for k in range(lane.way_count + 1):
-        number = me.from_lane if k == 0 else roads.ways[lane.way_first + k - 1]
-        shift = 0.0 if k == 0 else lane.length
-        node = street.head[number]
-        while node >= 0:
-            w = slot_of(street, node)
-            away = place_on(street, roads, number, node) + shift - s
-            gap = away - 0.5 * (vehicles[v].length + vehicles[w].length)
-            if w != v and away > 0.0 and gap < best:
-                best, speed = gap, vehicles[w].speed
-            node = street.link[node]
-    return best, speed
-
-
 @kernels.inner
 def _beside(
     street: Any, roads: Any, v: int, number: int, base: float, best: float, speed: float, who: int

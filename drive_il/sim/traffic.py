@@ -34,7 +34,6 @@ from drive_il.sim.following import (
     HARDEST,
     idm,
     leader,
-    leader_left,
     leave_room,
     stranger,
     walker_ahead,
@@ -154,10 +153,6 @@ def _decide(street: Any, roads: Any, v: int, walkers: Records, lights: Ints, bus
         street, roads, v, min(max(reach, _NOTICE), 90.0)
     )
     acceleration = idm(speed, wanted, gap, ahead, driver.eager, headway)
-    if driver.from_lane >= 0:
-        left_gap, left_ahead = leader_left(street, roads, v)
-        slower = idm(speed, wanted, left_gap, left_ahead, driver.eager, headway)
-        acceleration = min(acceleration, slower)
     if other_gap < FAR:
         slower = idm(speed, wanted, other_gap, other_ahead, driver.eager, headway)
         acceleration = min(acceleration, slower)
