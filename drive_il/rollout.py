@@ -223,8 +223,12 @@ def scene_of(episode: Episode, history: float = 0.0) -> Scene:
 
 def without_actors(episode: Episode) -> Episode:
     """Returns an episode without who else was there, which is most of its memory."""
-    parts = {"vehicles": episode.vehicles, "walkers": episode.walkers, "lights": episode.lights}
-    return replace(episode, **{name: part[:, :0].copy() for name, part in parts.items()})
+    return replace(  # copies: a view would keep all of it
+        episode,
+        vehicles=episode.vehicles[:, :0].copy(),
+        walkers=episode.walkers[:, :0].copy(),
+        lights=episode.lights[:, :0].copy(),
+    )
 
 
 @dataclass(frozen=True)
