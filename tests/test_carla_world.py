@@ -34,6 +34,7 @@ pytestmark = pytest.mark.carla_wheel
 from drive_il.carla_sim.connection import fetch_map  # noqa: E402
 from drive_il.carla_sim.observer import CarlaObserver  # noqa: E402
 from drive_il.carla_sim.servers import Address, Claim, Lost, Servers, answers  # noqa: E402
+from drive_il.carla_sim.traffic import manager_port  # noqa: E402
 from drive_il.carla_sim.world import World  # noqa: E402
 
 ROUTES = Path(__file__).parents[1] / "routes"
@@ -340,6 +341,11 @@ def test_a_server_that_dies_is_started_again_and_the_drive_goes_on_as_if_nothing
     assert not answers(Address("127.0.0.1", port))
     for name in ("ego", "progress", "control", "lights"):
         assert getattr(whole, name).tobytes() == getattr(broken, name).tobytes(), name
+
+
+@pytest.mark.parametrize(("port", "manager"), [(2000, 8000), (59535, 65535), (59536, 53536)])
+def test_every_port_of_a_server_leaves_one_for_its_traffic_manager(port: int, manager: int) -> None:
+    assert manager_port(port) == manager
 
 
 def test_traffic_manager_drives_the_background_and_walkers_stroll(world: World) -> None:

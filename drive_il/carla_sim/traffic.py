@@ -12,8 +12,15 @@ from drive_il import handedness
 from drive_il.carla_sim.connection import Connection
 from drive_il.datatypes import Records
 
-_PORT_ABOVE = 6000  # CARLA's own habit: 8000 beside 2000
+_PORT_APART = 6000  # CARLA's own habit: 8000 beside 2000
+_LAST_PORT = 65535
 _SEEDS = 2**31
+
+
+def manager_port(port: int) -> int:
+    """Where the Traffic Manager listens, beside the server's port: above it, or else below."""
+    above = port + _PORT_APART
+    return above if above <= _LAST_PORT else port - _PORT_APART
 
 
 class Autopilot:
@@ -40,7 +47,7 @@ class Autopilot:
             vehicle: its VEHICLE record.
         """
         if self._manager is None:
-            self._port = self._connection.address.port + _PORT_ABOVE
+            self._port = manager_port(self._connection.address.port)
             make = self._connection.client.get_trafficmanager
             self._manager = self._connection.ask(lambda: make(self._port))
             self._manager.set_synchronous_mode(True)
