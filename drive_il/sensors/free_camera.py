@@ -399,7 +399,7 @@ def render_free(
         seen_depth = depth[row] if kind == DEPTH else scratch
         seen_tags = tags[row] if kind == SEMANTIC else scratch_tags
         view, targets = (frame, lens, light, haze), (inks, seen_depth, seen_tags)
-        for i in range(height):
+        for i in range(lens.top, lens.bottom):
             seen_depth[i, lens.left : lens.right] = np.inf
         if kind == INSTANCE:
             inks[:, lens.left : lens.right] = 0
@@ -409,7 +409,7 @@ def render_free(
         around = (actors, row, ego[row], *view, solids.items, found, count)
         n = draw_actors(kind, models, *around, figures, targets)
         paint = (frame, lens, light, book, haze, fixed, rays, look, shares)
-        for i in range(height):
+        for i in range(lens.top, lens.bottom):
             _set_row(frame, lens, i, level, rays, look)
             row_ink = inks[i if kind == RGB else 0], seen_tags[i if kind >= SEMANTIC else 0]
             _draw_backdrop(kind, ground, *paint, seen_depth[i], work, *row_ink)
