@@ -252,6 +252,23 @@ def test_doubt_fills_its_bar_and_turns_red(screen: Screen) -> None:
     assert red(1.5) == red(9.0)
 
 
+@pytest.mark.parametrize("size", [(1280, 720), (640, 480), (1001, 533)])
+def test_the_dashboard_hides_every_row_that_is_not_drawn(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    screen = Screen("test", size)
+    screen.surface.fill((255, 0, 255))
+    hud.draw_dashboard(screen, 0.3)
+    seen = pygame.surfarray.array3d(screen.surface).transpose(1, 0, 2)
+    bare = (seen == (255, 0, 255)).all(axis=2).any(axis=1)
+    hidden = hud.dashboard_rows(size[1])
+    assert 0.1 * size[1] < hidden
+    assert not bare[-hidden:].any()
+    assert bare[-hidden - 4]
+    screen.close()
+
+
 def test_pages_wrap_their_lines_and_views_fill_the_window(screen: Screen) -> None:
     short = pages.page(screen, "t", ["one line"])
     long = pages.page(screen, "t", ["a line that goes on " * 12])

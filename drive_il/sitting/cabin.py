@@ -103,8 +103,8 @@ class Cabin:
         """Draws a scene of one row; instruments over it unless there are none."""
         for camera, left, top in self._panes():
             self.screen.picture(camera.draw(scene), left, top)
-        if self.view is View.COCKPIT and seen is not None:
-            draw_dashboard(self.screen, seen.steer)
+        if self.view is View.COCKPIT:
+            draw_dashboard(self.screen, 0.0 if seen is None else seen.steer)
         if seen is not None:
             draw_hud(self.screen, seen)
             if self._minimap is None:
