@@ -8,8 +8,10 @@ above that, nor what the dashboard hides.
 from __future__ import annotations
 
 import math
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
 
 import numpy as np
 
@@ -85,14 +87,35 @@ class PaneCamera:
         spec, self._rows = _spec(pane)
         self._camera = Camera(network, spec, as_bgra=True, rows=self._rows)
         self._out = np.empty(self._camera.shape(1), np.uint8)
+        self._begun: tuple[Scene, Future[None]] | None = None
+
+    def begin(self, scene: Scene) -> None:
+        """Begins to draw a scene while the caller does something else; `draw` takes it up.
+
+        It overwrites what `draw` has returned.
+        """
+        self._begun = scene, _artist().submit(self._render, scene)
 
     def draw(self, scene: Scene) -> Array:
         """Returns what is seen of a scene of one row, (rows, width, 4) uint8 in the order BGRA.
 
         It begins at the top of the pane. The next call overwrites it.
         """
-        self._camera.render(scene.ego, scene.weather, scene.actors, self._out)
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            begun[1].result()
+        if begun is None or begun[0] is not scene:
+            self._render(scene)
         return np.asarray(self._out[0, slice(*self._rows)])
+
+    def _render(self, scene: Scene) -> None:
+        self._camera.render(scene.ego, scene.weather, scene.actors, self._out)
+
+
+@cache
+def _artist() -> ThreadPoolExecutor:
+    """The thread that draws ahead; kernels bring in the others."""
+    return ThreadPoolExecutor(1, thread_name_prefix="drive_il-artist")
 
 
 def _spec(pane: Pane) -> tuple[CameraSpec, tuple[int, int]]:
