@@ -141,10 +141,11 @@ def measured(
     """Keeps what the numbers are computed from."""
     horizon = driven[0].spec.max_steps
     tracks = costs.tracks(driven, horizon)
-    failing = costs.failures(tracks, costs.tracks(truth, horizon)).either
+    expert = costs.tracks(truth, horizon)
     np.savez_compressed(
         path,
-        failing=failing,
+        failing=costs.failures(tracks, expert).either,
+        expert_failing=costs.failures(expert, expert).either,
         lateral=tracks.lateral_error.astype(np.float32),
         own=_errors(driven, horizon),
         expert=_errors(beside, horizon),

@@ -155,7 +155,8 @@ def recoverability(forks: Forks, seed: int = 0) -> Recoverability:
         seed: of the bootstrap.
     """
     if len(forks.extra) == 0:
-        return Recoverability(*([math.nan] * 7), n_forks=0)
+        nothing = math.nan
+        return Recoverability(nothing, nothing, nothing, nothing, nothing, nothing, nothing, 0)
     weights = resamples(*forks.shape, N_DRAWS, seed)
     return summary(forks, weights)
 
