@@ -206,7 +206,8 @@ def tabular_bound(n_states: int, n_demonstrations: int, horizon: int) -> float:
     expectation over N demonstrations, and nothing does better in the worst case, even with an
     expert to ask. The constant follows from the missing mass: the expert's own state is new at
     step t with probability sum rho (1 - rho)^N, at most q, and the first new state costs at
-    most T - t + 1. No eps, no policy class, no sharing between steps. Vacuous until N is of the order of S T.
+    most T - t + 1. No eps, no policy class, no sharing between steps. Vacuous until N is of the
+    order of S T.
 
     Args:
         n_states: S, states per step.
