@@ -1,4 +1,4 @@
-"""Forks of real drives: they add up to the gap exactly, whatever runs beside them; a page of each."""
+"""Forks of real drives add up to the gap exactly, whatever runs beside them; pages of anybody."""
 
 import io
 import json
