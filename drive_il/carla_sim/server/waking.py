@@ -3,8 +3,8 @@
 0.9.16's client tells its manager's thread of a tick without holding the lock that the thread falls
 asleep under: a thread between its last look and its sleep misses the call, and it and the program
 that ticked wait for each other for ever. No order of answers prevents that, since the server
-cannot see a thread fall asleep (seen once in 15,000 ticks or so, and as often when ticks waited
-until the client had been quiet for a while).
+cannot see a thread fall asleep (it happens once in 10,000 to 30,000 ticks, on a crowded machine
+also where ticks wait until the client has been quiet for a while).
 
 It can see that a manager has missed a tick: every step begins with a question about the lamps of
 vehicles, so a manager that has not asked it since its client's tick was answered, while the client
