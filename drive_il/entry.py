@@ -9,6 +9,7 @@ whole after each job: a run that was killed at any moment goes on where it was.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,7 +23,7 @@ from drive_il.actors import Traffic
 from drive_il.datatypes import EpisodeSpec, Route
 from drive_il.evaluation import compounding, conditions
 from drive_il.evaluation.agent_rules import check_track
-from drive_il.evaluation.agent_spec import AgentLimits, AgentSpec, is_privileged
+from drive_il.evaluation.agent_spec import AgentLimits, AgentSpec, check_file, is_privileged
 from drive_il.evaluation.agents import AgentHost, check_privileged
 from drive_il.evaluation.protocol import Protocol, protocol_of
 from drive_il.evaluation.results_file import Plan, ResultsFile, drive_seed
@@ -41,6 +42,7 @@ BATCH = 16
 """drives of a policy or expert that go on at once in a worker"""
 DT = 0.05
 """step of the world [s]"""
+_MOST_FILES = 10_000  # of an agent's config
 _SECONDS_PER_METRE = 0.02  # of one core; only the time left depends on it
 
 
@@ -122,11 +124,7 @@ class Entry:
         """
         if self.agent == POLICY:
             return Kind.POLICY
-        if not self.path.is_file():
-            raise ValueError(
-                f"there is no agent file {self.path}; --agent takes a Python file, expert, or "
-                "drive_il for a trained model folder"
-            )
+        check_file(self.path)
         return Kind.EXPERT if is_privileged(self.path) else Kind.AGENT
 
     @property
@@ -348,15 +346,38 @@ def hashes(entry: Entry) -> dict[str, str]:
         ValueError: a file that is not there.
     """
     routes = [Path(entry.routes), *([Path(entry.scenarios)] if entry.scenarios else [])]
-    agent = [] if entry.kind == Kind.POLICY else [entry.path]
+    agent = {} if entry.kind == Kind.POLICY else {entry.path: entry.path.name}
     for config in map(Path, _config_parts(entry)):
-        if config.exists():
-            agent += sorted(path for path in config.glob("*") if path.is_file()) or [config]
+        agent |= _files(config)
     return {
         "code_sha256": jobs.hash_of_code(Path(drive_il.__file__).parent, ("cli/",)),
-        "routes_sha256": _hash(routes),
-        "agent_sha256": _hash([path for path in agent if path.is_file()]),
+        "routes_sha256": _hash({path: path.name for path in routes}),
+        "agent_sha256": _hash(agent),
     }
+
+
+def _files(config: Path) -> dict[Path, str]:
+    """Returns the files of an agent's config, in a fixed order, with their names within it.
+
+    All below a folder, links followed; none where the config names no file. What Python and git
+    write beside them by themselves is left out.
+
+    Raises:
+        ValueError: more files than an agent's config has.
+    """
+    if not config.is_dir():
+        return {config: config.name} if config.is_file() else {}
+    found: dict[Path, str] = {}
+    for folder, inner, names in os.walk(config, followlinks=True):
+        inner[:] = sorted({*inner} - {"__pycache__", ".git"})
+        paths = [Path(folder, name) for name in sorted(names)]
+        found |= {one: one.relative_to(config).as_posix() for one in paths if one.is_file()}
+        if len(found) > _MOST_FILES:
+            raise ValueError(
+                f"{config} holds more than {_MOST_FILES} files, and results say by a hash of them "
+                "which agent drove: give --agent-config a folder with the agent's own files"
+            )
+    return found
 
 
 def _config_parts(entry: Entry) -> list[str]:
@@ -373,11 +394,12 @@ def _config(entry: Entry) -> str:
     return "+".join(parts)
 
 
-def _hash(paths: Sequence[Path]) -> str:
+def _hash(files: Mapping[Path, str]) -> str:
+    """Returns the hash of the names and bytes of files, in their order."""
     digest = hashlib.sha256()
-    for path in paths:
+    for path, name in files.items():
         try:
-            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+            digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
         except OSError as error:
             raise ValueError(f"{path} cannot be read: {error.strerror}") from error
     return digest.hexdigest()

@@ -32,14 +32,17 @@ Loss = Callable[[nn.Module, dict[str, Tensor]], Tensor]
 """(model, batch) -> mean loss of the batch, a scalar."""
 
 
+_EPOCHS = 20  # where nobody says how long
+
+
 @dataclass(frozen=True)
 class FitConfig:
     """How a network is fitted."""
 
-    n_epochs: int = 20
-    """passes over the frames; not used when n_steps is given"""
-    n_steps: int = 0
-    """gradient steps in all, whatever the amount of data; 0 means n_epochs decides"""
+    n_epochs: int | None = None
+    """passes over the frames; 20 where neither this nor n_steps is given"""
+    n_steps: int | None = None
+    """gradient steps in all, whatever the amount of data; not together with n_epochs"""
     batch_size: int = 64
     """frames per gradient step"""
     optimizer: str = "adam"
@@ -62,10 +65,16 @@ class FitConfig:
     """bfloat16 where it is safe, on CUDA only; what is computed on a CPU never changes"""
 
     def __post_init__(self) -> None:
-        for name in ("n_epochs", "batch_size", "n_threads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("n_steps", "warmup_steps", "weight_decay"):
+        if self.n_epochs is not None and self.n_steps is not None:
+            raise ValueError(
+                f"n_epochs = {self.n_epochs} and n_steps = {self.n_steps} cannot both say how long "
+                "to fit; set one of them to None"
+            )
+        for name in ("n_epochs", "n_steps", "batch_size", "n_threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        for name in ("warmup_steps", "weight_decay"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if not self.learning_rate > 0:
@@ -394,7 +403,7 @@ class _Run:
     ) -> None:
         self.model, self.batches, self.loss, self.config = model, batches, loss, config
         self.device, self.seed, self.validation = device, seed, validation
-        self.n_steps = config.n_steps or config.n_epochs * batches.n_batches
+        self.n_steps = config.n_steps or (config.n_epochs or _EPOCHS) * batches.n_batches
         self.n_epochs = -(-self.n_steps // batches.n_batches)
         self.optimizer = _optimizer(model, config)
         self.history = History()

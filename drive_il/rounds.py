@@ -325,12 +325,14 @@ class Rounds:
     def _fitted(self, i: int, frames: Batch, checkpoint: Path | None) -> dict[str, float]:
         """Fits the network of round i and validates it."""
         config = self.config
-        is_last = i == config.n_rounds and config.last_steps > 0
+        how = config.fit
+        if i == config.n_rounds and config.last_steps > 0:
+            how = replace(how, n_steps=config.last_steps, n_epochs=None)
         fit(
             self._network,
             ArrayBatches(frames, config.fit.batch_size, derive_seed(self.seed, "order", i)),
             driving_loss(config.steer_weight),
-            replace(config.fit, n_steps=config.last_steps) if is_last else config.fit,
+            how,
             seed=derive_seed(self.seed, "fit", i),
             checkpoint=checkpoint,
             progress=self._within(i),

@@ -150,5 +150,7 @@ def test_cameras_that_cannot_be_are_refused() -> None:
         Camera(STRAIGHT, CameraSpec()).render(at(0, 0), default_weather(2))
     with pytest.raises(ValueError, match="only rgb and instance can be bgra, got 'depth'"):
         Camera(STRAIGHT, CameraSpec(kind="depth"), as_bgra=True)
+    with pytest.raises(ValueError, match=r"rows must lie in \[0, 64\], first below last"):
+        Camera(STRAIGHT, CameraSpec(height=64), rows=(20, 65))
     with pytest.raises(ValueError, match="kind must be"):
         CameraSpec(kind="infrared")

@@ -396,3 +396,22 @@ def test_actors_of_other_egos_are_refused() -> None:
         camera.render(ego, weather, replace(actors, world=np.ones(1, np.int32)))
     with pytest.raises(ValueError, match="VEHICLE"):
         camera.render(ego, weather, replace(actors, vehicles=np.zeros((1, 2), WALKER)))
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("kind", ["rgb", "depth", "semantic", "instance"])
+def test_some_rows_are_those_of_the_whole_picture(kind: str, exact: bool) -> None:
+    lamps = VehicleLight.BRAKE | VehicleLight.POSITION
+    car = vehicle(12.0, 1.0, ActorKind.CAR, (4.4, 1.9, 1.5), lights=lamps)
+    actors = around(car, vehicle(7.0, -2.0), walkers=walker(9.0, 3.0))
+    ego, weather = actors.vehicles[actors.world, actors.slot], default_weather(1)
+    weather["sun_altitude_angle"] = -10.0
+    spec, rows = replace(SPEC, kind=kind), (90, 150)
+    whole = Camera(library.load("alder"), spec, exact).render(ego, weather, actors)
+    part = np.full_like(whole, 7)
+    some = Camera(library.load("alder"), spec, exact, rows=rows)
+    some.render(ego, weather, actors, part)
+    np.testing.assert_array_equal(part[:, slice(*rows)], whole[:, slice(*rows)])
+    assert (part[:, : rows[0]] == 7).all()
+    assert (part[:, rows[1] :] == 7).all()
+    assert len(np.unique(whole[:, slice(*rows)])) > 3

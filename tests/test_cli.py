@@ -66,6 +66,32 @@ def test_failure_is_1_and_one_line(capsys: pytest.CaptureFixture[str], tmp_path:
         assert error.count("\n") == 1, error
 
 
+WORKING: dict[str, tuple[str, ...]] = {
+    "leaderboard run": ("--agent", "expert", "--routes", str(ROOT / "routes/dell.xml")),
+    "leaderboard submit": ("results.json", "--name", "Me", "--date", "2026-03-01"),
+    "leaderboard baselines": ("--date", "2026-03-01"),
+    "certify": ("expert", "--routes", str(ROOT / "routes/dell.xml")),
+    **{f"reproduce {name}": () for name in _COMMANDS["reproduce"].commands},
+}
+"""each command that takes --workers, with what else it needs"""
+
+
+def test_every_command_with_workers_is_among_them(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in commands():
+        assert code_of(*words, "--help") == 0
+        assert (" --workers " in capsys.readouterr().out) == (" ".join(words) in WORKING)
+
+
+@pytest.mark.parametrize("command", WORKING)
+def test_fewer_workers_than_none_are_bad_usage(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert code_of(*command.split(), *WORKING[command], "--workers", "-3") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("drive-il: workers must be ")
+    assert error.endswith(" got -3\n")
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--version"])
     assert capsys.readouterr().out.startswith("drive-il 0.")
@@ -139,5 +165,5 @@ def test_show_says_why_an_agent_failed(tmp_path: Path, capsys: pytest.CaptureFix
     file.finish()
     leaderboard.show(tmp_path / "r.json")
     told = capsys.readouterr().out
-    assert "route 0_rep0 and 1 more: KeyError: 'gps'\n    Traceback ...\n      line 7\n" in told
-    assert "route 3_rep0: it did not answer within 60 s\n" in told
+    assert "route 0 and 1 more: KeyError: 'gps'\n    Traceback ...\n      line 7\n" in told
+    assert "route 3: it did not answer within 60 s\n" in told

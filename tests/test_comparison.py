@@ -20,10 +20,11 @@ def document(
     protocol: Protocol = LB1,
     maps: str = "abc",
     traffic: str = "protocol",
+    **options: str,
 ) -> dict[str, Any]:
     drives = tuple((one.route, one.repetition) for one in made)
-    options = (("traffic", traffic),)
-    plan = Plan(protocol, drives, 3, {"alder": maps}, options=options)
+    options["traffic"] = traffic
+    plan = Plan(protocol, drives, 3, {"alder": maps}, options=tuple(options.items()))
     file = ResultsFile(Path("/nowhere/r.json"), plan)
     for one in made:
         file._results[one.route, one.repetition], file._extras[one.route, one.repetition] = one, {}
@@ -73,6 +74,7 @@ def test_drives_are_paired_wherever_they_stand() -> None:
         (document([replace(one, seed=4) for one in CLEAN]), "seed 3 in A and 4 in B"),
         (document([drive(route="other")]), "share no drive"),
         (document(CLEAN, traffic="none"), "among traffic 'protocol', B among 'none'"),
+        (document(CLEAN, world="carla"), "the embedded world, B in the carla one: .* --world"),
         (document([replace(one, length=900.0) for one in CLEAN]), "another route .* 900.000 m"),
         (document([replace(one, scenarios=()) for one in CLEAN]), "another route .* 0 scenarios"),
     ],

@@ -145,6 +145,33 @@ def test_a_configs_files_decide_a_run_wherever_they_lie(tmp_path: Path) -> None:
     assert found[0] == found[1] != found[2]
 
 
+def test_a_config_folder_is_hashed_whole(tmp_path: Path) -> None:
+    """Whatever lies below it, by name and bytes; not what Python and git write there."""
+
+    def hashed() -> str:
+        return hashes(replace(ENTRY, agent_config=str(tmp_path)))["agent_sha256"]
+
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "w.pth").write_text("1")
+    found = [hashed()]
+    (tmp_path / "a" / "b" / "w.pth").write_text("2")
+    found.append(hashed())
+    (tmp_path / "a" / "b" / "w.pth").rename(tmp_path / "a" / "w.pth")
+    found.append(hashed())
+    assert len({*found}) == 3
+    (tmp_path / "a" / "__pycache__").mkdir()
+    (tmp_path / "a" / "__pycache__" / "net.pyc").write_text("")
+    assert hashed() == found[-1]
+
+
+def test_a_config_folder_that_holds_all_the_world_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "round").symlink_to(tmp_path)  # within itself, without an end
+    for k in range(400):
+        (tmp_path / f"{k}.png").write_bytes(b"")
+    with pytest.raises(ValueError, match="holds more than 10000 files"):
+        hashes(replace(ENTRY, agent_config=str(tmp_path)))
+
+
 def test_invalid_sensors_reject_the_entry_at_once(tmp_path: Path) -> None:
     agent = tmp_path / "agent.py"
     agent.write_text(

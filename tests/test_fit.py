@@ -188,6 +188,10 @@ def test_bad_settings_are_named() -> None:
         FitConfig(optimizer="rmsprop")
     with pytest.raises(ValueError, match="batch_size must be at least 1"):
         FitConfig(batch_size=0)
+    with pytest.raises(ValueError, match="n_epochs = 3 and n_steps = 5000 cannot both say"):
+        FitConfig(n_epochs=3, n_steps=5000)
+    with pytest.raises(ValueError, match="n_steps must be at least 1, got 0"):
+        FitConfig(n_steps=0)
     with pytest.raises(ValueError, match="same number of rows"):
         ArrayBatches({"x": np.zeros(3), "y": np.zeros(2)}, 4)
     if not torch.cuda.is_available():

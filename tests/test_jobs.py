@@ -38,6 +38,12 @@ def jobs(target: str, n: int = 2) -> Sequence[Job]:
     return [Job(f"job/{i}", f"job {i}", f"tests.test_jobs:{target}") for i in range(n)]
 
 
+@pytest.mark.parametrize("n_workers", [0, -3])
+def test_jobs_need_a_process(tmp_path: Path, n_workers: int) -> None:
+    with pytest.raises(ValueError, match=f"at least 1 process, got {n_workers}"):
+        run(jobs("boast"), tmp_path, "code", n_workers, Narrator(Console(), 1))
+
+
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_a_job_is_said_to_be_done_once_and_at_its_end(tmp_path: Path, n_workers: int) -> None:
     console = Console(file=io.StringIO(), width=100)

@@ -57,10 +57,44 @@ def test_only_what_is_comparable_stands_in_one_table(rough: Run) -> None:
         judged_by(rough, LB20, "another crowd", traffic="none"),
         judged_by(rough, LB20, "another suite", routes="x", routes_sha256="0"),
         judged_by(rough, LB20, "another version of the suite", routes_sha256="1"),
+        judged_by(rough, LB20, "another world", world="carla"),
     ]
+    same.append(judged_by(rough, LB20, "C", world="embedded"))  # what those mean that say nothing
     tables = page_tables.rankings([*same, *others])
     names = sorted(sorted(row.entry.name for row in table.rows) for table in tables)
-    assert names == sorted([["A", "B"], *([one.name] for one in others)])
+    assert names == sorted([["A", "B", "C"], *([one.name] for one in others)])
+
+
+def test_a_world_that_is_not_embedded_is_named(rough: Run, tmp_path: Path) -> None:
+    """One agent in both worlds is two entries, in two tables that say where."""
+    both = [judged_by(rough, LB20, "A"), judged_by(rough, LB20, "A", world="carla")]
+    index = page.write(both, tmp_path, library.load).read_text()
+    badge = '<span class="badge">lb2.0</span>'
+    assert re.findall(f"{badge}(.*)</h2>", index) == ["", ' <span class="badge">world carla</span>']
+    heads = re.findall("^###.*", page_tables.markdown(page_tables.rankings(both)), re.MULTILINE)
+    assert heads == ["### alder_test, `lb2.0`", "### alder_test, `lb2.0`, world `carla`"]
+    there = (tmp_path / "entries" / "a-alder-test-lb2-0-carla.html").read_text()
+    assert "in the world <b>carla</b>" in there
+    assert "<b>carla</b>" not in (tmp_path / "entries" / "a-alder-test-lb2-0.html").read_text()
+
+
+def test_the_page_says_why_an_agent_failed(rough: Run, tmp_path: Path) -> None:
+    """Each reason once, with the drives it cost; what it printed is nobody's business."""
+    document = json.loads(json.dumps(rough[1]))
+    records = document["_checkpoint"]["records"]
+    for record in (records[0], records[2]):
+        told = {"reason": "KeyError: <'gps'>", "detail": "Traceback, /home/me"}
+        record["drive_il"] |= {"failure": told}
+    failed = as_entry(document)
+    (here,) = page.write([failed], tmp_path, library.load).parent.glob("entries/*.html")
+    text = here.read_text()
+    reason = "KeyError: &lt;&#39;gps&#39;&gt;"
+    assert f"<dt>2 of 3 drives</dt><dd><code>{reason}</code>" in text
+    assert ">route 1; 10</span>" in text
+    assert text.count(f'<a href="#failures" title="{reason}">') == 2
+    assert "/home/me" not in text
+    page.write([as_entry(rough[1])], tmp_path, library.load)
+    assert "#failures" not in here.read_text()
 
 
 def test_what_a_suite_or_protocol_lacks_is_a_dash_or_no_column(rough: Run) -> None:

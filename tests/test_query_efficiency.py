@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from drive_il.datatypes import Outcome
+from drive_il.experiments import practice
 from drive_il.experiments import query_efficiency as experiment
 from drive_il.experiments import query_efficiency_jobs as work
 from drive_il.experiments import query_efficiency_numbers as numbers
@@ -78,8 +79,8 @@ def test_a_test_drive_ends_at_its_first_failure() -> None:
 
 
 def test_test_drives_are_short_routes_with_traffic_of_their_own() -> None:
-    around = work.traffic("birch", 0.5)
-    specs = work.test_specs("birch", 26, around, 0)
+    around = practice.traffic("birch", 0.5)
+    specs = practice.test_specs("birch", 26, around, 0)
     assert all(spec.route.length < 350.0 for spec in specs)
     assert len({spec.seed for spec in specs}) == 26
     assert around.signals

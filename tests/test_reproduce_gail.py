@@ -15,6 +15,7 @@ from drive_il.discriminators import thinned
 from drive_il.experiments import gail as experiment
 from drive_il.experiments import gail_jobs as work
 from drive_il.experiments import gail_report as report
+from drive_il.experiments import practice
 from drive_il.gates import Mixture
 from drive_il.rollout import drive
 from tests.ring_drives import demonstrations, place
@@ -68,7 +69,7 @@ def test_a_thinned_gate_asks_one_state_in_so_many() -> None:
     gate = Mixture(0.0, every=8)
     law = work.bc.train(
         list(demonstrations()),
-        work.bc.Config(validation_fraction=0.0, fit=work.shared.fit_config(2)),
+        work.bc.Config(validation_fraction=0.0, fit=practice.fit_config(2)),
         0,
         spec=at.observer.spec,
     )

@@ -57,9 +57,12 @@ class Clock:
 
     def __init__(self, drawing: float) -> None:
         self.now, self.drawing, self.shares = 0.0, drawing, list[float]()
+        self.foretold: float | None = None
 
-    def draw(self, share: float) -> None:
+    def draw(self, share: float, following: float | None) -> None:
+        assert self.foretold in (None, share)  # what was begun is drawn
         self.now += self.drawing
+        self.foretold = following
         self.shares.append(share)
 
     def sleep(self, seconds: float) -> None:
@@ -85,6 +88,22 @@ def test_a_slow_machine_draws_fewer_pictures_and_still_keeps_time() -> None:
     assert clock.now == pytest.approx(20 * 0.05, rel=0.05)
     assert len(clock.shares) < 45
     assert clock.shares.count(1.0) == 20  # each step's own state is always drawn
+
+
+def test_the_next_picture_is_foretold_within_a_step_and_not_when_time_is_short() -> None:
+    told = list[float | None]()
+    clock = Clock(drawing=0.0)
+    time = RealTime(0.05, 60.0, lambda: clock.now, clock.sleep)
+
+    def draw(share: float, following: float | None) -> None:
+        told.append(following)
+        clock.now += 0.06 if len(told) == 4 else 0.001
+
+    for _ in range(3):
+        time.step(draw)
+    np.testing.assert_allclose(np.array(told[:3], float), [2 / 3, 1.0, np.nan])
+    np.testing.assert_allclose(np.array(told[3:6], float), [2 / 3, np.nan, np.nan])
+    assert told[-1] is None
 
 
 def test_a_machine_that_cannot_follow_shows_slow_motion_and_does_not_race_after_it() -> None:

@@ -13,7 +13,7 @@ from drive_il.dataset import Dataset
 from drive_il.dataset_file import EpisodeFile
 from drive_il.datatypes import Outcome, Route, Who
 from drive_il.display import hud, pages
-from drive_il.display.cameras import View, panes
+from drive_il.display.cameras import PaneCamera, View, panes
 from drive_il.display.screen import Screen
 from drive_il.evaluation.protocol import LB21
 from drive_il.gates import ExpertDrives
@@ -250,6 +250,37 @@ def test_doubt_fills_its_bar_and_turns_red(screen: Screen) -> None:
     assert red(0.2) == red(0.9) == 0
     assert 0 < red(1.0) < red(1.4)
     assert red(1.5) == red(9.0)
+
+
+def test_a_picture_that_was_begun_is_the_one_that_is_drawn() -> None:
+    world = World(network(), 1)
+    world.reset(np.zeros(1, np.int64), [place().specs[0]])
+    here = world.scene.take(np.zeros(1, np.int64))
+    ahead = replace(here, ego=here.ego.copy())
+    ahead.ego["x"] += 2.0
+    [pane] = panes(View.CHASE, *SIZE)
+    camera, other = PaneCamera(network(), pane), PaneCamera(network(), pane)
+    camera.begin(ahead)
+    np.testing.assert_array_equal(camera.draw(ahead), other.draw(ahead))
+    camera.begin(ahead)  # but the person restarts, or asks for help
+    np.testing.assert_array_equal(camera.draw(here), other.draw(here))
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (640, 480), (1001, 533)])
+def test_the_dashboard_hides_every_row_that_is_not_drawn(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    screen = Screen("test", size)
+    screen.surface.fill((255, 0, 255))
+    hud.draw_dashboard(screen, 0.3)
+    seen = pygame.surfarray.array3d(screen.surface).transpose(1, 0, 2)
+    bare = (seen == (255, 0, 255)).all(axis=2).any(axis=1)
+    hidden = hud.dashboard_rows(size[1])
+    assert 0.1 * size[1] < hidden
+    assert not bare[-hidden:].any()
+    assert bare[-hidden - 4]
+    screen.close()
 
 
 def test_pages_wrap_their_lines_and_views_fill_the_window(screen: Screen) -> None:

@@ -7,12 +7,13 @@ Exit codes: 0 done, 1 failed, 2 bad usage.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import tyro
 
@@ -232,6 +233,9 @@ _COMMANDS: _Tree = {
     "warmup": _Command("drive_il.cli.machine:warmup", "Compile all kernels ahead of time."),
 }
 
+_FAILURES = (ValueError, OSError, ImportError, RuntimeError)
+"""what is told in a line; all else is a fault of ours, with its traceback"""
+
 _EPILOGUE = """Imitation learning for driving: an embedded world on real road networks, experts,
 learners, and the bounds on their compounding errors.
 
@@ -244,7 +248,25 @@ every command explains itself with --help.
 def _load(target: str) -> Callable[..., Any]:
     module, _, name = target.partition(":")
     function: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    return function
+
+    @functools.wraps(function)
+    def command(*values: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever it takes
+        try:
+            return function(*values, **named)
+        except BrokenPipeError:
+            raise
+        except _FAILURES as error:
+            _give_up(error, 1)
+
+    return command
+
+
+def _give_up(error: Exception, code: int) -> NoReturn:
+    """Says in a line what went wrong, and ends."""
+    if os.environ.get("DRIVE_IL_TRACEBACK"):
+        raise error
+    print(f"drive-il: {error}", file=sys.stderr)
+    raise SystemExit(code) from None
 
 
 def _placeholder(summary: str) -> Callable[[], None]:
@@ -291,8 +313,7 @@ def main(args: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         # The reader (head, less) has gone; that is no failure of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (ValueError, OSError, ImportError, RuntimeError) as error:
-        if os.environ.get("DRIVE_IL_TRACEBACK"):
-            raise
-        print(f"drive-il: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
+    except ValueError as error:  # no command had begun: a flag has a value that it cannot have
+        _give_up(error, 2)
+    except _FAILURES as error:
+        _give_up(error, 1)

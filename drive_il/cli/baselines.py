@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 
 from drive_il.cli.leaderboard import Bar
+from drive_il.cli.processes import ONE_PER_CORE, Workers
 
 _MODELS = {
     "ALVINN": "alvinn",
@@ -26,7 +26,7 @@ def baselines(
     work: Path = Path("runs/leaderboard/baselines"),
     seed: int = 0,
     check_routes: int = 3,
-    workers: int = 0,
+    workers: Workers = ONE_PER_CORE,
 ) -> None:
     """Runs and submits the expert, ALVINN, BC, BC with augmentation and DAgger on shipped suites.
 
@@ -44,14 +44,13 @@ def baselines(
         work: folder for results and recorded drives.
         seed: of everything random.
         check_routes: routes that are driven again before an entry is written.
-        workers: processes; 0 takes one per core.
+        workers: how many processes work.
     """
     from drive_il import submission
     from drive_il.cli.progress import bar
     from drive_il.entry import POLICY, Entry, run
     from drive_il.evaluation import entry_file, results_file
 
-    n_workers = workers or (os.cpu_count() or 1)
     who = {"Expert": ("expert", "")}
     who |= {name: (POLICY, str(folder / "models" / model)) for name, model in _MODELS.items()}
     refused = []
@@ -67,14 +66,14 @@ def baselines(
             )
             out = work / f"{label}.json"
             with bar() as progress:
-                run(entry, out, out.exists(), n_workers, Bar(progress, f"{name} on {suite}"))
+                run(entry, out, out.exists(), workers.number, Bar(progress, f"{name} on {suite}"))
             document = results_file.load(out)
             facts = {"name": name, "date": date, "links": {}}
             with tempfile.TemporaryDirectory(prefix="drive-il-") as scratch, bar() as progress:
                 watcher = Bar(progress, f"{name}: driving {check_routes} routes again")
                 try:
                     made = submission.submit(
-                        document, entry, facts, Path(scratch), check_routes, n_workers, watcher
+                        document, entry, facts, Path(scratch), check_routes, workers.number, watcher
                     )
                 except ValueError as error:
                     refused.append(f"{name} on {suite}: {error}")

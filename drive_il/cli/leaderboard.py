@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,6 +10,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from drive_il.cli.processes import ONE_PER_CORE, Workers
 from drive_il.cli.where import EMBEDDED, Where
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def run(
     track: str = "SENSORS",
     repetitions: int = 1,
     seed: int = 0,
-    workers: int = 0,
+    workers: Workers = ONE_PER_CORE,
     where: Where = EMBEDDED,
     out: Path = Path("runs/leaderboard/results.json"),
     resume: bool = False,
@@ -85,7 +85,7 @@ def run(
             the agent's own.
         repetitions: drives of each route, each with other random numbers.
         seed: decides everything random.
-        workers: processes; 0 takes one per core. Changes the speed, never the result.
+        workers: how many processes work.
         where: the world, and the CARLA servers; each worker takes one of those.
         out: the results file.
         resume: go on with an interrupted run's results file; nothing is driven twice.
@@ -125,7 +125,7 @@ def run(
     )
     with bar() as progress:
         watcher = Bar(progress, f"{agent} on {routes.name}")
-        document = run_entry(entry, out, resume, workers or (os.cpu_count() or 1), watcher)
+        document = run_entry(entry, out, resume, workers.number, watcher)
     _print(document)
     print(f"wrote {out}")
     if document["entry_status"] == "Rejected":
@@ -229,7 +229,7 @@ def submit(
     scenarios: Path | None = None,
     check_routes: int = 3,
     entries: Path = Path("leaderboard/entries"),
-    workers: int = 0,
+    workers: Workers = ONE_PER_CORE,
 ) -> None:
     """Checks results, makes some of their drives again, and writes an entry of the leaderboard.
 
@@ -252,7 +252,7 @@ def submit(
         scenarios: where the scenario file lies now.
         check_routes: routes to drive again.
         entries: folder that takes the entry.
-        workers: processes; 0 takes one per core.
+        workers: how many processes work.
     """
     import tempfile
 
@@ -273,7 +273,7 @@ def submit(
             {"name": name, "date": date, "links": links},
             Path(scratch),
             check_routes,
-            workers or (os.cpu_count() or 1),
+            workers.number,
             Bar(progress, f"driving {check_routes} routes again"),
         )
     path = entry_file.write(made, entries)
@@ -307,6 +307,8 @@ def page(entries: Path = Path("leaderboard/entries"), out: Path = Path("runs/lea
 
 
 def _print(document: Mapping[str, Any]) -> None:
+    from drive_il.evaluation.results_file import drive_name
+
     console, ours = Console(), document["drive_il"]
     plan, records = ours["plan"], document["_checkpoint"]["records"]
     title = f"{plan['agent']} by {plan['protocol']}: {document['entry_status']}"
@@ -324,9 +326,10 @@ def _print(document: Mapping[str, Any]) -> None:
         "route", "town", "status", "score", "completed", "penalty", "infractions", title=title
     )
     for record in records:
+        result = record["drive_il"]["result"]
         table.add_row(
-            record["route_id"].removeprefix("RouteScenario_"),
-            record["drive_il"]["result"]["town"],
+            drive_name(result["route"], result["repetition"]),
+            result["town"],
             record["status"],
             f"{record['scores']['score_composed']:.1f}",
             f"{record['scores']['score_route']:.1f}",
@@ -334,7 +337,7 @@ def _print(document: Mapping[str, Any]) -> None:
             _counts(record["infractions"]),
         )
     console.print(table)
-    for line in _failures(records):
+    for line in _failures(document):
         print(line)
     if scores is not None and scores.get("conditions"):
         console.print(_conditions(scores["conditions"]))
@@ -349,24 +352,18 @@ _SHOWN = 3  # different failures of an agent that are told, the first with what 
 _LAST_WORDS = 15  # lines of that
 
 
-def _failures(records: Sequence[Mapping[str, Any]]) -> list[str]:
+def _failures(document: Mapping[str, Any]) -> list[str]:
     """Returns why an agent failed: each reason once, with the drives that it cost."""
-    drives: dict[str, list[str]] = {}
-    details: dict[str, str] = {}
-    for record in records:
-        failure = record["drive_il"].get("failure")
-        if failure:
-            name = record["route_id"].removeprefix("RouteScenario_")
-            drives.setdefault(failure["reason"], []).append(name)
-            details.setdefault(failure["reason"], failure.get("detail", ""))
-    lines = []
-    for reason, names in list(drives.items())[:_SHOWN]:
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        lines.append(f"route {names[0]}{more}: {reason}")
-        if reason == next(iter(drives)):
-            lines += [f"    {line}" for line in details[reason].splitlines()[-_LAST_WORDS:]]
-    if len(drives) > _SHOWN:
-        lines.append(f"and {len(drives) - _SHOWN} other reasons, see the results file")
+    from drive_il.evaluation.results_file import drive_name, failures
+
+    found, lines = failures(document), []
+    for k, one in enumerate(found[:_SHOWN]):
+        more = f" and {len(one.drives) - 1} more" if len(one.drives) > 1 else ""
+        lines.append(f"route {drive_name(*one.drives[0])}{more}: {one.reason}")
+        if k == 0:
+            lines += [f"    {line}" for line in one.detail.splitlines()[-_LAST_WORDS:]]
+    if len(found) > _SHOWN:
+        lines.append(f"and {len(found) - _SHOWN} other reasons, see the results file")
     return lines
 
 

@@ -12,6 +12,8 @@ from drive_il.datatypes import Command
 from drive_il.display.screen import AMBER, BLUE, DARK, GREEN, GREY, RED, WHITE, Color, Screen
 from drive_il.display.wayfinding import Order
 
+_DASHBOARD = 0.8  # of the window is above it
+_SLOPE = 26  # pixels, which it falls from the middle to the sides
 _PEDAL = (14, 74)  # pixels
 _WHEEL_TURN = math.radians(450.0)  # of the drawn wheel at full steer
 _ORDERS = {
@@ -87,13 +89,18 @@ def draw_hud(screen: Screen, seen: Instruments) -> None:
         screen.text(seen.hint, (screen.size[0] / 2, 92), 26, WHITE, "midtop", outlined=True)
 
 
+def dashboard_rows(height: int) -> int:
+    """Returns how many rows of a window, from the bottom, the dashboard hides all across."""
+    return height - round(_DASHBOARD * height) - _SLOPE - 1
+
+
 def draw_dashboard(screen: Screen, steer: float) -> None:
     """Draws the inside of the car: pillars, dashboard and the steering wheel."""
     width, height = screen.size
-    top = round(0.80 * height)
+    top = round(_DASHBOARD * height)
     surface = screen.surface
-    dash = [(0, height), (0, top + 26), (0.16 * width, top + 4), (0.5 * width, top)]
-    dash += [(0.84 * width, top + 4), (width, top + 26), (width, height)]
+    dash = [(0, height), (0, top + _SLOPE), (0.16 * width, top + 4), (0.5 * width, top)]
+    dash += [(0.84 * width, top + 4), (width, top + _SLOPE), (width, height)]
     pygame.draw.polygon(surface, (30, 32, 36), dash)
     pygame.draw.lines(surface, (58, 61, 67), False, dash[1:-1], 3)
     hood = pygame.Rect(0, 0, round(0.26 * width), round(0.17 * height))

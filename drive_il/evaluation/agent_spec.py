@@ -88,8 +88,7 @@ class AgentSpec:
 
     def __post_init__(self) -> None:
         check_track(self.protocol, self.track)
-        if not self.path.is_file():
-            raise ValueError(f"there is no agent file {self.path}; --agent takes a Python file")
+        check_file(self.path)
         if shutil.which(self.python) is None:
             raise ValueError(
                 f"there is no interpreter {self.python}; --agent-python takes a Python >= 3.7 "
@@ -104,6 +103,15 @@ class AgentSpec:
 def _printable(text: str) -> str:
     """Returns text of an agent without what would steer a terminal or spoil a file."""
     return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
+
+
+def check_file(path: Path) -> None:
+    """Raises ValueError where there is no such agent."""
+    if not path.is_file():
+        raise ValueError(
+            f"there is no agent file {path}; --agent takes a Python file, expert, or drive_il for "
+            "a trained model folder"
+        )
 
 
 def is_privileged(path: Path) -> bool:

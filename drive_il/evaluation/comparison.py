@@ -12,17 +12,15 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.stats import bootstrap
 
 from drive_il.datatypes import Floats
 from drive_il.evaluation.infractions import Kind
 from drive_il.evaluation.protocol import Protocol, protocol_of
-from drive_il.evaluation.results_file import route_results
+from drive_il.evaluation.results_file import Plan, route_results
 from drive_il.evaluation.route_result import RouteResult
 from drive_il.evaluation.scoring import NAMES, kinds_of, route_scores
+from drive_il.theory import intervals
 
-LEVEL = 0.95
-"""of the intervals"""
 _RESAMPLES = 5000
 Key = tuple[str, str, int]
 """town, route id, repetition"""
@@ -92,8 +90,8 @@ def compare(a: Mapping[str, Any], b: Mapping[str, Any], seed: int = 0) -> Compar
         seed: of the bootstrap.
 
     Raises:
-        ValueError: they are of different protocols, maps, traffic, routes or seeds, or share no
-            drive.
+        ValueError: they are of different protocols, worlds, maps, traffic, routes or seeds, or
+            share no drive.
     """
     plans = [one["drive_il"]["plan"] for one in (a, b)]
     for name, what in (("protocol", "judged by"), ("protocol_version", "of protocol version")):
@@ -107,6 +105,12 @@ def compare(a: Mapping[str, Any], b: Mapping[str, Any], seed: int = 0) -> Compar
         raise ValueError(
             f"A was driven among traffic {crowds[0]!r}, B among {crowds[1]!r}: give both runs the "
             "same --traffic"
+        )
+    worlds = [Plan.from_facts(one).world for one in plans]
+    if worlds[0] != worlds[1]:
+        raise ValueError(
+            f"A was driven in the {worlds[0]} world, B in the {worlds[1]} one: give both runs the "
+            "same --world"
         )
     for town in set(plans[0]["maps"]) & set(plans[1]["maps"]):
         if plans[0]["maps"][town] != plans[1]["maps"][town]:
@@ -184,12 +188,6 @@ def _interval(differences: Floats, seed: int) -> tuple[float | None, float | Non
         return None, None
     if np.ptp(differences) == 0.0:  # every route changed alike, mostly not at all
         return float(differences[0]), float(differences[0])
-    found = bootstrap(
-        (differences,),
-        np.mean,
-        n_resamples=_RESAMPLES,
-        confidence_level=LEVEL,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    )
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    weights = intervals.resamples(1, len(differences), _RESAMPLES, seed)[:, 0]
+    low, high = intervals.interval(weights @ differences)
+    return float(low), float(high)

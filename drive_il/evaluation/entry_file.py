@@ -20,7 +20,7 @@ from typing import Any
 
 from drive_il.evaluation import results, results_file
 from drive_il.evaluation.protocol import Protocol
-from drive_il.evaluation.results_file import Plan
+from drive_il.evaluation.results_file import EMBEDDED, Plan
 from drive_il.evaluation.route_result import RouteResult
 from drive_il.evaluation.scoring import route_scores
 from drive_il.folders import write_whole
@@ -73,8 +73,9 @@ class EntryFile:
     @property
     def slug(self) -> str:
         """Its file's name without the ending, such as "my-agent-alder-test-lb2-1"."""
-        suite = dict(self.plan.options)["routes"]
-        return "-".join(map(_slug, (self.name, suite, self.plan.protocol.id)))
+        suite, world = dict(self.plan.options)["routes"], self.plan.world
+        words = [self.name, suite, self.plan.protocol.id]
+        return "-".join(map(_slug, words if world == EMBEDDED else [*words, world]))
 
     @property
     def plan(self) -> Plan:

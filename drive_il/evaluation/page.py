@@ -16,6 +16,7 @@ import jinja2
 from drive_il.evaluation import page_figures, page_tables
 from drive_il.evaluation.entry_file import EntryFile
 from drive_il.evaluation.page_tables import KINDS
+from drive_il.evaluation.results_file import drive_name, failures
 from drive_il.evaluation.scoring import route_scores
 from drive_il.folders import write_whole
 from drive_il.maps import outline
@@ -93,11 +94,14 @@ def _entry(entry: EntryFile, maps: Callable[[str], dict[str, Any]]) -> dict[str,
     towns = sorted({one.town for one in drives})
     errors = page_tables.errors(entry)
     watchable = {(log["route"], log["repetition"]): k for k, log in enumerate(entry.replays)}
+    failed = failures(entry.results)
+    reasons = {drive: one.reason for one in failed for drive in one.drives}
     table = page_tables.rankings([entry])[0]
     return {
         "plan": plan,
         "options": dict(plan.options),
         "facts": table.facts,
+        "world": table.world,
         "cards": [
             (column, cell)
             for column, cell in zip(table.columns, table.rows[0].cells, strict=True)
@@ -107,13 +111,16 @@ def _entry(entry: EntryFile, maps: Callable[[str], dict[str, Any]]) -> dict[str,
         "routes": [
             {
                 "drive": one,
+                "name": drive_name(one.route, one.repetition),
                 "scores": route_scores(plan.protocol, one),
                 "status": page_tables.status(plan.protocol, one),
+                "reason": reasons.get((one.route, one.repetition), ""),
                 "counts": page_tables.counts([one]),
                 "replay": watchable.get((one.route, one.repetition)),
             }
             for one in drives
         ],
+        "failures": [(one.reason, [drive_name(*drive) for drive in one.drives]) for one in failed],
         "parts": page_tables.breakdowns(entry),
         "maps": {town: maps(town) for town in towns},
         "marks": {town: _marks(entry, town, watchable) for town in towns},
@@ -156,6 +163,6 @@ def _replay(entry: EntryFile, log: Mapping[str, Any]) -> dict[str, Any]:
         if (one.route, one.repetition) == (log["route"], log["repetition"])
     ]
     score = route_scores(entry.plan.protocol, drive).composed
-    label = f"Route {drive.route}" + (f", drive {drive.repetition + 1}" if drive.repetition else "")
+    label = f"Route {drive_name(drive.route, drive.repetition)}"
     counts = page_tables.counts([drive])
     return {**log, "label": label, "score": f"{score:.1f}", "counts": counts}

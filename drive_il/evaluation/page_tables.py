@@ -1,7 +1,7 @@
 """What the leaderboard's tables hold: which entries stand in one, its columns, and the breakdowns.
 
 Entries are set side by side only where everything that was asked for is the same: protocol and its
-version, routes, crowd, seed, repetitions, maps. What a suite or protocol lacks is a dash.
+version, world, routes, crowd, seed, repetitions, maps. What a suite or protocol lacks is a dash.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from drive_il.evaluation.conditions import parts_of, weather_set
 from drive_il.evaluation.entry_file import EntryFile
 from drive_il.evaluation.infractions import Kind
 from drive_il.evaluation.protocol import Protocol
+from drive_il.evaluation.results_file import EMBEDDED
 from drive_il.evaluation.route_result import RouteResult
 from drive_il.evaluation.scoring import NAMES, global_scores, kinds_of, status_of
 
@@ -89,6 +90,7 @@ class Ranking:
         key: of what is comparable, short; unique on a page.
         suite: name of the route file.
         protocol: id of the rules.
+        world: where it was driven, "" in the embedded one.
         facts: what else its entries have in common, for people.
         columns: after rank and name.
         rows: the best first.
@@ -97,18 +99,19 @@ class Ranking:
     key: str
     suite: str
     protocol: str
+    world: str
     facts: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
 
 
 def rankings(entries: Sequence[EntryFile]) -> list[Ranking]:
-    """Returns one table per protocol and suite."""
+    """Returns one table per protocol, suite and whatever else must be the same."""
     groups: dict[str, list[EntryFile]] = {}
     for entry in entries:
         groups.setdefault(_comparable(entry), []).append(entry)
     made = [_ranking(f"t{k}", group) for k, group in enumerate(groups.values())]
-    return sorted(made, key=lambda one: (one.suite, one.protocol, one.facts))
+    return sorted(made, key=lambda one: (one.suite, one.protocol, one.world, one.facts))
 
 
 def _comparable(entry: EntryFile) -> str:
@@ -116,6 +119,7 @@ def _comparable(entry: EntryFile) -> str:
     names = ("protocol", "protocol_version", "seed", "maps", "drives")
     options = ("routes", "routes_sha256", "traffic")
     facts = [plan[name] for name in names] + [plan["options"][name] for name in options]
+    facts.append(entry.plan.world)
     return json.dumps(facts, sort_keys=True)
 
 
@@ -135,6 +139,7 @@ def _ranking(key: str, entries: Sequence[EntryFile]) -> Ranking:
         key=key,
         suite=options["routes"],
         protocol=plan.protocol.id,
+        world="" if plan.world == EMBEDDED else plan.world,
         facts=(
             f"{len(plan.drives)} drives of {routes} routes in {', '.join(sorted(plan.maps))}; "
             f"traffic: {options['traffic']}; seed {plan.seed}; "
@@ -347,7 +352,8 @@ def markdown(tables: Sequence[Ranking]) -> str:
     for table in tables:
         shown = [k for k, one in enumerate(table.columns) if k < 3 or one in ERRORS]
         heads = ["", "entry", *(table.columns[k].label for k in shown), "check", "date"]
-        lines += [f"### {table.suite}, `{table.protocol}`", "", f"{table.facts}.", ""]
+        world = f", world `{table.world}`" if table.world else ""
+        lines += [f"### {table.suite}, `{table.protocol}`{world}", "", f"{table.facts}.", ""]
         lines += ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
         for row in table.rows:
             cells = [f"{one.text} {one.interval}".strip() for one in (row.cells[k] for k in shown)]

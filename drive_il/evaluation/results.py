@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 import drive_il
-from drive_il import kernels
 from drive_il.folders import write_whole
 
 _LIBRARIES = ("numpy", "numba", "llvmlite", "torch", "torchvision", "scipy", "pyarrow", "carla")
@@ -72,6 +71,8 @@ def versions() -> dict[str, str]:
 
 def machine() -> dict[str, Any]:
     """Returns the system, the processor and how many threads kernels use."""
+    from drive_il import kernels  # loaded when needed: numba takes a second
+
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),

@@ -25,6 +25,8 @@ from drive_il.evaluation.scoring import (
 )
 from drive_il.randomness import derive_seed
 
+EMBEDDED = "embedded"
+"""the world of a plan that names none"""
 FORMAT = 1
 """version of what stands under `drive_il`"""
 _LABELS = (
@@ -114,6 +116,11 @@ class Plan:
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"the plan of the results is damaged ({error!r})") from error
 
+    @property
+    def world(self) -> str:
+        """Where it is driven: `EMBEDDED`, which results do not say, or carla."""
+        return dict(self.options).get("world", EMBEDDED)
+
     def facts(self) -> dict[str, Any]:
         """Returns it as JSON has it."""
         return {
@@ -130,6 +137,26 @@ class Plan:
 def drive_seed(seed: int, town: str, route: str, repetition: int) -> int:
     """Returns the episode seed of one drive of a run."""
     return derive_seed(seed, "leaderboard", town, route, repetition)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One reason for which an agent failed.
+
+    Attributes:
+        reason: one line.
+        detail: what it said last on the first of the drives; may be empty.
+        drives: those it cost, (route id, repetition), in order.
+    """
+
+    reason: str
+    detail: str
+    drives: tuple[tuple[str, int], ...]
+
+
+def drive_name(route: str, repetition: int) -> str:
+    """Returns what people call a drive: "7", "7, drive 2"."""
+    return route + (f", drive {repetition + 1}" if repetition else "")
 
 
 class ResultsFile:
@@ -452,3 +479,17 @@ def route_results(document: dict[str, Any]) -> list[RouteResult]:
             name = record.get("route_id")
             raise ValueError(f"the record {name!r} is damaged ({error!r})") from error
     return made
+
+
+def failures(document: Mapping[str, Any]) -> list[Failure]:
+    """Returns why an agent failed, each reason once; none where it never did."""
+    found: dict[str, Failure] = {}
+    for record in document["_checkpoint"]["records"]:
+        told = record["drive_il"].get("failure")
+        if told:
+            result = record["drive_il"]["result"]
+            new = Failure(told["reason"], told.get("detail", ""), ())
+            known = found.get(new.reason, new)
+            drives = (*known.drives, (result["route"], result["repetition"]))
+            found[new.reason] = replace(known, drives=drives)
+    return list(found.values())

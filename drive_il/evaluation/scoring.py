@@ -15,12 +15,12 @@ from drive_il.evaluation.conditions import parts_of, weather_set
 from drive_il.evaluation.infractions import COLLISIONS, Kind
 from drive_il.evaluation.protocol import Penalty, Protocol
 from drive_il.evaluation.route_result import Ending, RouteResult
+from drive_il.theory import intervals
 
 NAMES = ("score_composed", "score_route", "score_penalty")
 """CARLA's names of the driving score, the route completion and the penalty"""
 _DIGITS = 6
 _RESAMPLES = 2000
-_LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -193,19 +193,9 @@ def _interval(
     counts = np.array([float(len(one)) for one in routes.values()])
     if np.ptp(sums) == 0.0 and np.ptp(counts) == 0.0:  # every draw is the same
         return (float(sums[0] / counts[0]),) * 2
-    from scipy.stats import bootstrap  # loaded when needed: a second
-
-    found = bootstrap(
-        (sums, counts),
-        lambda total, n, axis: total.sum(axis=axis) / n.sum(axis=axis),
-        paired=True,
-        vectorized=True,
-        n_resamples=_RESAMPLES,
-        confidence_level=_LEVEL,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return round(float(found.low), _DIGITS), round(float(found.high), _DIGITS)
+    weights = intervals.resamples(1, len(routes), _RESAMPLES, seed)[:, 0]
+    low, high = intervals.interval(weights @ sums / (weights @ counts))
+    return round(float(low), _DIGITS), round(float(high), _DIGITS)
 
 
 def infractions_per_km(protocol: Protocol, results: Sequence[RouteResult]) -> dict[str, float]:

@@ -17,8 +17,10 @@ from typing import Any
 from rich.console import Console
 
 from drive_il.experiments.jobs import Job
-from drive_il.experiments.reproduction import decisive, farewell, keep, run_all
+from drive_il.experiments.reproduction import announce, decisive, farewell, keep, run_all
 
+TOWN = "dell"
+"""a country road"""
 VARIANTS = {
     "plain": {"views": 0, "buffer": 0},
     "buffer": {"views": 0},
@@ -86,13 +88,12 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
     Raises:
         RuntimeError: a step failed.
     """
-    from drive_il.experiments.alvinn_jobs import TOWN
-
     console, start = console or Console(), time.monotonic()
-    console.print(
+    announce(
+        console,
         f"ALVINN on {TOWN}: {', '.join((*VARIANTS, OFFLINE))} learn from {config.snapshots:,} "
         f"snapshots each, {config.n_seeds} seeds, and drive the other half of the road.",
-        highlight=False,
+        (TOWN,),
     )
 
     from drive_il.evaluation.results import provenance

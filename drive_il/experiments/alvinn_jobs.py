@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from drive_il.datatypes import EpisodeSpec, Route, Start
+from drive_il.experiments.alvinn import TOWN
 from drive_il.experiments.covariate_shift_specs import EXPERT, ROWS, START_SPEED
 from drive_il.experiments.drives import expert_episodes, listener, never_blocked, read, write
 from drive_il.experiments.jobs import Report
@@ -22,7 +23,6 @@ from drive_il.rollout import drive
 from drive_il.sensors.observer import SceneObserver
 from drive_il.sim.world import World
 
-TOWN = "dell"
 MIDDLE = 1300.0
 """the road is taught east of this and driven west of it, both ways [m]"""
 TEACHING_STEPS = 1200

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,9 @@ from rich.table import Table
 
 from drive_il import augment
 from drive_il.datatypes import Bools, Floats
-from drive_il.experiments.alvinn_jobs import SNAPSHOT_EVERY, TOWN
-from drive_il.experiments.drives import read
+from drive_il.experiments.alvinn import TOWN
+from drive_il.experiments.alvinn_jobs import SNAPSHOT_EVERY
+from drive_il.experiments.drives import read, read_json
 from drive_il.experiments.reproduction import inline, save_figure, write_page
 from drive_il.theory import costs
 from drive_il.theory import intervals as est
@@ -103,7 +103,7 @@ def _estimate(
 
 
 def _card(folder: Path) -> dict[str, Any]:
-    card = json.loads((folder / "model" / "card.json").read_text(encoding="utf-8"))
+    card = read_json(folder / "model" / "card.json")
     return {"labels": int(card["labels"])}
 
 

@@ -12,18 +12,16 @@ from drive_il import learners
 from drive_il.actors import Traffic
 from drive_il.adversarial import AdversarialConfig
 from drive_il.datatypes import Episode
-from drive_il.experiments.drives import listener, never_blocked, write
+from drive_il.experiments.drives import listener, never_blocked, read, within, write
 from drive_il.experiments.jobs import Report
 from drive_il.experiments.observations import OBSERVATIONS
-from drive_il.experiments.query_efficiency_jobs import ROWS, anywhere, fit_config, read
+from drive_il.experiments.practice import ROWS, STEER_WEIGHT, anywhere, fit_config, place
 from drive_il.experts.planner import Planner
 from drive_il.gates import ExpertDrives
 from drive_il.heads import HeadConfig
 from drive_il.learners import bc, gail
 from drive_il.maps import library
-from drive_il.maps.network import RoadNetwork
 from drive_il.networks import DrivingPolicy, NetworkConfig
-from drive_il.randomness import derive_seed
 from drive_il.rollout import drive
 from drive_il.rounds import Place
 from drive_il.sensors.observer import SceneObserver
@@ -34,8 +32,6 @@ DEMONSTRATION_STEPS = 200
 EPISODE_STEPS = 200
 VALIDATION_STEPS = 400
 VALIDATION_DRIVES = 8
-STEER_WEIGHT = 10.0
-"""of every learner's loss: steer errors are small numbers that matter"""
 
 
 def demonstrations(
@@ -92,11 +88,12 @@ def train(
         config = bc.Config(
             steer_weight=STEER_WEIGHT, network=network, fit=fit_config(gradient_steps)
         )
-        policy = bc.train(read(source, labels), config, seed, spec=SPEC)
+        policy = bc.train(within(read(source), labels), config, seed, spec=SPEC)
     elif learner == "gail":
-        policy = _practised(town, read(source, labels), iterations, gradient_steps, seed, report)
+        data = within(read(source), labels)
+        policy = _practised(town, data, iterations, gradient_steps, seed, report)
     else:
-        first = read(source, labels // rounds)
+        first = within(read(source), labels // rounds)
         options = {"n_rounds": rounds, "label_budget": labels}
         policy = _interactive(town, learner, first, options, gradient_steps // rounds, seed, report)
     learners.save(policy, folder / "model")
@@ -119,21 +116,9 @@ def _practised(
         n_validation=VALIDATION_DRIVES,
         validation_steps=VALIDATION_STEPS,
     )
-    place = _place(library.load(town), game.ppo.n_rows, seed)
     config = gail.Config(game=game)
-    return gail.train(place, data, config, seed, lambda at: report(at.share, at.stage))
-
-
-def _place(network: RoadNetwork, n_rows: int, seed: int) -> Place:
-    """Where learners drive themselves; the last specs are what they are validated on."""
-    town = network.name
-    specs = anywhere(town, 400, EPISODE_STEPS, Traffic(), derive_seed(seed, "rounds"))
-    specs += anywhere(
-        town, VALIDATION_DRIVES, VALIDATION_STEPS, Traffic(), derive_seed(seed, "validation")
-    )
-    return Place(
-        World(network, n_rows), SceneObserver(network, SPEC), Planner(network=network), specs
-    )
+    here = _place(town, game.ppo.n_rows, seed)
+    return gail.train(here, data, config, seed, lambda at: report(at.share, at.stage))
 
 
 def _interactive(
@@ -145,7 +130,7 @@ def _interactive(
     seed: int,
     report: Report,
 ) -> Any:
-    module, network = importlib.import_module(f"drive_il.learners.{learner}"), library.load(town)
+    module = importlib.import_module(f"drive_il.learners.{learner}")
     config = module.Config()
     rounds = replace(
         config.rounds,
@@ -157,9 +142,14 @@ def _interactive(
         **options,
     )
     return module.train(
-        _place(network, ROWS, seed),
+        _place(town, ROWS, seed),
         first,
         replace(config, rounds=rounds),
         seed,
         lambda at: report(at.share, at.stage),
     )
+
+
+def _place(town: str, n_rows: int, seed: int) -> Place:
+    world, steps = World(library.load(town), n_rows), (EPISODE_STEPS, VALIDATION_STEPS)
+    return place(world, SPEC, Traffic(), VALIDATION_DRIVES, "rounds", seed, *steps)

@@ -6,7 +6,6 @@ function of its arguments alone.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -30,7 +29,9 @@ from drive_il.experiments.drives import (
     listener,
     never_blocked,
     read,
+    read_json,
     write,
+    write_json,
 )
 from drive_il.experiments.jobs import Report
 from drive_il.gates import ExpertDrives
@@ -310,7 +311,7 @@ def proposals(
             control, _, _ = policy.act(seen, {})
             errors.append(np.abs(control["steer"] - episode.control["steer"][steps]))
             report(i / len(truth), "")
-    _write_json(folder / "errors.json", [error.tolist() for error in errors])
+    write_json(folder / "errors.json", [error.tolist() for error in errors])
 
 
 def _input(inputs: dict[str, Path], kind: str) -> Path:
@@ -345,7 +346,7 @@ def tolerance(
                 failing = costs.failures(costs.tracks(driven, horizon), expert).either
                 worst = max(worst, float(costs.absorbing(failing)[:, -1].mean()))
             extra.append(worst)
-    _write_json(folder / "tolerance.json", {"deltas": list(DELTAS), "extra": extra})
+    write_json(folder / "tolerance.json", {"deltas": list(DELTAS), "extra": extra})
 
 
 def forks(
@@ -360,7 +361,7 @@ def forks(
 ) -> None:
     """Measures u: at disagreements before the first failure, one action, then the expert."""
     driven, truth = read(_input(inputs, "drives")), read(_input(inputs, "expert"))
-    delta = chosen_delta(_read_json(_input(inputs, "tolerance") / "tolerance.json"))
+    delta = chosen_delta(read_json(_input(inputs, "tolerance") / "tolerance.json"))
     network: RoadNetwork = library.load(town)
     places = _disagreements(driven, truth, horizon, delta)
     rng = np.random.default_rng(derive_seed(seed, "forks", town, learner))
@@ -369,7 +370,7 @@ def forks(
     if chosen:
         report(0.1, f"{len(chosen)} of {len(places)} disagreements")
         extra = _fork_costs(EmbeddedWorld(network, ROWS), driven, truth, sorted(chosen), horizon)
-    _write_json(folder / "forks.json", {"n_disagreements": len(places), **extra})
+    write_json(folder / "forks.json", {"n_disagreements": len(places), **extra})
 
 
 def _fork_costs(
@@ -421,12 +422,3 @@ def _disagreements(
         wrong = np.flatnonzero(steer_errors(episode) > delta)
         places += [(e, int(t)) for t in wrong if 1 <= t < end]
     return places
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value), encoding="utf-8")
-
-
-def _read_json(path: Path) -> Any:
-    value: Any = json.loads(path.read_text(encoding="utf-8"))
-    return value

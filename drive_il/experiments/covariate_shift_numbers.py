@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from drive_il.datatypes import Bools, Floats, Ints
 from drive_il.experiments import covariate_shift_jobs as jobs
-from drive_il.experiments.drives import ETA, chosen_delta, read
+from drive_il.experiments.drives import ETA, chosen_delta, read, read_json
 from drive_il.theory import bounds, costs, intervals, recovery
 from drive_il.theory import estimators as est
 
@@ -30,7 +29,7 @@ def analyse(config: Config, folders: Folders) -> dict[str, Any]:
     towns = {}
     for town in config.towns:
         truth = read(folders[f"expert/{town}"])
-        measured = jobs._read_json(folders[f"tolerance/{town}"] / "tolerance.json")
+        measured = read_json(folders[f"tolerance/{town}"] / "tolerance.json")
         table = _Table(config, folders, town, truth, chosen_delta(measured))
         towns[town] = {
             "learners": {learner: table.learner(learner) for learner in LEARNERS},
@@ -84,9 +83,7 @@ class _Table:
 
         by_form = {form: self._form(learner, form) for form in forms(learner)}
         first = forms(learner)[0]
-        card = json.loads(
-            (self.folders[f"model/{learner}/0"] / "model" / "card.json").read_text(encoding="utf-8")
-        )
+        card = read_json(self.folders[f"model/{learner}/0"] / "model" / "card.json")
         eps_expert, eps_curve = self._eps_on_expert(learner)
         u = self._recoverability(learner)
         top = by_form[first]
@@ -168,7 +165,7 @@ class _Table:
     def _eps_on_expert(self, learner: str) -> tuple[intervals.Estimate, dict[str, float]]:
         last = int(self.horizons[-1])
         stored = [
-            jobs._read_json(self.folders[f"proposals/{learner}/{self.town}/{k}"] / "errors.json")
+            read_json(self.folders[f"proposals/{learner}/{self.town}/{k}"] / "errors.json")
             for k in range(self.config.n_seeds)
         ]
         errors = _padded([[np.array(error) for error in one] for one in stored], last)
@@ -187,7 +184,7 @@ class _Table:
 
     def _recoverability(self, learner: str) -> dict[str, Any]:
         found = [
-            jobs._read_json(self.folders[f"forks/{learner}/{self.town}/{k}"] / "forks.json")
+            read_json(self.folders[f"forks/{learner}/{self.town}/{k}"] / "forks.json")
             for k in range(self.config.n_seeds)
         ]
         summary: dict[str, Any] = {"n_disagreements": sum(one["n_disagreements"] for one in found)}

@@ -47,6 +47,12 @@ def read(folder: Path) -> list[Episode]:
     return [Dataset(place).load(0) for place in sorted((folder / "episodes").iterdir())]
 
 
+def within(episodes: Sequence[Episode], labels: int) -> list[Episode]:
+    """Returns the first episodes with at most so many labels together."""
+    total = np.cumsum([episode.labels for episode in episodes])
+    return list(episodes[: int((total <= labels).sum())])
+
+
 def read_json(path: Path) -> Any:
     """Reads what a job has written."""
     return json.loads(path.read_text(encoding="utf-8"))

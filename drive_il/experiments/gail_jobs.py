@@ -14,9 +14,10 @@ from drive_il.actors import Traffic
 from drive_il.adversarial import AdversarialConfig
 from drive_il.datatypes import Episode
 from drive_il.discriminators import thinned
-from drive_il.experiments import query_efficiency_jobs as shared
+from drive_il.experiments import practice
 from drive_il.experiments.drives import listener, read, write
 from drive_il.experiments.jobs import Report
+from drive_il.experiments.query_efficiency_jobs import first_failure, tested, told
 from drive_il.experts.planner import Planner
 from drive_il.fit import Progress
 from drive_il.folders import write_whole
@@ -52,10 +53,10 @@ def demonstrations(
     """Records n demonstrations; the first ones are those of the smaller sets."""
     network = library.load(town)
     episodes = drive(
-        World(network, shared.ROWS),
+        World(network, practice.ROWS),
         SceneObserver(network, SPEC),
         None,
-        shared.anywhere(town, n, STEPS, EMPTY, derive_seed(seed, "demonstrations")),
+        practice.anywhere(town, n, STEPS, EMPTY, derive_seed(seed, "demonstrations")),
         expert=Planner(network=network),
         gate=ExpertDrives(),
         listener=listener(report),
@@ -95,10 +96,10 @@ def train(
 
     if learner == "bc":
         config = bc.Config(
-            steer_weight=shared.STEER_WEIGHT,
+            steer_weight=practice.STEER_WEIGHT,
             validation_fraction=0.0,
             network=NETWORK,
-            fit=shared.fit_config(GRADIENT_STEPS),
+            fit=practice.fit_config(GRADIENT_STEPS),
         )
         policy = bc.train(data, config, seed, progress=progress, spec=SPEC)
     elif learner == "dagger":
@@ -118,7 +119,7 @@ def _game(iterations: int) -> AdversarialConfig:
         n_iterations=iterations,
         horizon=STEPS,
         warm_steps=GRADIENT_STEPS,
-        warm_steer_weight=shared.STEER_WEIGHT,
+        warm_steer_weight=practice.STEER_WEIGHT,
         n_validation=N_VALIDATION,
         network=NETWORK,
     )
@@ -133,15 +134,9 @@ def place(network: RoadNetwork, seed: int, car: float, n_rows: int = 0) -> Place
         car: see `other_car`.
         n_rows: of the world; as many as PPO drives when 0.
     """
-    town = network.name
-    steps, n = AdversarialConfig().validation_steps, N_VALIDATION
-    return Place(
-        other_car(network, n_rows or AdversarialConfig().ppo.n_rows, car),
-        SceneObserver(network, SPEC),
-        Planner(network=network),
-        shared.anywhere(town, 400, STEPS, EMPTY, derive_seed(seed, "practice"))
-        + shared.anywhere(town, n, steps, EMPTY, derive_seed(seed, "validation")),
-    )
+    game = AdversarialConfig()
+    world, steps = other_car(network, n_rows or game.ppo.n_rows, car), game.validation_steps
+    return practice.place(world, SPEC, EMPTY, N_VALIDATION, "practice", seed, STEPS, steps)
 
 
 def other_car(network: RoadNetwork, n_rows: int, car: float) -> World:
@@ -172,14 +167,14 @@ def _dagger(
         label_budget=labels,
         steps_per_label=2 * every,
         steps_per_episode=STEPS,
-        lost_distance=shared.LOST_DISTANCE,
+        lost_distance=practice.LOST_DISTANCE,
         n_validation=N_VALIDATION,
         validation_steps=AdversarialConfig().validation_steps,
-        steer_weight=shared.STEER_WEIGHT,
+        steer_weight=practice.STEER_WEIGHT,
         network=NETWORK,
-        fit=shared.fit_config(GRADIENT_STEPS // 2),
+        fit=practice.fit_config(GRADIENT_STEPS // 2),
     )
-    at = place(library.load(town), seed, 1.0, shared.ROWS)
+    at = place(library.load(town), seed, 1.0, practice.ROWS)
     first = _first_labels(data, math.ceil(labels / DAGGER_ROUNDS))
     return dagger.train(at, first, dagger.Config(every=every, rounds=rounds), seed, progress)
 
@@ -232,12 +227,12 @@ def test(
     found = {}
     for k, town in enumerate(towns):
         network = library.load(town)
-        specs = shared.test_specs(town, n, EMPTY, seed)
-        world = other_car(network, shared.ROWS, car)
+        specs = practice.test_specs(town, n, EMPTY, seed)
+        world = other_car(network, practice.ROWS, car)
         if inputs:
             [source] = inputs.values()
             policy = learners.load(source / "model")
-            found[town] = shared.tested(world, SceneObserver(network, SPEC), policy, specs)
+            found[town] = tested(world, SceneObserver(network, SPEC), policy, specs)
         else:
             found[town] = _expert(world, network, specs)
         report((k + 1) / len(towns), town)
@@ -252,7 +247,7 @@ def _expert(world: World, network: RoadNetwork, specs: Sequence[Any]) -> list[di
         specs,
         expert=Planner(network=network),
         gate=ExpertDrives(),
-        stop=shared.first_failure,
+        stop=first_failure,
         keep_actors=False,
     )
-    return [shared.told(episode) for episode in driven]
+    return [told(episode) for episode in driven]

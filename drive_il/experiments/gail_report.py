@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from rich.table import Table
 
 from drive_il.datatypes import Floats
+from drive_il.experiments.drives import read_json
 from drive_il.experiments.query_efficiency_numbers import N_DRAWS, widened
 from drive_il.experiments.reproduction import inline, save_figure, write_page
 from drive_il.theory import intervals as est
@@ -56,7 +56,7 @@ def analyse(config: Config, folders: dict[str, Path]) -> dict[str, Any]:
 
 
 def _tests(folder: Path) -> dict[str, Drives]:
-    found: dict[str, Drives] = json.loads((folder / "test.json").read_text(encoding="utf-8"))
+    found: dict[str, Drives] = read_json(folder / "test.json")
     return found
 
 
@@ -134,7 +134,7 @@ def _practice(config: Config, folders: dict[str, Path]) -> dict[str, float]:
 
 def _card(folders: dict[str, Path], name: str, n: int, k: int) -> dict[str, Any]:
     path = folders[f"model/{name}/{n}/{k}"] / "model" / "card.json"
-    card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    card: dict[str, Any] = read_json(path)
     return card
 
 

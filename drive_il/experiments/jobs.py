@@ -104,14 +104,17 @@ def run(
         watcher: is told how it goes.
 
     Raises:
+        ValueError: fewer than one process.
         RuntimeError: a job failed; the message ends with its traceback.
     """
+    if n_workers < 1:
+        raise ValueError(f"jobs need at least 1 process, got {n_workers}")
     key = keys(jobs, code)
     folders = {job.name: folder / f"{job.name.replace('/', '-')}-{key[job.name]}" for job in jobs}
     missing = [job for job in jobs if not folders[job.name].is_dir()]
     watcher.begin(missing, len(jobs) - len(missing))
     folder.mkdir(parents=True, exist_ok=True)
-    if n_workers <= 1 or len(missing) == 1:
+    if n_workers == 1 or len(missing) == 1:
         for job in missing:
             _do(job, folders, partial(_almost, watcher, job))
             watcher.update(job, 1.0, "")

@@ -7,7 +7,6 @@ function of its arguments alone.
 from __future__ import annotations
 
 import importlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
@@ -27,18 +26,17 @@ from drive_il.evaluation.judge import Judge
 from drive_il.evaluation.protocol import Protocol
 from drive_il.evaluation.route_result import Ending, RouteResult
 from drive_il.evaluation.scoring import route_scores
-from drive_il.experiments.drives import read, write
+from drive_il.experiments.drives import read, within, write, write_json
 from drive_il.experiments.jobs import Report
 from drive_il.experiments.learners_table import LEARNERS, Entry
 from drive_il.experiments.observations import spec_of
-from drive_il.experiments.query_efficiency_jobs import (
-    EPISODE_STEPS,
+from drive_il.experiments.practice import (
     PATIENCE,
     ROWS,
     STEER_WEIGHT,
-    VALIDATION_STEPS,
     anywhere,
     fit_config,
+    place,
     rounds_of,
     test_specs,
     traffic,
@@ -48,9 +46,8 @@ from drive_il.gates import AskAlways, ExpertDrives
 from drive_il.maps import library
 from drive_il.maps.network import RoadNetwork
 from drive_il.protocols import Expert
-from drive_il.randomness import derive_seed
 from drive_il.rollout import drive, scene_of
-from drive_il.rounds import Place, failing
+from drive_il.rounds import failing
 from drive_il.sensor_specs import ObservationSpec
 from drive_il.sensors.camera import Camera
 from drive_il.sensors.observer import SceneObserver
@@ -158,7 +155,7 @@ def clone(
     shown, [source] = _seen(entry, observation), inputs.values()
     renderer = Camera(library.load(town), shown.cameras[0]).render if shown.cameras else None
     policy = module.train(
-        _within(read(source), budget["labels"]),
+        within(read(source), budget["labels"]),
         config,
         seed,
         renderer,
@@ -185,7 +182,7 @@ def beside(
     config = _cloning(config, budget["n_rounds"] * budget["gradient_steps"])
     [source] = inputs.values()
     policy = module.train(
-        _within(read(source), budget["labels"]),
+        within(read(source), budget["labels"]),
         config,
         seed,
         SceneObserver(library.load(town), _seen(entry, observation)),
@@ -215,10 +212,11 @@ def in_rounds(
         per_round = (budget["labels"] - budget["warm"]) // (budget["n_rounds"] - 1)
         config = replace(config, labels_per_round=max(1, per_round // 10))
     n = config.rounds.n_validation
-    place = _place(town, _seen(entry, observation), share, ROWS, n, "rounds", seed)
+    world, around = World(library.load(town), ROWS), traffic(town, share)
+    here = place(world, _seen(entry, observation), around, n, "rounds", seed)
     [source] = inputs.values()
-    data = _within(read(source), budget["warm"])
-    policy = module.train(place, data, config, seed, lambda at: report(at.share, at.stage))
+    data = within(read(source), budget["warm"])
+    policy = module.train(here, data, config, seed, lambda at: report(at.share, at.stage))
     learners.save(policy, folder / "model")
 
 
@@ -250,35 +248,12 @@ def practise(
         config = replace(config, lost_time=PATIENCE, n_validation=budget["n_validation"])
         n_rows = config.n_rows
     n = budget["n_validation"]
-    place = _place(town, _seen(entry, observation), share, n_rows, n, "practice", seed)
+    world, around = World(library.load(town), n_rows), traffic(town, share)
+    here = place(world, _seen(entry, observation), around, n, "practice", seed)
     [source] = inputs.values()
-    data = _within(read(source), budget["labels"])
-    policy = module.train(place, data, config, seed, lambda at: report(at.share, at.stage))
+    data = within(read(source), budget["labels"])
+    policy = module.train(here, data, config, seed, lambda at: report(at.share, at.stage))
     learners.save(policy, folder / "model")
-
-
-def _place(
-    town: str,
-    spec: ObservationSpec,
-    share: float,
-    n_rows: int,
-    n_validation: int,
-    purpose: str,
-    seed: int,
-) -> Place:
-    """Returns where a learner drives; the last n_validation specs only validate."""
-    network, around = library.load(town), traffic(town, share)
-    ours = anywhere(town, 400, EPISODE_STEPS, around, derive_seed(seed, purpose))
-    steps = VALIDATION_STEPS
-    validation = anywhere(town, n_validation, steps, around, derive_seed(seed, "validation"))
-    observer, expert = SceneObserver(network, spec), Planner(network=network)
-    return Place(World(network, n_rows), observer, expert, ours + validation)
-
-
-def _within(episodes: Sequence[Episode], labels: int) -> list[Episode]:
-    """Returns the first episodes with at most so many labels together."""
-    total = np.cumsum([episode.labels for episode in episodes])
-    return list(episodes[: int((total <= labels).sum())])
 
 
 def expert_drives(
@@ -295,7 +270,7 @@ def expert_drives(
     episodes, results = _judged(network, specs, report, None, None, Planner(network=network))
     write(folder / "drives", episodes)
     told = [_told(one, results[one.spec.seed]) for one in episodes]
-    _write_json(folder / "test.json", {"drives": told, "costs": _costs(episodes, episodes)})
+    write_json(folder / "test.json", {"drives": told, "costs": _costs(episodes, episodes)})
 
 
 def _specs(town: str, n: int, share: float, seed: int) -> list[EpisodeSpec]:
@@ -330,7 +305,7 @@ def test(
             | {f"own_{name}": value for name, value in _errors(own).items()}
             | {f"expert_{name}": value for name, value in _errors(at_expert).items()}
         )
-    _write_json(folder / "test.json", {"drives": told, "costs": _costs(episodes, truth)})
+    write_json(folder / "test.json", {"drives": told, "costs": _costs(episodes, truth)})
 
 
 def _judged(
@@ -411,7 +386,3 @@ def _failing(episode: Episode, horizon: int) -> Bools:
 def _input(inputs: dict[str, Path], kind: str) -> Path:
     [folder] = [path for name, path in inputs.items() if name.startswith(kind + "/")]
     return folder
-
-
-def _write_json(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value), encoding="utf-8")

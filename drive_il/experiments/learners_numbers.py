@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from drive_il.datatypes import Floats
+from drive_il.experiments.drives import read_json
 from drive_il.experiments.jobs import seconds
 from drive_il.experiments.learners_jobs import DELTA, HORIZONS
 from drive_il.theory import estimators as est
@@ -29,7 +29,7 @@ def analyse(config: Config, folders: Folders) -> dict[str, Any]:
     """Returns everything results.json holds, but for provenance and times."""
     cards = {
         name: [
-            _json(folders[f"model/{name}/{k}"] / "model" / "card.json")
+            read_json(folders[f"model/{name}/{k}"] / "model" / "card.json")
             for k in range(config.n_seeds)
         ]
         for name in config.names
@@ -70,9 +70,11 @@ class Table:
     def __init__(self, config: Config, folders: Folders, town: str) -> None:
         self.names, n_seeds = config.names, config.n_seeds
         self.weights = intervals.resamples(n_seeds, config.drives, N_DRAWS, config.seed)
-        self._expert = _json(folders[f"expert/{town}"] / "test.json")
+        self._expert = read_json(folders[f"expert/{town}"] / "test.json")
         self._tests = {
-            name: [_json(folders[f"test/{name}/{town}/{k}"] / "test.json") for k in range(n_seeds)]
+            name: [
+                read_json(folders[f"test/{name}/{town}/{k}"] / "test.json") for k in range(n_seeds)
+            ]
             for name in self.names
         }
 
@@ -180,7 +182,3 @@ def claims(table: Table, cards: dict[str, list[dict[str, Any]]]) -> dict[str, An
             "loss_with": after,
         }
     return found
-
-
-def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from drive_il.datatypes import Floats, Ints
+from drive_il.experiments.drives import read_json
 from drive_il.experiments.query_efficiency_jobs import returned
 from drive_il.theory import intervals as est
 
@@ -27,7 +27,7 @@ _COUNTED = ("takeovers", "switches", "collided", "deviated", "blocked", "steps",
 def analyse(config: Config, folders: Folders) -> dict[str, Any]:
     """Returns everything results.json holds, but for provenance and times."""
     cards = {
-        name: [_json(folders[f"model/{name}/{k}"] / "card.json") for k in range(config.n_seeds)]
+        name: [read_json(folders[f"model/{name}/{k}"] / "card.json") for k in range(config.n_seeds)]
         for name in config.learners
     }
     grid = label_grid(config.warm, config.labels)
@@ -78,10 +78,10 @@ class _Table:
     ) -> None:
         self.config, self.cards, self.grid = config, cards, grid
         self.weights = est.resamples(config.n_seeds, config.drives, N_DRAWS, config.seed)
-        self._expert = _json(folders[f"expert/{town}"] / "test.json")["expert"]
+        self._expert = read_json(folders[f"expert/{town}"] / "test.json")["expert"]
         self._tests = {
             name: [
-                _json(folders[f"test/{name}/{town}/{k}"] / "test.json")
+                read_json(folders[f"test/{name}/{town}/{k}"] / "test.json")
                 for k in range(config.n_seeds)
             ]
             for name in config.learners
@@ -256,7 +256,3 @@ def _switches(cards: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
         "high": float(ratio.max()),
         "holds": bool(ratio.max() < 1.0),
     }
-
-
-def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))

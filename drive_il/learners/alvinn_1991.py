@@ -355,7 +355,7 @@ def train(
     taken = snapshots(data, config)
     network = OnTheFly(derive_seed(seed, "network"))
     cycles = Cycles(taken, network, config, seed, renderer)
-    how = replace(config.fit, n_epochs=config.snapshots, n_steps=0)
+    how = replace(config.fit, n_epochs=config.snapshots, n_steps=None)
     history = fit(network, cycles, loss, how, seed=seed, progress=progress, stage="on the fly")
     card = {
         "learner": "alvinn_1991",

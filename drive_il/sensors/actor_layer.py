@@ -86,8 +86,8 @@ def _draw_lamp(
     _, veil = air(haze, t)
     color = through_air(pack(part.r, part.g, part.b), light.haze_color, 1.0 - veil, veil)
     # Half open ranges, so that the smallest lamps have one pixel, or two by two, anywhere.
-    first_row = max(int(math.ceil(middle_y - radius)), 0)
-    last_row = min(int(math.ceil(middle_y + radius)), lens.height)
+    first_row = max(int(math.ceil(middle_y - radius)), lens.top)
+    last_row = min(int(math.ceil(middle_y + radius)), lens.bottom)
     first = max(int(math.ceil(middle_x - radius)), lens.left)
     last = min(int(math.ceil(middle_x + radius)), lens.right)
     is_round = radius > 1.5
@@ -228,7 +228,7 @@ def finish_actors(
 @kernels.inner
 def _put_tags(tags: Ints, inks: Ints, lens: Any) -> None:
     """Finishes an instance picture: tags in front of the ids, which only actors have."""
-    for i in range(tags.shape[0]):
+    for i in range(lens.top, lens.bottom):
         for j in range(lens.left, lens.right):
             tag = tags[i, j]
             is_actor = _FIRST_ACTOR <= tag <= _LAST_ACTOR

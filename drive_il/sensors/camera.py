@@ -53,6 +53,7 @@ class Camera:
         spec: CameraSpec,
         exact: bool = False,
         as_bgra: bool = False,
+        rows: tuple[int, int] | None = None,
     ) -> None:
         """Builds or loads what the map's ground looks like.
 
@@ -62,18 +63,23 @@ class Camera:
             exact: trace every pixel also where the fast path would do; for comparison.
             as_bgra: pixels of rgb and instance pictures are blue, green, red and 255, as
                 CARLA sends them.
+            rows: first and last + 1 of those that are drawn, for a picture that is partly
+                hidden; the others keep what they hold. None is all.
 
         Raises:
-            ValueError: if the camera is not above the road, or its pictures have no colours
-                to be put in another order.
+            ValueError: if the camera is not above the road, its pictures have no colours to
+                be put in another order, or the rows are not in them.
         """
         if spec.z <= 0.0:
             raise ValueError(f"a camera must stand above the road, got z = {spec.z} m")
         if as_bgra and spec.kind not in _COLORED:
             raise ValueError(f"only {' and '.join(_COLORED)} can be bgra, got {spec.kind!r}")
+        self._rows = (0, spec.height) if rows is None else rows
+        if not 0 <= self._rows[0] < self._rows[1] <= spec.height:
+            raise ValueError(f"rows must lie in [0, {spec.height}], first below last, got {rows}")
         self.spec = spec
         self._n_bytes = 4 if as_bgra else 3
-        self._whole = lenses_of(spec, 1)
+        self._whole = lenses_of(spec, 1, *self._rows)
         self._ground = ground_map(network)
         self._solids = solids_of(network)
         self._fixed = textures()
@@ -152,9 +158,9 @@ class Camera:
         ):
             # Weather seldom changes from call to call. Other threads keep what they have taken.
             self._lit = lit = lit_by(weather[:1])
-        lenses = self._whole
-        if pixels >= 2 * _WORK:
-            lenses = _bands(self.spec, len(ego), kernels.n_threads())
+        lenses, drawn = self._whole, self.spec.width * (self._rows[1] - self._rows[0])
+        if drawn >= 2 * _WORK:
+            lenses = _bands(self.spec, self._rows, len(ego), kernels.n_threads())
         kernels.run(
             self._kernel,
             len(ego) * len(lenses),
@@ -168,20 +174,20 @@ class Camera:
             weather,
             around,
             *targets,
-            min_rows=max(1, _WORK * len(lenses) // pixels),
+            min_rows=max(1, _WORK * len(lenses) // drawn),
             checked=True,  # by `render`, `_surroundings` and where the others are made
         )
 
 
 @lru_cache(maxsize=64)
-def _bands(spec: CameraSpec, n_rows: int, n_threads: int) -> Records:
+def _bands(spec: CameraSpec, rows: tuple[int, int], n_egos: int, n_threads: int) -> Records:
     """The bands of columns that some pictures are cut into, so that threads can share them.
 
     A band costs some 0.1 ms: there are no more than it takes to give each thread one.
     """
-    worth = spec.width * spec.height // _WORK
-    needed = -(-n_threads // max(n_rows, 1))
-    return lenses_of(spec, min(worth, needed, spec.width // 8 + 1))
+    worth = spec.width * (rows[1] - rows[0]) // _WORK
+    needed = -(-n_threads // max(n_egos, 1))
+    return lenses_of(spec, min(worth, needed, spec.width // 8 + 1), *rows)
 
 
 def _surroundings(actors: Actors | None, n_rows: int) -> _Around:

@@ -83,14 +83,24 @@ def _set_row(frame: Any, lens: Any, i: int, level: Floats, rays: Floats, look: F
     """Sets the rays of one row of pixels; level as from `_set_columns`."""
     b = offset(i, lens.height, frame.inverse_focal)
     shift_x, shift_y, shift_z = b * frame.up_x, b * frame.up_y, b * frame.up_z
-    height = frame.z
-    for j in range(lens.left, lens.right):
+    height, first, last = frame.z, lens.left, lens.right
+    for j in range(first, last):
         look_x, look_y = level[0, j] - shift_x, level[1, j] - shift_y
-        look_z = level[2, j] - shift_z
-        rays[LOOK_X, j], rays[LOOK_Y, j], rays[LOOK_Z, j] = look_x, look_y, look_z
+        rays[LOOK_X, j], rays[LOOK_Y, j] = look_x, look_y
         look[LOOK_X, j], look[LOOK_Y, j] = look_x, look_y
+    if frame.right_z == 0.0:  # not rolled: all fall alike
+        look_z = frame.forward_z - shift_z
+        rays[LOOK_Z, first:last] = look_z
+        rays[T, first:last] = ground_depth(height, look_z)
+        if look_z < 0.0:
+            return  # only the sky asks for the rest
+    else:
+        for j in range(first, last):
+            rays[LOOK_Z, j] = level[2, j] - shift_z
+            rays[T, j] = ground_depth(height, rays[LOOK_Z, j])
+    for j in range(first, last):
+        look_x, look_y = rays[LOOK_X, j], rays[LOOK_Y, j]
         look[INVERSE_FLAT, j] = 1.0 / np.sqrt(look_x * look_x + look_y * look_y)
-        rays[T, j] = ground_depth(height, look_z)
 
 
 @kernels.inner
@@ -399,7 +409,7 @@ def render_free(
         seen_depth = depth[row] if kind == DEPTH else scratch
         seen_tags = tags[row] if kind == SEMANTIC else scratch_tags
         view, targets = (frame, lens, light, haze), (inks, seen_depth, seen_tags)
-        for i in range(height):
+        for i in range(lens.top, lens.bottom):
             seen_depth[i, lens.left : lens.right] = np.inf
         if kind == INSTANCE:
             inks[:, lens.left : lens.right] = 0
@@ -409,7 +419,7 @@ def render_free(
         around = (actors, row, ego[row], *view, solids.items, found, count)
         n = draw_actors(kind, models, *around, figures, targets)
         paint = (frame, lens, light, book, haze, fixed, rays, look, shares)
-        for i in range(height):
+        for i in range(lens.top, lens.bottom):
             _set_row(frame, lens, i, level, rays, look)
             row_ink = inks[i if kind == RGB else 0], seen_tags[i if kind >= SEMANTIC else 0]
             _draw_backdrop(kind, ground, *paint, seen_depth[i], work, *row_ink)

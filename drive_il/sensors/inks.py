@@ -43,7 +43,7 @@ def put(row: Ints, j: int, color: int) -> None:
 @kernels.inner
 def _develop_words(inks: Ints, lens: Any, words: Ints) -> None:
     """Writes red, green and blue of four pixels at a time, as three words."""
-    for i in range(lens.height):
+    for i in range(lens.top, lens.bottom):
         begin = i * lens.width >> 2
         for j in range(lens.left >> 2, lens.right >> 2):
             a, b = inks[i, 4 * j], inks[i, 4 * j + 1]
@@ -56,7 +56,7 @@ def _develop_words(inks: Ints, lens: Any, words: Ints) -> None:
 
 @kernels.inner
 def _develop_bgra(inks: Ints, lens: Any, words: Ints) -> None:
-    for i in range(lens.height):
+    for i in range(lens.top, lens.bottom):
         begin = i * lens.width
         for j in range(lens.left, lens.right):
             word = inks[i, j]
@@ -80,7 +80,7 @@ def develop(inks: Ints, lens: Any, picture: Ints) -> None:
     elif width % 4 == 0:  # then bands begin and end at whole words, too
         _develop_words(inks, lens, picture.view(np.uint32))
     else:
-        for i in range(lens.height):
+        for i in range(lens.top, lens.bottom):
             for j in range(lens.left, lens.right):
                 word, first = inks[i, j], np.uint64(3 * (i * width + j))
                 picture[first] = word

@@ -25,6 +25,8 @@ LENS = np.dtype(
         ("height", "i8"),
         ("left", "i8"),  # first column that is drawn
         ("right", "i8"),  # last column that is drawn + 1
+        ("top", "i8"),  # first row that is drawn
+        ("bottom", "i8"),  # last row that is drawn + 1
         ("focal", "f8"),  # [pixels]
         ("x", "f8"),  # [m] on the ego, as CameraSpec
         ("y", "f8"),
@@ -34,7 +36,7 @@ LENS = np.dtype(
         ("roll", "f8"),
     ]
 )
-"""A CameraSpec for kernels, and which band of its picture is drawn."""
+"""A CameraSpec for kernels, and which part of its picture is drawn."""
 
 FRAME = np.dtype(
     [
@@ -56,8 +58,8 @@ FRAME = np.dtype(
 """The camera's pose in one picture."""
 
 
-def lenses_of(spec: CameraSpec, n_bands: int) -> Records:
-    """Returns the LENS records of one camera, a band of columns each, (n_bands,)."""
+def lenses_of(spec: CameraSpec, n_bands: int, top: int, bottom: int) -> Records:
+    """Returns LENS records of one camera, a band of columns each, some rows only, (n_bands,)."""
     lenses = np.zeros(n_bands, LENS)
     bounds = [spec.width * band // n_bands // 8 * 8 for band in range(n_bands)]  # whole vectors
     bounds.append(spec.width)
@@ -69,6 +71,8 @@ def lenses_of(spec: CameraSpec, n_bands: int) -> Records:
             spec.height,
             bounds[band],
             bounds[band + 1],
+            top,
+            bottom,
             focal,
             spec.x,
             spec.y,
@@ -176,5 +180,6 @@ def columns(low: float, high: float, lens: Any) -> tuple[int, int]:
 
 @kernels.inner
 def rows(low: float, high: float, lens: Any) -> tuple[int, int]:
-    """Returns first and last + 1 of the rows between two offsets down."""
-    return pixel_range(low, high, lens.focal, lens.height)
+    """Returns first and last + 1 of the drawn rows between two offsets down."""
+    first, last = pixel_range(low, high, lens.focal, lens.height)
+    return max(first, lens.top), min(last, lens.bottom)

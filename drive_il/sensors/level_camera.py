@@ -441,7 +441,7 @@ def render_level(
         seen_depth = depth[row] if kind == DEPTH else scratch
         seen_tags = tags[row] if kind == SEMANTIC else scratch_tags
         view, targets = (frame, lens, light, haze), (inks, seen_depth, seen_tags)
-        for i in range(height):
+        for i in range(lens.top, lens.bottom):
             seen_depth[i, lens.left : lens.right] = np.inf
         if kind == INSTANCE:
             inks[:, lens.left : lens.right] = 0
@@ -452,7 +452,7 @@ def render_level(
         n = draw_actors(kind, models, *around, figures, targets)
         paint = (frame, light, book, haze, fixed, rays, look, shares)
         sky, band = (light, book, fixed[0], rays, look), (lens.left, lens.right)
-        for i in range(height):
+        for i in range(lens.top, lens.bottom):
             row_ink = inks[i if kind == RGB else 0], seen_tags[i if kind >= SEMANTIC else 0]
             if drop[i] > 0.0:
                 rays[T, lens.left : lens.right] = ground_depth(frame.z, -drop[i])

@@ -261,8 +261,9 @@ def _keep_off(stage: Any, k: int) -> None:
     source = stage.points[stage.roles[stage.scripts[k].role_first].path_first]
     for v in range(len(stage.vehicles)):
         other = stage.vehicles[v]
-        along = math.cos(other.heading - source.heading) > _ALONG
-        if other.mover == _TRAFFIC and along and _is_near(other, source):
+        if other.mover != _TRAFFIC or not _is_near(other, source):
+            continue
+        if math.cos(other.heading - source.heading) > _ALONG:
             vacate(stage.vehicles, stage.drivers, v)
 
 

@@ -99,12 +99,22 @@ class Cabin:
         self._messages = [one for one in self._messages if one.until > now]
         return [one.message for one in self._messages]
 
-    def draw(self, scene: Scene, seen: Instruments | None) -> None:
-        """Draws a scene of one row; instruments over it unless there are none."""
+    def draw(self, scene: Scene, seen: Instruments | None, following: Scene | None = None) -> None:
+        """Draws a scene of one row.
+
+        Args:
+            scene: what is shown.
+            seen: instruments over it; None is none.
+            following: what will be drawn next, where that is known: its picture is begun while
+                instruments are drawn and the time of this one passes.
+        """
         for camera, left, top in self._panes():
             self.screen.picture(camera.draw(scene), left, top)
-        if self.view is View.COCKPIT and seen is not None:
-            draw_dashboard(self.screen, seen.steer)
+        if following is not None:
+            for camera, _, _ in self._panes():
+                camera.begin(following)
+        if self.view is View.COCKPIT:
+            draw_dashboard(self.screen, 0.0 if seen is None else seen.steer)
         if seen is not None:
             draw_hud(self.screen, seen)
             if self._minimap is None:

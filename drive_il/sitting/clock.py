@@ -37,21 +37,24 @@ class RealTime:
         """Begins anew, after a pause."""
         self._due = math.nan
 
-    def step(self, draw: Callable[[float], None]) -> None:
+    def step(self, draw: Callable[[float, float | None], None]) -> None:
         """Draws the pictures of one step, and returns when its time is over.
 
         Args:
-            draw: is told how far between the last state and this one to draw, in (0, 1].
+            draw: is told how far between the last state and this one to draw, in (0, 1], and
+                how far the next picture will be, which can be begun already; None where the
+                next step is awaited first, or time is short.
         """
         now = self._now()
         if math.isnan(self._due) or now - self._due > _LATE:
             self._due = now
-        begin = self._due
+        begin, is_begun = self._due, False
         for k in range(1, self._per_step + 1):
             end = begin + self._dt * k / self._per_step
-            is_last = k == self._per_step
-            if self._now() < end or is_last:
-                draw(k / self._per_step)
+            is_last, in_time = k == self._per_step, self._now() < end
+            if in_time or is_last or is_begun:
+                is_begun = in_time and not is_last
+                draw(k / self._per_step, (k + 1) / self._per_step if is_begun else None)
                 wait = end - self._now()
                 if wait > 0.0:
                     self._sleep(wait)

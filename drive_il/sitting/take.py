@@ -177,9 +177,13 @@ class Take:
         who = int(step.who[0])
         seen = self._instruments(now, who, self._doubt(step))
         before = self._before or now
+        begun: Scene | None = None
 
-        def draw(share: float) -> None:
-            self.cabin.draw(between(before, now, share), seen)
+        def draw(share: float, following: float | None) -> None:
+            nonlocal begun
+            shown = between(before, now, share) if begun is None else begun
+            begun = None if following is None else between(before, now, following)
+            self.cabin.draw(shown, seen, begun)
             self.cabin.show()
             try:
                 for action in self.cabin.look():
