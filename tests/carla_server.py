@@ -5,7 +5,6 @@ import socket
 import subprocess
 import sys
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -106,26 +105,3 @@ client.set_timeout(20.0)
     result = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
     assert result.returncode == 0, result.stderr[-2000:]
     return result.stdout.splitlines()
-
-
-_CLEAR = """
-for left in client.get_world().get_actors().filter("vehicle.*"):
-    left.destroy()
-"""
-
-
-def run_managed(served: Served, code: str) -> list[str]:
-    """Runs a client's program with a Traffic Manager in it.
-
-    Traffic Manager may lose its wake-up inside the client, which no server can see or cure
-    (docs/carla_server.md): a program that hangs is killed and begun again, twice at most, and a
-    warning says so. Losing it three times in a row is a failure. What a killed one leaves behind
-    is cleared away first.
-    """
-    code = _CLEAR + code
-    for _ in range(2):
-        try:
-            return run(served, code, timeout=45.0)
-        except subprocess.TimeoutExpired:
-            warnings.warn("Traffic Manager lost its wake-up; begun again", stacklevel=2)
-    return run(served, code, timeout=45.0)

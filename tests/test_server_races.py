@@ -3,12 +3,17 @@
 Clients that may hang or die run in processes of their own.
 """
 
-from collections.abc import Iterator
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import msgpack
 import pytest
-from carla_server import Served, run, run_managed, serving
+from carla_server import Served, run, serving
 
-from drive_il.carla_sim.server.ordering import PATIENCE, SETTLE, SWAP, Order, settle_time
+from drive_il.carla_sim.server.ordering import HOLD, PATIENCE, SWAP, Order, hold_time
+from drive_il.carla_sim.server.waking import MISSED, STEPS
 
 carla = pytest.importorskip("carla")
 pytestmark = pytest.mark.carla_wheel
@@ -22,38 +27,157 @@ def served() -> Iterator[Served]:
 
 def test_ticks_wait_for_what_was_promised() -> None:
     order = Order()
-    assert not order.must_wait(0.0, 0.0, 10.0)
+    assert not order.must_wait(10.0)
     order.promise(7, 10.0)
-    assert order.must_wait(0.0, 0.0, 10.1)
+    assert order.must_wait(10.1)
     order.keep(7)
-    assert not order.must_wait(0.0, 0.0, 10.2)
+    assert not order.must_wait(10.2)
     order.promise(8, 10.0)  # a client that never comes
-    assert order.must_wait(0.0, 0.0, 10.0 + 0.9 * PATIENCE)
-    assert not order.must_wait(0.0, 0.0, 10.0 + 1.1 * PATIENCE)
-
-
-def test_ticks_wait_until_a_traffic_manager_sleeps() -> None:
-    order = Order()
-    assert order.must_wait(SETTLE, 10.0, 10.0 + 0.5 * SETTLE)
-    assert not order.must_wait(SETTLE, 10.0, 10.0 + 1.5 * SETTLE)
-    assert not order.must_wait(0.0, 10.0, 10.0 + 0.5 * SETTLE)
-
-
-def test_on_a_crowded_machine_a_traffic_manager_gets_more_time() -> None:
-    assert settle_time(0.1) == settle_time(1.0) == SETTLE
-    assert settle_time(2.0) == pytest.approx(4 * SETTLE)
-    assert settle_time(100.0) == pytest.approx(16 * SETTLE)
+    assert order.must_wait(10.0 + 0.9 * PATIENCE)
+    assert not order.must_wait(10.0 + 1.1 * PATIENCE)
 
 
 def test_all_is_silent_while_an_episode_is_exchanged() -> None:
     order = Order()
     order.swap(10.0)
     assert order.is_silent(10.1)
-    assert order.must_wait(0.0, 0.0, 10.1)
+    assert order.must_wait(10.1)
     order.swapped()
     assert not order.is_silent(10.1)
     order.swap(10.0)
     assert not order.is_silent(10.0 + 1.1 * SWAP)
+
+
+def test_on_a_crowded_machine_sensors_are_held_back_for_longer() -> None:
+    assert hold_time(0.1) == hold_time(1.0) == HOLD
+    assert hold_time(4.0) == pytest.approx(4 * HOLD)
+    assert hold_time(100.0) == pytest.approx(8 * HOLD)
+
+
+class Manager:
+    """A client by hand with Traffic Managers, each of which listens and tells what it is told."""
+
+    def __init__(self, served: Served, n_ports: int) -> None:
+        self._calls = socket.create_connection(("127.0.0.1", served.port))
+        self._ports = [socket.create_server(("127.0.0.1", 0)) for _ in range(n_ports)]
+        for one in self._ports:
+            one.settimeout(5 * MISSED)
+        self._ports.sort(key=lambda one: int(one.getsockname()[1]))
+        self._unpacker = msgpack.Unpacker()
+        for one in self._ports:
+            self.call("add_traffic_manager_running", ["127.0.0.1", one.getsockname()[1]])
+
+    def call(self, method: str, *arguments: Any) -> None:
+        self._calls.sendall(msgpack.packb([0, 1, method, [[False], *arguments]]))
+        while True:
+            self._unpacker.feed(self._calls.recv(1 << 16))
+            for _ in self._unpacker:
+                return
+
+    def told(self, which: int, before: Callable[[], None] = lambda: None) -> list[Any]:
+        """What one is told over its port until it is left alone; answers after `before()`."""
+        heard: list[Any] = []
+        try:
+            connection, _ = self._ports[which].accept()
+        except TimeoutError:
+            return heard
+        unpacker = msgpack.Unpacker()
+        with connection:
+            connection.settimeout(2.0)
+            while data := connection.recv(1 << 12):
+                unpacker.feed(data)
+                for _, number, method, arguments in unpacker:
+                    heard.append((method, *arguments))
+                    before()
+                    connection.sendall(msgpack.packb([1, number, None, None]))
+        return heard
+
+    def close(self) -> None:
+        for one in (self._calls, *self._ports):
+            one.close()
+
+
+_HEALTH = ("health_check_remote_TM",)
+_WOKEN = [_HEALTH, ("set_synchronous_mode", False), ("set_synchronous_mode", True)]
+
+
+def test_a_manager_that_misses_a_tick_is_woken_once(served: Served) -> None:
+    manager = Manager(served, 1)
+    assert manager.told(0) == []  # nobody has ticked
+    manager.call("tick_cue")
+    manager.call("get_episode_settings")  # it polls, and falls asleep for good
+    assert manager.told(0) == _WOKEN
+    assert manager.told(0) == []
+    manager.close()
+    assert any("has missed a tick in the client and was woken" in line for line in served.log)
+
+
+def test_a_manager_that_has_stepped_is_left_alone(served: Served) -> None:
+    manager = Manager(served, 1)
+    manager.call("tick_cue")
+    manager.call(STEPS)
+    assert manager.told(0) == []  # its program thinks for longer than MISSED
+    manager.close()
+
+
+def test_a_program_that_stood_still_steps_by_itself(served: Served) -> None:
+    manager = Manager(served, 1)
+    manager.call("tick_cue")
+    assert manager.told(0, before=lambda: manager.call(STEPS)) == [_HEALTH]
+    manager.close()
+
+
+def test_of_two_managers_the_one_that_has_not_stepped_is_woken(served: Served) -> None:
+    manager = Manager(served, 2)
+    manager.call("tick_cue")
+    manager.call(STEPS)  # they step in the order of their ports
+    assert manager.told(1) == _WOKEN
+    assert manager.told(0) == []
+    manager.close()
+
+
+def test_a_manager_that_nobody_can_reach_hurts_nobody(served: Served) -> None:
+    manager = Manager(served, 1)
+    manager.call("tick_cue")
+    for one in manager._ports:
+        one.close()
+    deadline = time.perf_counter() + 10 * MISSED
+    while not any("and cannot be woken: Connection" in line for line in served.log):
+        assert time.perf_counter() < deadline
+        time.sleep(0.05)
+    manager.call("version")
+    manager._calls.close()
+
+
+_WAKING = """
+import socket, time, msgpack
+world = synchronous(client)
+manager = client.get_trafficmanager({port})
+manager.set_synchronous_mode(True)
+blueprint = world.get_blueprint_library().find("vehicle.audi.tt")
+car = world.spawn_actor(blueprint, world.get_map().get_spawn_points()[0])
+car.set_autopilot(True, {port})
+for _ in range(20):
+    world.tick()
+time.sleep(0.2)
+car.apply_control(carla.VehicleControl(brake=1.0))  # until its manager says otherwise
+connection = socket.create_connection(("127.0.0.1", {port}))
+for mode in (False, True):
+    connection.sendall(msgpack.packb([0, 1, "set_synchronous_mode", [mode]]))
+    connection.recv(1000)
+time.sleep(0.2)
+probe = socket.create_connection(("127.0.0.1", {server}))
+for call in ("tick_cue", "version"):
+    probe.sendall(msgpack.packb([0, 1, call, [[False]]]))
+    probe.recv(1000)
+time.sleep(0.2)
+print(car.get_control().brake, car.get_control().throttle > 0.3)
+"""
+
+
+def test_what_a_manager_is_told_wakes_the_real_one_for_a_step(served: Served) -> None:
+    code = _WAKING.format(port=manager_port(served) + 3, server=served.port)
+    assert run(served, code) == ["0.0 True"]
 
 
 _FIRST_FRAMES = """
@@ -166,7 +290,7 @@ def manager_port(served: Served) -> int:
 
 
 def test_a_traffic_manager_drives_its_cars_and_never_hangs(served: Served) -> None:
-    [line] = run_managed(served, _MANAGED.format(port=manager_port(served), ticks=1200))
+    [line] = run(served, _MANAGED.format(port=manager_port(served), ticks=1200))
     n_moved, mean_off = line.split()
     assert int(n_moved) >= 7
     assert float(mean_off) < 0.6  # [m] from the middle of their lanes
@@ -192,7 +316,7 @@ print("loaded")
 @pytest.mark.parametrize("mode", [True, False])
 def test_worlds_are_loaded_under_a_living_traffic_manager(served: Served, mode: bool) -> None:
     code = _LOADS.format(port=manager_port(served) + 1 + mode, mode=mode)
-    assert run_managed(served, code) == ["loaded"]
+    assert run(served, code) == ["loaded"]
 
 
 _BATCHES = """

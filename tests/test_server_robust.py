@@ -107,6 +107,8 @@ def test_half_a_call_waits_and_then_counts(world: Any, served: Served) -> None:
         ("set_episode_settings", ("fast",), "settings have 11 members"),
         ("set_traffic_light_state", (1, 2), "is no traffic light"),
         ("load_new_episode", (5, True, 0), "load_new_episode"),
+        ("add_traffic_manager_running", (["127.0.0.1", 70000],), "port is in [1, 65535]"),
+        ("add_traffic_manager_running", (["127.0.0.1", "x"],), "port is in [1, 65535]"),
         ("get_actors_by_id", (7,), "get_actors_by_id"),
         ("apply_batch", (["x"], False), None),
         ("apply_batch", ("x", False), None),

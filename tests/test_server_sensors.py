@@ -92,10 +92,8 @@ class Twin:
 
     def scene(self) -> Scene:
         actor = self.episode.actors[self.twin]
-        moment = self.episode._moment(actor, self.episode._weather())
-        from dataclasses import replace
-
-        return replace(moment, slot=self.slot).scene()
+        weather, at = self.episode._weather(), self.episode.transform_of(actor)
+        return self.episode._moment(actor, weather, at, self.slot).scene()
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from drive_il.carla_sim.server.frames import Pose, Transform, composed, pose_of,
 from drive_il.carla_sim.server.live_world import LONGEST_STEP, LiveWorld
 from drive_il.carla_sim.server.moments import Moment, Sensor
 from drive_il.carla_sim.server.signals import signal_actors
-from drive_il.carla_sim.server.snapshots import Snapshots
+from drive_il.carla_sim.server.snapshots import Snapshots, transforms_of
 from drive_il.carla_sim.server.wire import (
     WORLD_STREAM,
     Message,
@@ -107,7 +107,8 @@ class Episode:
                 sensor = sensing.sensor_of(self.network, "", blueprint.id, values, find, port)
                 for at in (high, slanted):
                     if sensor is not None:
-                        sensor.sense(self._moment(Actor(0, blueprint.id, values, at), weather))
+                        actor = Actor(0, blueprint.id, values, at)
+                        sensor.sense(self._moment(actor, weather, at, -1))
 
     def _begin(self) -> None:
         self.world = LiveWorld(self.network, self._seed, self._traffic, self._first_id)
@@ -366,7 +367,8 @@ class Episode:
         self.frame += 1
         self.elapsed += dt
         self.dt = dt
-        messages: list[tuple[int, Message]] = [(WORLD_STREAM, self.snapshot())]
+        slots, carried = self._carried()
+        messages: list[tuple[int, Message]] = [(WORLD_STREAM, self._snapshot(carried))]
         weather = self._weather()
         for id, (sensor, tick, last) in self._sensors.items():
             actor = self.actors[id]
@@ -375,8 +377,9 @@ class Episode:
             if not self.renders and actor.type_id.startswith("sensor.camera"):
                 continue
             self._sensors[id] = (sensor, tick, self.elapsed)
+            at, slot = carried.get(id, actor.transform), slots.get(actor.parent, -1)
             try:
-                found = sensor.sense(self._moment(actor, weather))
+                found = sensor.sense(self._moment(actor, weather, at, slot))
             except ValueError as error:  # nobody else's tick fails because of it
                 self._tell_of_silence(actor, str(error))
                 continue
@@ -389,10 +392,32 @@ class Episode:
             self._silent.add(actor.id)
             _log.warning("sensor %d, %s, is silent: %s", actor.id, actor.type_id, reason)
 
-    def snapshot(self) -> bytes:
-        """Returns the state of everybody as a message."""
+    def _carried(self) -> tuple[dict[int, int], dict[int, Transform]]:
+        """Returns the slots of vehicles, and where in the world is what others carry, by id."""
+        carried = [one for one in self._others if one.parent]
+        if not carried:
+            return {}, {}
+        vehicles = self.world.vehicles
+        slots = {id: slot for slot, id in enumerate(vehicles["id"].tolist()) if id > 0}
+        transforms = transforms_of(vehicles).tolist()
+        where = {}
+        for one in carried:
+            slot = slots.get(one.parent)
+            where[one.id] = (
+                self.transform_of(one)
+                if slot is None
+                else composed(tuple(transforms[slot]), one.transform)
+            )
+        return slots, where
+
+    def _snapshot(self, carried: dict[int, Transform]) -> bytes:
+        """Returns the state of everybody as a message.
+
+        Args:
+            carried: where in the world is what others carry, by id.
+        """
         others = [
-            Actor(one.id, one.type_id, transform=self.transform_of(one)) if one.parent else one
+            Actor(one.id, one.type_id, transform=carried[one.id]) if one.parent else one
             for one in self._others
         ]
         return framed(
@@ -401,12 +426,7 @@ class Episode:
             self._snapshots.bodies(others),
         )
 
-    def _moment(self, actor: Actor, weather: Records) -> Moment:
-        parent = self.actors.get(actor.parent)
-        slot = -1
-        if parent is not None and parent.kind == "vehicle":
-            slot = self.world.slot_of(parent.id)
-        at = self.transform_of(actor)
+    def _moment(self, actor: Actor, weather: Records, at: Transform, slot: int) -> Moment:
         return Moment(self.world, weather, self.frame, self.elapsed, self.dt, actor, at, slot)
 
     def _weather(self) -> Records:

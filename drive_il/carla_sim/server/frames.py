@@ -114,9 +114,9 @@ def _axes(transform: Transform) -> tuple[tuple[float, float, float], ...]:
 
 def placed(point: Sequence[float], at: Transform) -> tuple[float, float, float]:
     """Returns where a point given relative to a transform is in the world [m]."""
-    rows = _axes(at)
-    x, y, z = (at[k] + sum(r * p for r, p in zip(rows[k], point, strict=True)) for k in range(3))
-    return x, y, z
+    along, right, up = point
+    x, y, z = ((a * along + b * right + c * up) for a, b, c in _axes(at))
+    return at[0] + x, at[1] + y, at[2] + z
 
 
 def composed(parent: Transform, child: Transform) -> Transform:

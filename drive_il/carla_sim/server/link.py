@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 
 from drive_il.carla_sim.server.host import log
+from drive_il.carla_sim.server.waking import MISSED, STEPS
 
 if TYPE_CHECKING:
     from drive_il.carla_sim.server.serving import Server
@@ -43,7 +44,12 @@ def is_behind(transport: asyncio.Transport) -> bool:
 
 
 class CallLink(asyncio.Protocol):
-    """One client's calls."""
+    """One client's calls.
+
+    Attributes:
+        name: what the log calls the client.
+        address: where it is.
+    """
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -59,15 +65,17 @@ class CallLink(asyncio.Protocol):
         self._sent_batch = False
         self._parked: list[Any] = []
         self._managers: list[int] = []
-        self._who = "a client"
+        self._owing: list[int] = []  # managers that have not stepped since the last tick
+        self.name, self.address = "a client", ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greets a client."""
         self._transport = tune(transport)
         peer = transport.get_extra_info("peername")
-        self._who = f"client {peer[0]}:{peer[1]}" if peer else "a client"
+        if peer:
+            self.name, self.address = f"client {peer[0]}:{peer[1]}", peer[0]
         self._server.enter(self)
-        log.debug("%s connected", self._who)
+        log.debug("%s connected", self.name)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Forgets a client, and the Traffic Managers that ran in it."""
@@ -75,7 +83,13 @@ class CallLink(asyncio.Protocol):
         self._server.leave(self)
         for port in self._managers:
             self._server.host.managers.pop(port, None)
-        log.debug("%s left%s", self._who, f": {error}" if error else "")
+        log.debug("%s left%s", self.name, f": {error}" if error else "")
+
+    def sleeping_manager(self) -> int | None:
+        """Port of its Traffic Manager that has missed the last tick, None if none has."""
+        if self._held or self._spoke > time.perf_counter() - MISSED:
+            return None
+        return next((port for port in self._owing if port in self._server.host.managers), None)
 
     def data_received(self, data: bytes) -> None:
         """Takes in what has come, answers what is whole."""
@@ -118,21 +132,27 @@ class CallLink(asyncio.Protocol):
             self._go_on()
         else:
             self._spoke = time.perf_counter()
+            if message[2] == STEPS and self._owing:
+                self._owing.pop(0)
             self._answer(message)
 
     def _cut(self, why: str) -> None:
-        log.warning("%s is cut off: %s", self._who, why)
+        log.warning("%s is cut off: %s", self.name, why)
         self._transport.abort()
 
     def _go_on(self) -> None:
         """Ticks as soon as nothing must be waited for."""
         self._is_waiting = False
         while self._held:
-            seconds = self._server.wait(self._spoke)
+            seconds = self._server.wait()
             if seconds > 0.0:
                 self._wait(seconds)
                 return
-            self._answer(self._held.popleft())
+            message = self._held.popleft()
+            self._answer(message)
+            if message[2] == "tick_cue":
+                self._spoke = time.perf_counter()
+                self._owing = sorted(self._managers)  # the order in which they step
 
     def _wait(self, seconds: float) -> None:
         if self._is_waiting:

@@ -1,21 +1,17 @@
 """When a tick must wait: what 0.9.16's client cannot bear, met by the order of answers.
 
-Four races in the client are cured here, each by waiting:
+Three races in the client are cured here, each by waiting (a fourth, of which waiting is no cure,
+in `waking.py`):
 
 - listen() connects in the background; who ticks at once and then waits for the first frame
   waits for ever. A tick waits for streams whose place has been asked for (at most 1 s).
-- Traffic Manager polls the settings and then falls asleep until the next tick; a tick that
-  comes back between the two is lost, and both threads wait for ever. With a manager
-  registered, a tick waits until its connection has said nothing else for a moment, longer
-  where more programs want to run than there are cores (`settle_time`). That makes the loss
-  rare, not impossible: the thread may be kept from running for longer still.
-- load_world takes the episode away while a manager's thread uses it. That thread's poll of the
-  settings stays unanswered, and all streams silent, until the client asks for the new world's
-  stream (at most 2 s).
+- load_world takes the episode away while a Traffic Manager's thread uses it. That thread's poll
+  of the settings stays unanswered, and all streams silent, until the client asks for the new
+  world's stream (at most 2 s).
 - apply_batch_sync(commands, True) waits for the tick's snapshot with Python's lock in its hand;
   sensor messages that come first wait for that lock in all of the client's threads, and
   nobody is left to take in the snapshot. What sensors say after such a tick is held back for
-  10 ms, longer while the next such batch is under way.
+  10 ms (`hold_time`), longer while the next such batch is under way.
 """
 
 from __future__ import annotations
@@ -24,11 +20,9 @@ from collections import Counter
 
 PATIENCE = 1.0
 """a stream that has been promised is waited for so long [s]"""
-SETTLE = 0.0004
-"""quiet that a Traffic Manager needs to fall asleep where it has a core to itself [s]"""
-_MOST_CROWDED = 4.0  # programs per core
 HOLD = 0.01
-"""what sensors say after a batch that ticks is held back for so long [s]"""
+"""what sensors say after a batch that ticks is held back for so long on a quiet machine [s]"""
+_MOST_CROWDED = 8.0  # programs per core
 SWAP = 2.0
 """the longest silence after load_world [s]"""
 
@@ -64,27 +58,19 @@ class Order:
         """Whether streams must be silent."""
         return now < self._silent_until
 
-    def must_wait(self, settle: float, spoke: float, now: float) -> bool:
-        """Whether a tick must wait.
-
-        Args:
-            settle: quiet that a Traffic Manager needs, 0 where none is registered.
-            spoke: when the connection last asked for something else.
-            now: the time.
-        """
+    def must_wait(self, now: float) -> bool:
+        """Whether a tick must wait."""
         if self._promised and now >= self._until:
             self._promised.clear()
-        quiet_for = now - spoke
-        return bool(self._promised) or self.is_silent(now) or quiet_for < settle
+        return bool(self._promised) or self.is_silent(now)
 
 
-def settle_time(programs_per_core: float) -> float:
-    """Returns the quiet that a Traffic Manager needs on a machine [s].
+def hold_time(programs_per_core: float) -> float:
+    """Returns for how long sensors are held back after a batch that ticks [s].
 
-    A thread whose core is wanted by others starts later; with four programs per core 16 times
-    as much is waited, which is enough for most of its turns, not for all.
+    The client's thread that takes in the snapshot waits for its turn among others.
 
     Args:
         programs_per_core: that want to run.
     """
-    return SETTLE * min(max(programs_per_core, 1.0), _MOST_CROWDED) ** 2
+    return HOLD * min(max(programs_per_core, 1.0), _MOST_CROWDED)

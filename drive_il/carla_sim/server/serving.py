@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import math
 import os
 import time
 from collections import defaultdict
@@ -15,11 +14,12 @@ from drive_il import kernels
 from drive_il.carla_sim.server.calls import Calls
 from drive_il.carla_sim.server.host import STEP, Host, Options, log
 from drive_il.carla_sim.server.link import CallLink, StreamLink, is_behind
-from drive_il.carla_sim.server.ordering import HOLD, SETTLE, Order, settle_time
+from drive_il.carla_sim.server.ordering import Order, hold_time
+from drive_il.carla_sim.server.waking import Alarm
 from drive_il.carla_sim.server.wire import WORLD_STREAM, Message, done, failure, value
 
 _MOST_HELD = 1 << 27  # [bytes]
-_LOOK_EVERY = 1.0  # [s]
+_AGAIN = 0.0004  # [s] between two looks whether a tick must wait on
 _IDLE = 0.01  # [s] between two looks whether the world should run by itself
 
 
@@ -41,7 +41,7 @@ class Server:
         self._is_holding = False
         self._release: asyncio.TimerHandle | None = None
         self._next_tick = 0.0
-        self._looked, self._settle = -math.inf, SETTLE
+        self.alarm = Alarm(lambda: self._links)
 
     def enter(self, link: CallLink) -> None:
         """Takes in a client; for the first the world begins, if nobody has touched it."""
@@ -73,25 +73,12 @@ class Server:
         """Whether a client is exchanging its episode."""
         return self._order.is_silent(time.perf_counter())
 
-    def wait(self, spoke: float) -> float:
-        """For how long a tick must wait at least [s], 0 when it need not.
-
-        Args:
-            spoke: when its client last asked something else.
-        """
+    def wait(self) -> float:
+        """For how long a tick must wait at least [s], 0 when it need not."""
         now = time.perf_counter()
         if self.host.options.realtime and now < self._next_tick:
             return self._next_tick - now
-        settle = self._settle_time(now) if self.host.managers else 0.0
-        if not self._order.must_wait(settle, spoke, now):
-            return 0.0
-        return max(settle - (now - spoke), SETTLE)
-
-    def _settle_time(self, now: float) -> float:
-        if now > self._looked + _LOOK_EVERY:
-            self._looked = now
-            self._settle = settle_time(os.getloadavg()[0] / kernels.n_threads())
-        return self._settle
+        return _AGAIN if self._order.must_wait(now) else 0.0
 
     def call(self, method: Any, arguments: list[Any]) -> tuple[Any, Any]:
         """Returns error and result of a call."""
@@ -152,7 +139,9 @@ class Server:
         self._is_holding = True
         if self._release is not None:
             self._release.cancel()
-        self._release = asyncio.get_running_loop().call_later(HOLD, self._let_go)
+        load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+        seconds = hold_time(load / kernels.n_threads())
+        self._release = asyncio.get_running_loop().call_later(seconds, self._let_go)
 
     def _let_go(self) -> None:
         self._is_holding = False
@@ -234,7 +223,8 @@ async def serve(town: str, options: Options, ready: Callable[[], None] | None = 
     )
     if ready:
         ready()
-    async with calls, streams:
+    async with calls, streams, asyncio.TaskGroup() as group:
+        group.create_task(server.alarm.watch())
         await server.run_freely()
 
 

@@ -157,6 +157,8 @@ class SessionCalls:
 
     def add_traffic_manager_running(self, info: Any) -> Any:
         """Registers one; False when the port is taken."""
+        if not (isinstance(info[1], int) and 0 < info[1] < 1 << 16):
+            raise ValueError(f"a Traffic Manager's port is in [1, 65535], got {str(info[1])[:60]}")
         is_new = info[1] not in self._host.managers
         self._host.managers.setdefault(info[1], info)
         return is_new

@@ -113,17 +113,23 @@ class Snapshots:
         return self._lights
 
 
+def transforms_of(vehicles: Records) -> Floats:
+    """Returns the transforms of vehicles, (V, 6): x, y, z [m], pitch, yaw, roll [deg]."""
+    transforms = np.zeros((len(vehicles), 6))
+    transforms[:, 0], transforms[:, 2] = vehicles["x"], vehicles["z"]
+    transforms[:, 1] = handedness.y_to_carla(vehicles["y"])
+    transforms[:, 3] = np.rad2deg(vehicles["pitch"])
+    transforms[:, 4] = handedness.heading_to_carla(vehicles["heading"])
+    return transforms
+
+
 def _set_motion(states: Records, vehicles: Records) -> None:
     """Writes pose and motion of vehicles, converted to CARLA's frame."""
     course = vehicles["heading"] + vehicles["slip"]
     cos, sin = np.cos(course), np.sin(course)
     speed, turn, along = vehicles["speed"], vehicles["yaw_rate"], vehicles["acceleration"]
     states["id"], states["state"] = vehicles["id"], 1
-    transform = states["transform"]
-    transform[:, 0], transform[:, 2] = vehicles["x"], vehicles["z"]
-    transform[:, 1] = handedness.y_to_carla(vehicles["y"])
-    transform[:, 3] = np.rad2deg(vehicles["pitch"])
-    transform[:, 4] = handedness.heading_to_carla(vehicles["heading"])
+    states["transform"] = transforms_of(vehicles)
     states["velocity"][:, 0] = speed * cos
     states["velocity"][:, 1] = handedness.y_to_carla(speed * sin)
     states["angular_velocity"][:, 2] = handedness.yaw_rate_to_carla(turn)
