@@ -1,13 +1,9 @@
-"""The regimes on a road: what makes each one, what is reported of its law, a tiny run."""
+"""The regimes on a road: what makes each one, and what is reported of its law."""
 
-import io
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from drive_il.datatypes import Episode
 from drive_il.experiments import regimes as experiment
@@ -148,23 +144,3 @@ def test_every_job_comes_after_those_it_needs_and_each_learner_is_there() -> Non
     assert {f"learn/unstable/{method}/1" for method in escapes.METHODS} <= seen
     with pytest.raises(ValueError, match="at least one per round of 6, got 5"):
         experiment.Config(demonstrations=5)
-
-
-@pytest.mark.slow
-def test_a_tiny_run_goes_through_and_says_what_it_found(tmp_path: Path) -> None:
-    said = io.StringIO()
-    config = experiment.Config(
-        seeds=1, demonstrations=6, few=1, drives=2, horizon=50, workers=1, out=tmp_path
-    )
-    page = experiment.reproduce(config, Console(file=said, width=200))
-    result = json.loads((tmp_path / "results.json").read_text())
-    assert set(result["regimes"]) == set(experiment.REGIMES)
-    for methods in result["regimes"].values():
-        for one in methods.values():
-            assert one["expert_failed_drives"] == 0
-    assert result["regimes"]["realisable"]["cloning"]["failed_drives"] == 0
-    text = page.read_text()
-    for name, law in result["laws"].items():
-        assert f"{law['law']}: {'visible' if law['visible'] else 'not found'}" in text.replace(
-            "&#39;", "'"
-        ), name
