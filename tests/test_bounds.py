@@ -58,9 +58,10 @@ def test_the_cliffs_local_slope_falls_as_it_saturates() -> None:
 
 
 def test_the_small_eps_limit_of_the_cliff_is_half_the_bound() -> None:
-    assert cliff_cost(1e-9, 1000.0) / cloning_bound(1e-9, 1000.0) == pytest.approx(
-        0.5 * 999 / 1000, rel=1e-3
-    )
+    for at_error, sign in ((False, -1), (True, 1)):
+        cost = cliff_cost(1e-9, 1000.0, at_error)
+        assert cost == pytest.approx(1e-9 * 1000 * (1000 + sign) / 2, rel=1e-3)
+        assert cost / cloning_bound(1e-9, 1000.0) == pytest.approx(0.5, rel=2e-3)
 
 
 def test_the_one_shot_cliff_attains_the_bound() -> None:
@@ -89,6 +90,29 @@ def test_the_recoverable_chain_costs_what_it_costs(
     assert chain.cost == pytest.approx(cost, abs=5e-7)
     assert chain.bound == pytest.approx(bound, abs=5e-7)
     assert interactive_bound(chain.eps_own, chain.u, horizon) == pytest.approx(bound, abs=5e-7)
+
+
+@given(eps=st.floats(1e-3, 0.5), k=st.integers(1, 30), horizon=st.integers(1, 200))
+@settings(max_examples=30, deadline=None)
+def test_each_error_of_the_chain_costs_its_way_back_or_what_is_left_of_the_episode(
+    eps: float, k: int, horizon: int
+) -> None:
+    """J = e sum_t p_t min(k, T - t), with the recursion of p written out."""
+    p = [1.0]
+    for t in range(1, horizon):
+        p.append((1 - eps) * p[-1] + (eps * p[t - 1 - k] if t > k else 0.0))
+    each = [eps * here * min(k, horizon - t) for t, here in enumerate(p, 1)]
+    chain = recoverable_chain(eps, k, horizon)
+    assert chain.cost == pytest.approx(sum(each), abs=1e-9)
+    assert chain.eps_own == pytest.approx(eps * sum(p) / horizon, abs=1e-12)
+
+
+def test_the_chain_is_off_the_track_for_a_share_of_k_eps_over_1_plus_k_eps_in_the_long_run() -> (
+    None
+):
+    for eps, k in ((0.1, 3), (0.01, 20)):
+        late = recoverable_chain(eps, k, 4001).cost - recoverable_chain(eps, k, 4000).cost
+        assert late == pytest.approx(k * eps / (1 + k * eps), rel=1e-9)
 
 
 def test_a_chain_without_a_way_back_is_the_cliff() -> None:
@@ -168,6 +192,14 @@ def test_more_rounds_bring_daggers_best_iterate_to_the_best_of_its_class() -> No
     assert sampling_error(20, 5, math.exp(-2)) == pytest.approx(0.2)
 
 
+def test_few_demonstrations_cost_s_t_squared_over_n_on_the_hardest_masses() -> None:
+    """Small q: T^2 (S - 1) (1 - 1/A) / (2 e (N + 1)), Rajaraman et al.'s law."""
+    for horizon, n, n_actions in ((50, 100_000, 2), (200, 1_000_000, 5)):
+        exact = reset_cliff_cost(hardest_masses(10, n), n, n_actions, horizon)
+        law = horizon**2 * 9 * (1 - 1 / n_actions) / (2 * math.e * (n + 1))
+        assert exact == pytest.approx(law * (horizon - 1) / horizon, rel=2e-3)
+
+
 @pytest.mark.parametrize("n", [8, 20, 200, 5000])
 def test_the_tabular_bound_holds_on_its_hardest_instance_and_is_half_attained(n: int) -> None:
     horizon, n_states = 50, 10
@@ -216,8 +248,8 @@ def test_the_linear_system_attains_the_exponential_bound(
 def test_a_biased_but_stable_learner_stays_near_and_an_unstable_one_does_not() -> None:
     stable = LinearSystem(0.8, 0.1, bias=0.05).states(0.0, 1000)
     assert stable.max() == pytest.approx(0.05 / (1 - 0.9))
-    grown = LinearSystem(0.9, 0.2).states(1.0, 101)
-    assert grown[-1] == pytest.approx(1.1**100)
+    grown = LinearSystem(0.9, 0.2).states(3.0, 101)
+    np.testing.assert_allclose(grown, 3.0 * 1.1 ** np.arange(101))  # x_t = rate^(t - 1) s
     # its mean action error on the expert's states: dK s (1 - r^T) / ((1 - r) T)
     system = LinearSystem(0.9, 0.2)
     mean = system.action_errors(system.expert_states(1.0, 100)).mean()

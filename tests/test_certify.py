@@ -1,10 +1,13 @@
-"""Forks of real drives: they add up to the gap exactly, whatever runs beside them."""
+"""Forks of real drives add up to the gap exactly, whatever runs beside them; pages of anybody."""
 
+import io
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from drive_il.datatypes import Episode
 from drive_il.experiments import certificates, certify
@@ -159,3 +162,46 @@ def test_who_was_trained_before_is_not_trained_again(tmp_path: Path) -> None:
     assert later.certificate("bc").who == str(tmp_path / "models" / "bc")
     assert later.certificate("gail").who == str(tmp_path / "out" / "models" / "gail")
     assert later.certificate("bc_camera").who.endswith("leaderboard/models/bc")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("who", ["expert", "policy", "agent"])
+def test_a_certificate_of_anybody_is_a_page_and_the_same_numbers_again(
+    who: str, tmp_path: Path
+) -> None:
+    """Three short drives: what cannot be measured is null, with its reason on the page."""
+    root = Path(__file__).parents[1]
+    driver = {
+        "expert": {"who": "expert"},
+        "policy": {"who": str(root / "leaderboard" / "models" / "bc")},
+        "agent": {"agent": str(root / "leaderboard" / "agents" / "follow_route.py")},
+    }[who]
+    config = certify.Config(
+        routes=root / "routes" / "birch_test.xml",
+        drives=2 if who == "agent" else 3,
+        horizon=60,
+        forks=10,
+        workers=1,
+        out=tmp_path / "out",
+        **driver,
+    )
+    silent = Console(file=io.StringIO(), width=200)
+    page = certify.certify(config, silent)
+    first = (config.out / "certificate.json").read_bytes()
+    told = json.loads(first)
+    assert told["n_drives"] == config.drives
+    assert {"eps_expert", "eps_own", "density", "exponent", "renewal", "regime"} <= set(told)
+    assert len(told["eps_own_by_delta"]) == 10
+    assert len(told["bounds"]) == 6
+    text = page.read_text()
+    assert "Where errors begin and where they end" in text
+    assert text.count("data:image/png;base64,") == (4 if told["n_forks"] else 3)
+    if who == "policy":
+        assert told["n_forks"] > 0
+        assert told["identity"] is not None
+        assert "The worst forks" in text
+    else:
+        assert told["u"] is told["k"] is told["identity"] is None
+        assert told["forks_reason"] in text.replace("&#39;", "'")
+    certify.certify(config, silent)
+    assert (config.out / "certificate.json").read_bytes() == first

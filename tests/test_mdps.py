@@ -113,6 +113,57 @@ def test_spencers_regimes_differ_as_they_should() -> None:
     assert uncovered.uncovered > 0.5
 
 
+def off_track_steps(errs: float, horizon: int, push: float = 0.0) -> float:
+    """J of who errs at this rate on the track, copies the 5 steps back, and may be pushed off.
+
+    With p_t on the track and f_t in the first of the steps off it, the last step back leads where
+    the track would: f_(t+1) = p_t (errs + (1 - errs) push) + f_(t-4) push.
+    """
+    p, f = [1.0], [0.0]
+    for t in range(1, horizon):
+        back = f[t - instances.WAY_BACK] if t >= instances.WAY_BACK else 0.0
+        f.append(p[-1] * (errs + (1 - errs) * push) + back * push)
+        p.append((p[-1] * (1 - errs) + back) * (1 - push))
+    return horizon - sum(p)
+
+
+@pytest.mark.parametrize("horizon", [50, 100, 400])
+def test_spencers_regimes_cost_what_the_closed_forms_say(horizon: int) -> None:
+    def cost(which: Regime, method: Method) -> float:
+        return instances.regime(which, method, horizon).solve().cost
+
+    turns, both = instances.CURVES, instances.CURVES + instances.MARKERS
+    push = instances.NOISE
+    lost = closed_forms.cliff_cost(turns, horizon)
+    pushed = closed_forms.cliff_cost(turns + (1 - turns) * push, horizon)
+    assert cost("realisable", "cloning") == pytest.approx(0.0, abs=1e-9)
+    assert cost("uncovered", "cloning") == pytest.approx(lost, abs=1e-9)
+    assert cost("uncovered", "reweighted") == pytest.approx(lost, abs=1e-9)
+    assert cost("covered", "cloning") == pytest.approx(pushed, abs=1e-9)
+    assert cost("covered", "reweighted") == pytest.approx(
+        off_track_steps(both, horizon, push), abs=1e-9
+    )
+    expert = instances.regime("covered", "cloning", horizon).solve().expert_cost
+    assert expert == pytest.approx(off_track_steps(0.0, horizon, push), abs=1e-9)
+    if horizon > 50:  # below, the cliff is the cheaper of DAgger's iterates
+        assert cost("uncovered", "dagger") == pytest.approx(
+            off_track_steps(both, horizon), abs=1e-9
+        )
+        assert cost("covered", "dagger") == pytest.approx(
+            off_track_steps(both, horizon, push), abs=1e-9
+        )
+
+
+@pytest.mark.parametrize("gain_error", [0.08, 0.12])
+def test_the_linear_system_played_step_by_step_costs_the_closed_form(gain_error: float) -> None:
+    system = closed_forms.LinearSystem(0.9, gain_error)
+    x, played = np.array(1.0), []
+    for _ in range(100):
+        played.append(float(x))
+        x = system.step(x)
+    assert sum(played) == pytest.approx(system.states(1.0, 100).sum(), abs=1e-9)
+
+
 def all_instances() -> list[Instance]:
     return [
         instances.cliff(0.02, 60),
@@ -187,6 +238,8 @@ def test_the_table_holds_its_own_facts() -> None:
     assert len({(row.instance, row.learner, row.horizon, row.eps) for row in rows}) == len(rows)
     for row in rows:
         assert row.gap <= row.bound * (1 + 1e-9) + 1e-9, row
+        if row.instance == "linear system":  # attains its bound
+            assert row.gap == pytest.approx(row.bound, abs=1e-9)
     # 95 % each: fewer than 22 of 28 inside happens once in ten thousand seeds
     assert sum(row.inside for row in rows) >= 22
     assert table(400, seed=1) == rows

@@ -114,6 +114,19 @@ def test_what_a_suite_or_protocol_lacks_is_a_dash_or_no_column(rough: Run) -> No
     assert "success rate" in cells(protocol_of("nocrash"))
 
 
+def test_a_share_of_a_vacuous_bound_is_marked(entry: EntryFile) -> None:
+    def share(**bounds: Any) -> str:
+        document = json.loads(json.dumps(entry.results))
+        document["drive_il"]["compounding"]["bounds"] |= bounds
+        (table,) = page_tables.rankings([replace(entry, results=document)])
+        labels = [column.label for column in table.columns]
+        return table.rows[0].cells[labels.index("J / T²eps")].text
+
+    assert share(gap_over_cloning=0.25, cloning_vacuous=True) == "0.250*"
+    assert share(gap_over_cloning=0.25, cloning_vacuous=False) == "0.250"
+    assert share(gap_over_cloning=None, cloning_vacuous=False) == "–"
+
+
 def test_the_privileged_are_shown_and_not_ranked(rough: Run) -> None:
     (table,) = page_tables.rankings(
         [

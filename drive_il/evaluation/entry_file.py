@@ -15,6 +15,7 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +78,12 @@ class EntryFile:
         words = [self.name, suite, self.plan.protocol.id]
         return "-".join(map(_slug, words if world == EMBEDDED else [*words, world]))
 
-    @property
+    @cached_property
     def plan(self) -> Plan:
         """What was driven."""
         return Plan.from_facts(self.results["drive_il"]["plan"])
 
-    @property
+    @cached_property
     def drives(self) -> list[RouteResult]:
         """How each drive went."""
         return results_file.route_results(self.results)

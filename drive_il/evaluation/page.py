@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,11 @@ def update_readme(path: Path, entries: Sequence[EntryFile]) -> bool:
 
 
 def _render(name: str, **values: Any) -> bytes:  # noqa: ANN401 - whatever a template shows
+    return _environment().get_template(name).render(**values).encode()
+
+
+@cache
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -75,7 +80,7 @@ def _render(name: str, **values: Any) -> bytes:  # noqa: ANN401 - whatever a tem
         undefined=jinja2.StrictUndefined,
     )
     environment.globals |= {"source": lambda file: (_TEMPLATES / file).read_text("utf-8")}
-    return environment.get_template(name).render(**values).encode()
+    return environment
 
 
 def _map(network: RoadNetwork) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from drive_il.evaluation.route_result import RouteResult
 from drive_il.evaluation.scoring import NAMES, global_scores, kinds_of, status_of
 
 DASH = "–"
+VACUOUS = "*"
+"""after a share of a bound that no policy can exceed"""
 KINDS = {
     Kind.PEDESTRIAN: ("pedestrian", "collision with a pedestrian"),
     Kind.VEHICLE: ("vehicle", "collision with a vehicle"),
@@ -243,7 +245,11 @@ def _exponent(entry: EntryFile) -> Cell:
 
 def _bound(entry: EntryFile) -> Cell:
     found = errors(entry)
-    return number(found["bounds"]["gap_over_cloning"], 3) if found else Cell(DASH)
+    if not found:
+        return Cell(DASH)
+    share = number(found["bounds"]["gap_over_cloning"], 3)
+    empty = share.value is not None and found["bounds"]["cloning_vacuous"]
+    return replace(share, text=share.text + VACUOUS) if empty else share
 
 
 _ERRORS: list[tuple[Column, _Make]] = [
@@ -257,7 +263,14 @@ _ERRORS: list[tuple[Column, _Make]] = [
     ),
     (Column("J(T)", "failing steps above the expert's up to the longest horizon T"), _gap),
     (Column("exponent", "of the growth of J with T; cloning's bound has 2, DAgger's 1"), _exponent),
-    (Column("J / T²eps", "J(T) as a share of behaviour cloning's bound"), _bound),
+    (
+        Column(
+            "J / T²eps",
+            "J(T) as a share of behaviour cloning's bound; * vacuous: it is T or more, what nobody "
+            "can cost",
+        ),
+        _bound,
+    ),
 ]
 
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from PIL import Image
 
-from drive_il.datatypes import Episode, Floats
+from drive_il.datatypes import Episode, Floats, Ints
 from drive_il.experiments import certify_numbers as numbers
 from drive_il.experiments.certify_forks import disagreements, forked
 from drive_il.folders import write_whole
@@ -30,6 +30,7 @@ INK, RED, BLUE, ORANGE, GREY = "#1d2327", "#c0392b", "#2a6fb0", "#d98324", "#9aa
 _STRIP_AT = (0.0, 0.5, 1.0, 2.0, 3.5)  # [s] after the fork
 _N_WORST = 3
 _CELL = 20.0  # [m] of the heat map
+_LEAST = 2.0  # [m] cells driven for less say nothing
 
 
 def growth(result: dict[str, Any]) -> Figure:
@@ -38,7 +39,7 @@ def growth(result: dict[str, Any]) -> Figure:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     steps = np.array(result["horizons"])
-    for cost, color, mark in (("absorbing", RED, "o"), ("recoverable", ORANGE, "s")):
+    for cost, color, mark, size in (("recoverable", ORANGE, "s", 8), ("absorbing", RED, "o", 4)):
         points = [result[cost][str(step)] for step in steps]
         gap, low, high = (
             np.array([p[key] for p in points], float) for key in ("gap", "low", "high")
@@ -46,7 +47,8 @@ def growth(result: dict[str, Any]) -> Figure:
         positive = gap > 0
         error = np.stack([gap - np.maximum(low, 1e-4), high - gap]).clip(0)[:, positive]
         label = f"gap, {cost}"
-        style: dict[str, Any] = {"color": color, "marker": mark, "markersize": 4.5, "capsize": 2.5}
+        style: dict[str, Any] = {"color": color, "marker": mark, "markersize": size, "capsize": 2.5}
+        style |= {"markerfacecolor": "none"} if cost == "recoverable" else {}  # often one below
         axes.errorbar(steps[positive], gap[positive], error, label=label, **style)
     rows = {row["name"]: row for row in result["bounds"]}
     last = result["horizon"]
@@ -89,6 +91,9 @@ def tolerances(result: dict[str, Any]) -> Figure:
             np.array([one[key] for one in curve.values()]) for key in ("value", "low", "high")
         )
         axes.plot(delta, value, "o-", color=color, markersize=4, label=label)
+        # Who disagrees by more than a large tolerance does so by more than a small one: where none
+        # is left the exact limit of no drive in N is wider than what smaller ones have shown.
+        high = np.minimum.accumulate(high)
         axes.fill_between(delta, low, high, color=color, alpha=0.15, linewidth=0)
     axes.axvline(result["tolerance"]["delta"], color=GREY, linestyle=":", label="chosen")
     axes.axhline(
@@ -118,10 +123,12 @@ def heat_map(data: numbers.Seen) -> Figure:
     for (left, right), town in zip(grid, towns, strict=True):
         here = [i for i, one in enumerate(data.driven) if one.spec.route.town == town]
         begun = [_places(data.driven[i], np.flatnonzero(begins[i])) for i in here]
-        been = [_places(data.driven[i], np.flatnonzero(errs.alive[i])) for i in here]
+        been = [np.flatnonzero(errs.alive[i]) for i in here]
+        places = [_places(data.driven[i], steps) for i, steps in zip(here, been, strict=True)]
+        metres = [_metres(data.driven[i], steps) for i, steps in zip(here, been, strict=True)]
         for axes in (left, right):
             _ground(axes, town)
-        _density(figure, left, np.concatenate(begun), np.concatenate(been))
+        _density(figure, left, *(np.concatenate(one) for one in (begun, places, metres)))
         left.set_title(f"{town}: errors that begin, per 100 m driven", fontsize=10)
         _ends(right, data, errs.failed_at, here)
         right.set_title(f"{town}: too late for the expert (blue), failed (red)", fontsize=10)
@@ -144,15 +151,28 @@ def _places(episode: Episode, steps: Any) -> Floats:
     return np.stack((ego["x"], ego["y"]), 1)
 
 
-def _density(figure: Figure, axes: Axes, begun: Floats, been: Floats) -> None:
-    """Colours cells by errors that begin there, per 100 m that were driven there."""
+def _metres(episode: Episode, steps: Ints) -> Floats:
+    """How far each step went, 0 after the end of the drive."""
+    driven = episode.ego["speed"][np.minimum(steps, episode.n_steps)] * episode.dt
+    return np.asarray(np.where(steps < episode.n_steps, driven, 0.0))
+
+
+def _density(figure: Figure, axes: Axes, begun: Floats, been: Floats, metres: Floats) -> None:
+    """Colours cells by errors that begin there, per 100 m that were driven there.
+
+    Args:
+        figure: takes the bar of colours.
+        axes: take the cells.
+        begun: where errors begin, (E, 2) [m].
+        been: where each step was, (N, 2) [m].
+        metres: how far each went, (N,) [m].
+    """
     low, high = been.min(0) - _CELL, been.max(0) + _CELL
     edges = [np.arange(low[k], high[k] + _CELL, _CELL) for k in (0, 1)]
-    visits, _, _ = np.histogram2d(been[:, 0], been[:, 1], edges)
+    driven, _, _ = np.histogram2d(been[:, 0], been[:, 1], edges, weights=metres)
     starts, _, _ = np.histogram2d(begun[:, 0], begun[:, 1], edges)
-    # A visit of a step is about 0.35 m; cells seen for less than a metre say nothing.
-    metres = visits * 0.35
-    rate = np.where((metres > 2.0) & (starts > 0), 100.0 * starts / np.maximum(metres, 1.0), np.nan)
+    told = (driven > _LEAST) & (starts > 0)
+    rate = np.where(told, 100.0 * starts / np.maximum(driven, _LEAST), np.nan)
     if np.isfinite(rate).any():
         norm = LogNorm(max(0.5, float(np.nanmin(rate))), max(1.0, float(np.nanmax(rate))))
         drawn = axes.pcolormesh(*edges, rate.T, cmap="YlOrRd", norm=norm, zorder=3)
@@ -220,6 +240,7 @@ def _picture(axes: Axes, view: SideBySide, drive: Episode, first: int, after: in
     way = drive.progress[step]
     out = abs(way["lateral_error"]) > way["lane_width"] / 2
     where = f"{way['lateral_error']:+.2f} m" + (", off the lane" if out else "")
+    where += f"\n{drive.ego['speed'][step]:.1f} m/s, {way['s']:.0f} m on"
     axes.set_title(f"{after * drive.dt:.1f} s: {where}", fontsize=9, color=RED if out else INK)
 
 

@@ -88,8 +88,9 @@ def verdict(result: Mapping[str, Any]) -> str:
     if result["u"] is not None:
         u = result["u"]
         lines.append(
-            f"u: mean {u['mean']:.3f} [{u['mean_low']:.3f}, {u['mean_high']:.3f}], 95 % below "
-            f"{u['p95']:.1f}, largest {u['largest']:.0f} of {u['n_forks']} forks."
+            f"u: mean {u['mean']:.3f} [{u['mean_low']:.3f}, {u['mean_high']:.3f}], 95 % at most "
+            f"{u['p95']:.1f} [{u['p95_low']:.1f}, {u['p95_high']:.1f}], largest "
+            f"{u['largest']:.0f} of {u['n_forks']} forks."
         )
     if result["no_return"]["n"]:
         late = result["no_return"]

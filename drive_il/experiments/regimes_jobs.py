@@ -82,7 +82,8 @@ def regime(which: str) -> Setting:
     realisable: the learner sees all that the expert steers by, nothing pushes the car.
     covered: it sees neither the road's curvature nor the dead band, but gusts push expert and
         learner alike, so that the expert shows how to come back.
-    uncovered: the same without gusts: the expert never leaves its dead band.
+    uncovered: the same without gusts: bends carry the expert out of its dead band as well, but
+        always turned the same way; states of who has erred are not among its own.
     """
     if which == "realisable":
         return Setting(LaneKeeper(BAND), Features(("road", "beyond", "heading"), BAND), Plant())
@@ -141,10 +142,11 @@ def measured(
     """Keeps what the numbers are computed from."""
     horizon = driven[0].spec.max_steps
     tracks = costs.tracks(driven, horizon)
-    failing = costs.failures(tracks, costs.tracks(truth, horizon)).either
+    expert = costs.tracks(truth, horizon)
     np.savez_compressed(
         path,
-        failing=failing,
+        failing=costs.failures(tracks, expert).either,
+        expert_failing=costs.failures(expert, expert).either,
         lateral=tracks.lateral_error.astype(np.float32),
         own=_errors(driven, horizon),
         expert=_errors(beside, horizon),

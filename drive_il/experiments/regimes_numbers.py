@@ -65,14 +65,15 @@ class _Table:
             for k in range(self.config.seeds)
         ]
         failing = np.stack([one["failing"] for one in found])
-        none = np.zeros(failing.shape[1:], np.bool_)  # the expert never fails here: `laws` checks
-        grown = certificate.growth(failing, none, self.steps, self.weights)
+        amiss = found[0]["expert_failing"]  # all seeds drive the same specs
+        grown = certificate.growth(failing, amiss, self.steps, self.weights)
         deviation = np.stack([np.abs(one["lateral"]) for one in found])
         return grown | {
             "failed_drives": int(
                 (costs.first_failure(failing.reshape(-1, failing.shape[2])) > 0).sum()
             ),
             "n_drives": int(failing.shape[0] * failing.shape[1]),
+            "expert_failed_drives": int(amiss.any(1).sum()),
             "eps_expert": self._eps(found, "expert"),
             "eps_own": self._eps(found, "own"),
             "density": asdict(self._density(found)),

@@ -11,6 +11,7 @@ import numpy as np
 
 from drive_il.datatypes import Bools, Floats, Records
 from drive_il.maps.junction_gaps import gaps
+from drive_il.maps.kept import kept
 from drive_il.maps.land import PrismKind
 from drive_il.maps.lane_edges import offset, points_of
 from drive_il.maps.network import LaneType, MarkColor, MarkType, RoadNetwork
@@ -39,12 +40,22 @@ _NO_MARKS = (MarkType.NONE, MarkType.CURB, MarkType.GRASS)
 
 
 def paths(network: RoadNetwork) -> dict[str, str]:
-    """Returns class name -> SVG path data, in the order in which to paint.
+    """Returns class name -> SVG path data, in the order to paint in (kept in the cache folder).
 
     To be filled: sidewalk, verge, shoulder, parking, biking, driving, crosswalk, house, pole (and
     trunk), crown. To be stroked: stop, and mark-white or mark-yellow, -solid or -broken. All that
     is filled runs clockwise, so that what overlaps adds up.
     """
+    made = kept(
+        "outlines",
+        network,
+        __file__,
+        lambda: {k: np.frombuffer(v.encode(), np.uint8) for k, v in _build(network).items()},
+    )
+    return {name: text.tobytes().decode() for name, text in made.items()}
+
+
+def _build(network: RoadNetwork) -> dict[str, str]:
     found = {}
     for name, kinds in _SURFACES.items():
         lanes = network.lanes[np.isin(network.lanes["type"], kinds)]

@@ -10,7 +10,8 @@ it is measured. It is not a squared or absolute error; those have `lipschitz_bou
 `exponential_bound`.
 
 Where a paper states only an order of growth, the constant here comes from the short argument in
-the docstring, and the docstring says so.
+the docstring, and the docstring says so. Theorems have the numbers of the published papers; where
+editions number differently, or a bound combines two papers, the section or the step is named.
 """
 
 from __future__ import annotations
@@ -64,10 +65,11 @@ def interactive_bound(eps: npt.ArrayLike, u: npt.ArrayLike, horizon: npt.ArrayLi
 def k_step_bound(eps: npt.ArrayLike, k: npt.ArrayLike, horizon: npt.ArrayLike) -> Floats:
     """Returns min(k, T) T eps: `interactive_bound` where the expert is back within k steps.
 
-    Assumes that from wherever one action of the learner's leads, the expert is after at most k
-    steps where it would have been, so that u <= k: at most k steps cost more, each at
-    most 1. eps as in `interactive_bound`, on the LEARNER's states. With k >= T this
-    is T^2 eps, but with another eps than `cloning_bound`. Vacuous from eps = 1 / k on.
+    Theorem 2.2 of Ross, Gordon and Bagnell 2011 with u <= k. Assumes that from wherever one action
+    of the learner's leads, the expert is after at most k steps where it would have been: at
+    most k steps cost more, each at most 1. eps as in `interactive_bound`, on the LEARNER's
+    states. With k >= T this is T^2 eps, but with another eps than `cloning_bound`. Vacuous
+    from eps = 1 / k on.
 
     Args:
         eps: disagreement per step, any shape, in [0, 1].
@@ -86,8 +88,9 @@ def density_ratio_bound(
     Assumes that d_learner(s) <= C d_expert(s) for all states, d averaged over the T steps, and
     a recoverability u as in `interactive_bound`; eps is on the EXPERT's states. The disagreement
     on the learner's states is then at most C eps, put into Theorem 2.2 of Ross, Gordon and
-    Bagnell 2011 (their paper has the regimes; this line combines the two). C is infinite where
-    the learner goes and the expert never does: the bound is then u T, vacuous for u >= 1.
+    Bagnell 2011 (Spencer et al. have the regimes and the ratio; this line combines the two papers
+    and is a theorem of neither). Vacuous from eps = 1 / (u C) on. C is infinite where the
+    learner goes and the expert never does: the bound is then u T, vacuous for u >= 1.
 
     Args:
         eps: disagreement per step on the expert's states, in [0, 1].
@@ -145,7 +148,8 @@ def sampling_error(
 
     With m sampled rollouts in each of N rounds, eps_N may be the error on the sampled states,
     if this much is added to `no_regret_error`; holds with probability 1 - delta
-    (Azuma's inequality).
+    (Azuma's inequality). In units of the loss; where it reaches l_max, m N <= 2 log(1 / delta), it
+    says nothing.
 
     Args:
         n_rounds: N.
@@ -165,7 +169,8 @@ def follow_the_leader_regret(n_rounds: int, lipschitz: float, convexity: float) 
     loss is alpha-strongly convex in the policy's parameters and changes by at most G per unit
     of them; for a network neither is true. With N of the order of T (times logs) the term
     is O(1 / T): Ross et al. 2011, Theorem 3.1; with u T, O(1) in cost: Theorem 3.2.
-    (The constant is the textbook one: Kakade and Shalev-Shwartz 2008.)
+    (The constant is the textbook one: Kakade and Shalev-Shwartz 2008.) In units of the loss;
+    says nothing where it reaches the largest loss.
 
     Args:
         n_rounds: N >= 1.
@@ -180,6 +185,10 @@ def follow_the_leader_regret(n_rounds: int, lipschitz: float, convexity: float) 
 def best_iterate_bound(error: npt.ArrayLike, u: npt.ArrayLike, horizon: npt.ArrayLike) -> Floats:
     """Returns u T min(1, error): Ross et al. 2011, Theorems 3.2 and 3.4 with their constants.
 
+    Theorem 2.2 with the error that Theorem 4.1 (4.2 for sampled states) promises some iterate. Its
+    assumptions are those of `interactive_bound` and `no_regret_error` together. Vacuous from
+    an error of 1 / u on.
+
     Args:
         error: of the best iterate on its own states: `no_regret_error`, plus `sampling_error`
             where eps_N is empirical.
@@ -192,12 +201,13 @@ def best_iterate_bound(error: npt.ArrayLike, u: npt.ArrayLike, horizon: npt.Arra
 def tabular_bound(n_states: int, n_demonstrations: int, horizon: int) -> float:
     """Returns min(T, q T (T + 1) / 2) with q = S / (N + 1) (N / (N + 1))^N < S / (e N).
 
-    Rajaraman, Yang, Jiao and Ramchandran 2020: copying a deterministic expert with a table per
-    step costs of the order of min(T, S T^2 / N) in expectation over N demonstrations, and
-    nothing does better in the worst case, even with an expert to ask. The constant follows
-    from the missing mass: the expert's own state is new at step t with probability sum rho
-    (1 - rho)^N, at most q, and the first new state costs at most T - t + 1. No eps, no policy
-    class, no sharing between steps. Vacuous until N is of the order of S T.
+    Rajaraman, Yang, Jiao and Ramchandran 2020, section 4 (lower bounds: section 6): copying
+    a deterministic expert with a table per step costs of the order of min(T, S T^2 / N) in
+    expectation over N demonstrations, and nothing does better in the worst case, even with an
+    expert to ask. The constant follows from the missing mass: the expert's own state is new at
+    step t with probability sum rho (1 - rho)^N, at most q, and the first new state costs at
+    most T - t + 1. No eps, no policy class, no sharing between steps. Vacuous until N is of the
+    order of S T.
 
     Args:
         n_states: S, states per step.
@@ -221,9 +231,10 @@ def log_loss_bound(log_loss: npt.ArrayLike, horizon: npt.ArrayLike, spread: floa
     step on the EXPERT's states (held out); R is the range of an episode's total cost: T where
     every step can cost 1, 1 where an episode costs once. The learner agrees all the way with
     probability E exp(-sum of log-losses) >= exp(-T L) (Jensen), and only otherwise can the total
-    differ. This is the argument of Foster, Block and Misra 2024, section 2, without their
-    step from the class to L, which is `log_loss_sample_bound`. Never above R; no
-    information once T L is a few units.
+    differ. This is the argument of Foster, Block and Misra 2024 (their Theorem 2.1 has 4 R times
+    the squared Hellinger distance between episodes) without their step from the class to L,
+    which is `log_loss_sample_bound`. Never above R; no information once T L is a few units:
+    with R = T it is below T always, and above T / 2 from L = 0.7 / T on.
 
     Args:
         log_loss: L, >= 0, may be infinite.
@@ -237,14 +248,15 @@ def log_loss_bound(log_loss: npt.ArrayLike, horizon: npt.ArrayLike, spread: floa
 def log_loss_sample_bound(
     log_class_size: float, n_demonstrations: int, failure: float, spread: float
 ) -> float:
-    """Returns R min(1, 2 log(|Pi| / delta) / N): Foster, Block and Misra 2024, section 2.
+    """Returns R min(1, 2 log(|Pi| / delta) / N): Foster, Block and Misra 2024, Theorem 2.1.
 
     Assumes a deterministic expert that is IN the finite class Pi, and the policy of
     smallest log-loss on N demonstrated episodes; holds with probability 1 - delta. Nothing
     grows with T but R and, where each step has parameters of its own, log |Pi|: that is how T^2
     comes back. The constant: maximum likelihood has squared Hellinger distance at most
     2 log(|Pi| / delta) / N between episodes (the dynamics cancel), and for a
-    deterministic expert the probability of any disagreement is at most that.
+    deterministic expert the probability of any disagreement is at most that. Vacuous, R, until
+    N reaches 2 log(|Pi| / delta).
 
     Args:
         log_class_size: log |Pi|, natural.

@@ -225,7 +225,7 @@ def regime(
     if n < 1.0 and gap_low <= 0.5:
         return {"name": "realisable", "why": f"{errors}, and no gap is certain; {where}"}
     if n < 1.0:
-        errors += ", and yet a gap: errors below the tolerance lead it elsewhere"
+        errors += ", and yet a gap: of errors below the tolerance, or of pedals"
     if uncovered.low > NEVER_THERE:
         return {"name": "uncovered", "why": f"{errors}; {where}: no weighting teaches it there"}
     if uncovered.high <= NEVER_THERE:

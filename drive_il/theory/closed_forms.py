@@ -184,6 +184,10 @@ class LinearSystem:
         """The learner's r + dK: above 1 its x grows exponentially."""
         return self.expert_rate + self.gain_error
 
+    def step(self, x: Floats) -> Floats:
+        """Returns the learner's next x: r x, and what its action differs by."""
+        return np.asarray(self.expert_rate * x + self.gain_error * x + self.bias)
+
     def states(self, start: float, horizon: int) -> Floats:
         """Returns the learner's x_1 ... x_T from x_1 = start, (T,).
 

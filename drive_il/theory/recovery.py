@@ -20,6 +20,7 @@ from drive_il.datatypes import Bools, Floats, Ints
 from drive_il.theory.intervals import (
     LEVEL,
     Estimate,
+    interval,
     mean_with_interval,
     ratio_with_interval,
     resamples,
@@ -126,7 +127,9 @@ class Recoverability:
         mean: over disagreements; with eps_own and T it gives the gap.
         mean_low: lower end of its interval.
         mean_high: upper end.
-        p95: 95th percentile.
+        p95: 95th percentile over disagreements.
+        p95_low: lower end of its interval.
+        p95_high: upper end; above the largest fork nothing is known, so that it is never higher.
         largest: the maximum, a lower estimate of the theorem's u: what was not forked may
             cost more, and no interval from the same forks can repair that. The theorem's is a
             supremum of expectations: where the noise decides what an error costs, a single
@@ -138,6 +141,8 @@ class Recoverability:
     mean_low: float
     mean_high: float
     p95: float
+    p95_low: float
+    p95_high: float
     largest: float
     n_forks: int
 
@@ -150,7 +155,8 @@ def recoverability(forks: Forks, seed: int = 0) -> Recoverability:
         seed: of the bootstrap.
     """
     if len(forks.extra) == 0:
-        return Recoverability(math.nan, math.nan, math.nan, math.nan, math.nan, 0)
+        nothing = math.nan
+        return Recoverability(nothing, nothing, nothing, nothing, nothing, nothing, nothing, 0)
     weights = resamples(*forks.shape, N_DRAWS, seed)
     return summary(forks, weights)
 
@@ -158,16 +164,40 @@ def recoverability(forks: Forks, seed: int = 0) -> Recoverability:
 def summary(forks: Forks, weights: Floats) -> Recoverability:
     """Summarises at least one fork, with the weights of `resamples`, (R, S, N)."""
     mean = mean_advantage(forks, weights)
-    order = np.argsort(forks.extra)
-    share = np.cumsum(1 / forks.probability[order])
+    high = percentile(forks, 0.95, weights)
     return Recoverability(
         mean.value,
         mean.low,
         mean.high,
-        float(forks.extra[order][np.searchsorted(share, 0.95 * share[-1])]),
+        high.value,
+        high.low,
+        high.high,
         max(0.0, float(forks.extra.max())),
         len(forks.extra),
     )
+
+
+def percentile(forks: Forks, share: float, weights: Floats) -> Estimate:
+    """Returns what a share of all disagreements costs at most, as if all had been forked.
+
+    Its interval is that of the bootstrap's percentiles: a percentile is no mean, so that the
+    corrections of `intervals` do not apply.
+
+    Args:
+        forks: at least one.
+        share: of the disagreements, in (0, 1).
+        weights: of `resamples`, (R, S, N).
+    """
+    order = np.argsort(forks.extra, kind="stable")
+    extra = forks.extra[order]
+    drawn = weights.reshape(len(weights), -1)[:, forks.episode[order]]
+    counted = np.concatenate([np.ones((1, len(extra))), drawn]) / forks.probability[order]
+    below = np.cumsum(counted, axis=1)
+    told = below[:, -1] > 0  # a resample may have no episode that was forked
+    below = below[told]
+    value, *draws = extra[(below >= share * below[:, -1:]).argmax(1)]
+    low, high = interval(np.array(draws)) if draws else (value, value)
+    return Estimate(float(value), float(low), float(high))
 
 
 def mean_advantage(forks: Forks, weights: Floats) -> Estimate:
