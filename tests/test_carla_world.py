@@ -1,5 +1,7 @@
 """Our harness on a CARLA server: ours, through the real client, beside the embedded world."""
 
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -258,6 +260,38 @@ def test_the_server_is_given_back_as_it_was_found(served: Served) -> None:
         raise KeyboardInterrupt
     world = client.get_world()
     world.wait_for_tick()
+    assert len(world.get_actors()) == before
+    assert not world.get_settings().synchronous_mode
+
+
+_DRIVES = """
+import sys
+sys.path.insert(0, {folder!r})
+from test_carla_world import *
+with World(NETWORK, Claim(Servers(ports="{port}"))) as world:
+    world.reset(ROW, [EpisodeSpec(TEST[0], 1, traffic=Traffic(parked=3, signals=True))])
+    print("drives", flush=True)
+    while True:
+        world.step(control())
+"""
+
+
+def test_a_program_that_is_told_to_end_gives_the_server_back(served: Served) -> None:
+    before = len(served.client().get_world().get_actors())
+    code = _DRIVES.format(folder=str(Path(__file__).parent), port=served.port)
+    program = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    try:
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"drives\n"
+        world = served.client().get_world()
+        world.wait_for_tick()
+        assert world.get_settings().synchronous_mode
+        assert len(world.get_actors()) > before
+        program.terminate()
+        assert program.wait(60.0) == 128 + signal.SIGTERM
+    finally:
+        program.kill()
+    world = served.client().get_world()
     assert len(world.get_actors()) == before
     assert not world.get_settings().synchronous_mode
 
