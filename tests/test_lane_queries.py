@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numba import types as nt
 
@@ -168,6 +168,7 @@ def doubled() -> RoadNetwork:
 @settings(deadline=None)
 def test_off_road_is_the_distance_to_a_rectangle(x: float, y: float) -> None:
     distance = np.hypot(max(-x, x - 500.0, 0.0), max(abs(y) - 3.5, 0.0))
+    assume(abs(distance - lane_queries.JOINT) > 1e-9)  # there rounding decides
     place = locate(straight(), np.array([[x, y]]))[0]
     expected = 0.0 if distance <= lane_queries.JOINT else distance
     assert place["off_road"] == pytest.approx(expected, abs=1e-9)
