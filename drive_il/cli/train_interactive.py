@@ -27,8 +27,6 @@ from drive_il.learners import (
 )
 from drive_il.maps import suites
 from drive_il.maps.network import RoadNetwork
-from drive_il.maps.planning import RoutePlanner
-from drive_il.maps.routes import plan_record
 from drive_il.networks import DrivingPolicy
 from drive_il.randomness import derive_seed
 from drive_il.rounds import Place, RoundsConfig
@@ -174,8 +172,7 @@ def anywhere(
     network: RoadNetwork, n_validation: int, max_steps: int, seed: int
 ) -> list[EpisodeSpec]:
     """Returns drives from anywhere on the training suite; the last ones only validate."""
-    planner = RoutePlanner(network)
-    routes = [plan_record(planner, record) for record in suites.training_suite(network)]
+    routes = suites.planned(network, suites.training_suite(network))
     rng = np.random.default_rng(derive_seed(seed, "dagger-specs"))
     specs = []
     for i in range(8 * len(routes) + n_validation):

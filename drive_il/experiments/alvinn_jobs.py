@@ -16,8 +16,6 @@ from drive_il.experiments.drives import expert_episodes, listener, never_blocked
 from drive_il.experiments.jobs import Report
 from drive_il.gates import ExpertDrives
 from drive_il.maps import library, suites
-from drive_il.maps.planning import RoutePlanner
-from drive_il.maps.routes import plan_record
 from drive_il.randomness import derive_seed
 from drive_il.rollout import drive
 from drive_il.sensors.observer import SceneObserver
@@ -36,8 +34,7 @@ MARGIN = 8.0
 def _drives(east: bool, n: int, n_steps: int, seed: int, purpose: str) -> list[EpisodeSpec]:
     """Draws drives that stay in one half of the road, from anywhere on the suite's routes."""
     network = library.load(TOWN)
-    planner = RoutePlanner(network)
-    routes = [plan_record(planner, record) for record in suites.training_suite(network)]
+    routes = suites.planned(network, suites.training_suite(network))
     reach = MARGIN * n_steps * 0.05
     rng = np.random.default_rng(derive_seed(seed, purpose))
     specs: list[EpisodeSpec] = []

@@ -11,8 +11,6 @@ from drive_il.datatypes import EpisodeSpec, Route, Start
 from drive_il.experts.planner import Planner
 from drive_il.experts.road_law import PlannerConfig
 from drive_il.maps import library, suites
-from drive_il.maps.planning import RoutePlanner
-from drive_il.maps.routes import plan_record
 from drive_il.randomness import derive_seed
 
 ROWS = 16
@@ -30,16 +28,16 @@ EXPERT = Planner(PlannerConfig(max_speed=MAX_SPEED))
 
 
 @lru_cache(maxsize=4)
-def _routes(town: str, training: bool) -> tuple[Route, ...]:
+def suite_routes(town: str, training: bool) -> tuple[Route, ...]:
+    """Returns the routes of a town's training or test suite."""
     network = library.load(town)
-    planner = RoutePlanner(network)
     records = suites.training_suite(network) if training else suites.test_suite(network)
-    return tuple(plan_record(planner, record) for record in records)
+    return tuple(suites.planned(network, records))
 
 
 def demonstration_specs(town: str, labels: int, seed: int) -> list[EpisodeSpec]:
     """Returns short drives from anywhere on the training routes, enough for the labels."""
-    routes = _routes(town, training=True)
+    routes = suite_routes(town, training=True)
     rng = np.random.default_rng(derive_seed(seed, "demonstrations", town))
     lengths = np.array([route.length for route in routes])
     specs = []
@@ -57,7 +55,7 @@ def evaluation_specs(town: str, n: int, horizon: int, seed: int) -> list[Episode
     Raises:
         ValueError: no route of the town is long enough for the horizon.
     """
-    network_routes = _routes(town, training=False)
+    network_routes = suite_routes(town, training=False)
     reach = MARGIN * horizon * 0.05
     routes = [route for route in network_routes if route.length > reach + 10.0]
     if not routes:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from drive_il.actors import Traffic
-from drive_il.datatypes import EpisodeSpec, Route, Start
+from drive_il.datatypes import EpisodeSpec, Start
+from drive_il.experiments.covariate_shift_specs import suite_routes
 from drive_il.experts.planner import Planner
 from drive_il.fit import FitConfig
-from drive_il.maps import density, library, suites
-from drive_il.maps.planning import RoutePlanner
-from drive_il.maps.routes import plan_record
+from drive_il.maps import density, library
 from drive_il.randomness import derive_seed
 from drive_il.rounds import Place, RoundsConfig
 from drive_il.sensor_specs import ObservationSpec
@@ -45,17 +43,9 @@ def traffic(town: str, share: float) -> Traffic:
     return Traffic(vehicles=vehicles, walkers=vehicles // 2, signals=True)
 
 
-@lru_cache(maxsize=4)
-def _routes(town: str, training: bool) -> tuple[Route, ...]:
-    network = library.load(town)
-    planner = RoutePlanner(network)
-    records = suites.training_suite(network) if training else suites.test_suite(network)
-    return tuple(plan_record(planner, record) for record in records)
-
-
 def anywhere(town: str, n: int, steps: int, around: Traffic, seed: int) -> list[EpisodeSpec]:
     """Returns drives from anywhere on the training routes; a route counts by its length."""
-    routes = _routes(town, training=True)
+    routes = suite_routes(town, training=True)
     lengths = np.array([route.length for route in routes])
     rng = np.random.default_rng(derive_seed(seed, "anywhere", town))
     specs = []
@@ -68,7 +58,7 @@ def anywhere(town: str, n: int, steps: int, around: Traffic, seed: int) -> list[
 
 def test_specs(town: str, n: int, around: Traffic, seed: int) -> list[EpisodeSpec]:
     """Returns the test drives: short test routes in turn, from their start, to their end."""
-    routes = [route for route in _routes(town, training=False) if route.length < SHORT]
+    routes = [route for route in suite_routes(town, training=False) if route.length < SHORT]
     specs = []
     for i in range(n):
         route = routes[i % len(routes)]

@@ -29,8 +29,6 @@ from drive_il.datatypes import (
 )
 from drive_il.experiments.covariate_shift_specs import EXPERT, START_SPEED
 from drive_il.maps import library, suites
-from drive_il.maps.planning import RoutePlanner
-from drive_il.maps.routes import plan_record
 from drive_il.randomness import derive_seed, uniform
 from drive_il.sensor_specs import ObservationSpec
 from drive_il.steering import curvature_of_steer, steer_of_curvature
@@ -62,8 +60,7 @@ def specs(n: int, steps: int, seed: int, purpose: str) -> list[EpisodeSpec]:
 @lru_cache(maxsize=1)
 def _routes() -> tuple[Route, ...]:
     network = library.load(TOWN)
-    planner = RoutePlanner(network)
-    return tuple(plan_record(planner, record) for record in suites.training_suite(network))
+    return tuple(suites.planned(network, suites.training_suite(network)))
 
 
 @dataclass(frozen=True)

@@ -196,6 +196,12 @@ def training_suite(network: RoadNetwork) -> list[RouteRecord]:
     return make_suite(network, 12, 12, seed=1)
 
 
+def planned(network: RoadNetwork, records: Sequence[RouteRecord]) -> list[Route]:
+    """Returns the routes of some records, in their order."""
+    planner = RoutePlanner(network)
+    return [plan_record(planner, record) for record in records]
+
+
 def routes_to_train_on(network: RoadNetwork, path: Path | None = None) -> list[Route]:
     """Returns the routes of a file, or the map's own training suite where none is given.
 
@@ -203,8 +209,7 @@ def routes_to_train_on(network: RoadNetwork, path: Path | None = None) -> list[R
         ValueError: the file has a route on another map, or one that cannot be planned.
     """
     if path is None:
-        planner = RoutePlanner(network)
-        return [plan_record(planner, record) for record in training_suite(network)]
+        return planned(network, training_suite(network))
 
     def network_of(name: str) -> RoadNetwork:
         if name != network.name:
