@@ -71,7 +71,7 @@ class Config:
     """of each round, 128 frames each; behaviour cloning takes as many in all"""
     traffic: float = 0.5
     """share of normal traffic"""
-    drives: int = 48
+    drives: int = 24
     """test drives per town"""
     validation: int = 16
     """validation drives of each iterate"""
