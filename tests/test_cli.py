@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from drive_il.cli import _COMMANDS, _Command, _Group, _Tree, leaderboard, main
+from drive_il.cli import _COMMANDS, _Command, _Group, _Tree, leaderboard, main, progress
 from drive_il.evaluation.protocol import LB21
 from drive_il.evaluation.results_file import Plan, ResultsFile
 from drive_il.evaluation.route_result import Ending
@@ -167,3 +167,15 @@ def test_show_says_why_an_agent_failed(tmp_path: Path, capsys: pytest.CaptureFix
     told = capsys.readouterr().out
     assert "route 0 and 1 more: KeyError: 'gps'\n    Traceback ...\n      line 7\n" in told
     assert "route 3: it did not answer within 60 s\n" in told
+
+
+def test_without_a_terminal_bars_are_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "_LINE_EVERY", 0.0)
+    with progress.told_bar("reading") as told:
+        told(3, 12)
+        told(6, 12)
+    lines = capsys.readouterr().err.splitlines()
+    assert [" ".join(line.split()[:2]) for line in lines[:2]] == ["reading 3/12", "reading 6/12"]
+    assert "left" in lines[0]
