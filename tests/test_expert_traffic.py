@@ -237,6 +237,17 @@ def test_it_does_not_begin_to_pass_what_it_cannot_pass_in_time(away: float) -> N
     assert run.braking < 5.0
 
 
+@pytest.mark.parametrize("left", [10.0, 12.0, 15.0])
+def test_it_goes_back_before_one_who_stands_nose_to_nose(left: float) -> None:
+    """Someone waits in the oncoming lane, his front so far behind the last of what is passed."""
+    last = ahead(120.0, mover=Mover.NOBODY)
+    waits = moving(oncoming(120.0 + 2.25 + left + 2.25, 0.0))
+    beside = Start(116.0, 3.5, 0.0, 0.0)
+    run = drive_street(ROAD, ROUTE, [moving(last), waits], start=beside, seconds=60.0)
+    assert run.progress["completed"][-1]
+    assert run.gap.min() > 0.1  # it squeezes past at a walk
+
+
 @pytest.mark.parametrize("begins", [2.5, 3.0, 3.5, 4.0, 4.5])
 def test_it_brakes_for_a_cyclist_who_sets_off_across_its_way(begins: float) -> None:
     def cyclist(t: float) -> Records:

@@ -20,8 +20,10 @@ from drive_il.actors import (
 from drive_il.datatypes import CONTROL, EpisodeSpec, Floats, Records, Route, Scene, Start
 from drive_il.evaluation.criteria_lanes import is_outside
 from drive_il.experts.planner import Planner
+from drive_il.geometry import wrap_angle
 from drive_il.maps import library
 from drive_il.maps.network import RoadNetwork
+from drive_il.maps.planning import RoutePlanner
 from drive_il.maps.routes import load_routes
 from drive_il.maps.scenario_files import places
 from drive_il.scenarios.compiling import TYPES, check_route, compile_route
@@ -843,6 +845,30 @@ def test_what_cannot_take_place_is_said() -> None:
     ]:
         with pytest.raises(ValueError, match=message):
             compile_route(ONE, declared(AHEAD, "ParkedObstacleTwoWays", **values))
+
+
+def test_bicycles_do_not_ride_against_a_road_of_one_way() -> None:
+    cedar = library.load("cedar")
+    slip_road = np.array([[-367.5, 358.1], [-379.4, 255.0], [-289.8, 307.4]])  # then left
+    route = RoutePlanner(cedar).plan(slip_road)
+    with pytest.raises(ValueError, match="no oncoming lane runs beside the route"):
+        check_route(cedar, declared(route, "CrossingBicycleFlow", s=20.0))
+
+
+@pytest.mark.parametrize("town", ["alder", "birch"])
+def test_who_turns_across_the_egos_way_indicates_it(shipped: Shipped, town: str) -> None:
+    network, route = shipped(town, "OppositeVehicleTakingPriority")
+    turned = set()
+    for direction in ("left", "right"):
+        spec = replace(route.scenarios[0], parameters={"direction": {"value": direction}})
+        program = compile_route(network, replace(route, scenarios=(spec,)))
+        heading = program.points["heading"]
+        turn = float(wrap_angle(heading[-1] - heading[0]))
+        lights = int(program.roles["lights"][0])
+        assert bool(lights & VehicleLight.LEFT_BLINKER) == (turn > 0.5)
+        assert bool(lights & VehicleLight.RIGHT_BLINKER) == (turn < -0.5)
+        turned.add(round(turn, 1))
+    assert any(abs(turn) > 0.5 for turn in turned)
 
 
 def test_all_types_of_the_issue_are_known() -> None:

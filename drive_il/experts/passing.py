@@ -22,8 +22,8 @@ from drive_il.experts.neighbours import HAZARD, Ways, is_slow
 PASSING_STEP = 0.35
 """step of the forecasts while it looks whether it can pass: further ahead [s]"""
 _RAMP = 24.0  # [m] over which it moves over or back
-_RAMP_TIME, _SHORT_RAMP = 2.9, 12.0  # [s], [m] at least, over which it moves back when slow
-_AFTER = 2.0  # [m] behind its tail an obstacle must be before it moves back
+_RAMP_TIME, _SHORT_RAMP = 2.9, 8.0  # [s], [m] at least, over which it moves back when slow
+_AFTER = 1.0  # [m] behind its tail an obstacle must be before it moves back
 _BEFORE = 1.5  # [m] ahead of its front where it has moved over
 _TOGETHER = 22.0  # [m] obstacles nearer than this are passed as one
 _AHEAD = 60.0  # [m] in which it looks for obstacles

@@ -19,6 +19,7 @@ _MOST = 14  # vehicles of one flow at a time
 _SHARE = 0.8  # of the ego's way that one who is to meet it drives in the same time
 _OFF_ROAD = 3.0  # [m] beside the road bicycles do not ride
 _BACK, _AHEAD = 70.0, 70.0  # [m] before and after a junction that a flow is seen
+_TURNS = 0.35  # [rad] who turns more indicates it
 _LENGTH = {ActorKind.CAR: 4.6, ActorKind.BICYCLE: 1.7}
 _ALARM = int(VehicleLight.SPECIAL1 | VehicleLight.SPECIAL2)
 _LIGHTS_ON = int(VehicleLight.POSITION | VehicleLight.LOW_BEAM)
@@ -145,6 +146,8 @@ def _beside_turn(setting: Setting, junction: Junction) -> Floats:
         raise setting.misfit("the ego does not turn in its next junction")
     side = -1.0 if turn < 0.0 else 1.0
     begin_s = max(junction.begin_s - 40.0, 0.0)
+    if turn > 0.0:
+        setting.oncoming(begin_s)  # on a road of one way they would ride against it
     edge = setting.edge(begin_s, left=turn > 0.0) - 0.5
     start = setting.at(begin_s, side * edge)[0]
     heading = float(before[3])
@@ -161,6 +164,13 @@ def _beside_turn(setting: Setting, junction: Junction) -> Floats:
     return path
 
 
+def _blinker(turn: float) -> int:
+    """Returns the indicator of who turns by an angle [rad], left positive."""
+    if abs(turn) < _TURNS:
+        return 0
+    return int(VehicleLight.LEFT_BLINKER if turn > 0.0 else VehicleLight.RIGHT_BLINKER)
+
+
 def takes_priority(setting: Setting, signals: bool) -> list[Script]:
     """A vehicle comes across a junction without regard for light or right of way."""
     junction = setting.junction()
@@ -171,6 +181,7 @@ def takes_priority(setting: Setting, signals: bool) -> list[Script]:
     spare = max(int(meet - _SHARE * (meet_s - setting.s)), 0)  # so near that it can be in time
     path, meet = path[spare:], float(meet - lengths(path)[spare])
     speed = number(setting.spec, "speed", min(0.9 * setting.limit(junction.begin_s), 12.0), low=1.0)
+    lights = _LIGHTS_ON | _blinker(setting.turn(lane)) | (_ALARM if signals else 0)
     vehicle = role(
         ActorKind.CAR,
         path,
@@ -182,7 +193,7 @@ def takes_priority(setting: Setting, signals: bool) -> list[Script]:
         near=12.0,
         patience=40.0,
         speed=speed,
-        lights=_ALARM | _LIGHTS_ON if signals else _LIGHTS_ON,
+        lights=lights,
     )
     fields = green(setting, junction) if signals else {}
     return [script(setting.s, junction.end_s + 10.0, [vehicle], **fields)]
