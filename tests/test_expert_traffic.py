@@ -237,6 +237,23 @@ def test_it_does_not_begin_to_pass_what_it_cannot_pass_in_time(away: float) -> N
     assert run.braking < 5.0
 
 
+@pytest.mark.parametrize(("behind", "least"), [(None, 19.0), (30.0, 19.0), (5.0, 10.0)])
+def test_over_a_lane_of_its_own_way_it_passes_at_the_speed_of_the_road(
+    behind: float | None, least: float
+) -> None:
+    network = straight_road(length=900.0, lanes_per_way=2)
+    others = [moving(ahead(300.0, mover=Mover.NOBODY))]
+    if behind is not None:  # someone in that lane, just as fast; who is too near is let by
+        others.append(moving(car(60.0 - behind, -5.25, 0.0, 20.0, lane=1, lane_s=60.0 - behind)))
+    route, start = lane_route(700.0, speed_limit=22.2), Start(60.0, 0.0, 0.0, 20.0)
+    run = drive_street(network, route, others, start=start, seconds=60.0)
+    before_the_end = run.progress["s"] < 450.0
+    assert run.progress["completed"][-1]
+    assert run.gap.min() > 0.6
+    assert run.ego["speed"][before_the_end].min() > least
+    assert np.abs(run.ego["speed"] * run.ego["yaw_rate"]).max() < 3.0
+
+
 @pytest.mark.parametrize("left", [10.0, 12.0, 15.0])
 def test_it_goes_back_before_one_who_stands_nose_to_nose(left: float) -> None:
     """Someone waits in the oncoming lane, his front so far behind the last of what is passed."""

@@ -22,11 +22,12 @@ from drive_il.experts.neighbours import HAZARD, Ways, is_slow
 PASSING_STEP = 0.35
 """step of the forecasts while it looks whether it can pass: further ahead [s]"""
 _RAMP = 24.0  # [m] over which it moves over or back
-_RAMP_TIME, _SHORT_RAMP = 2.9, 8.0  # [s], [m] at least, over which it moves back when slow
+_RAMP_TIME = 2.9  # [s] for that
+_SHORT_RAMP, _LONG_RAMP = 8.0, 70.0  # [m] at least, to go back when slow; at most, between lanes
 _AFTER = 1.0  # [m] behind its tail an obstacle must be before it moves back
 _BEFORE = 1.5  # [m] ahead of its front where it has moved over
 _TOGETHER = 22.0  # [m] obstacles nearer than this are passed as one
-_AHEAD = 60.0  # [m] in which it looks for obstacles
+_AHEAD, _AHEAD_TIME = 60.0, 3.5  # [m] and [s] in which it looks for obstacles
 _BEGUN = 0.25  # share of the way over that counts as begun
 _SPARE = 0.05  # [m] of the clearance that is not given up
 _BACK = 0.8  # of the way on which it is back in its lane
@@ -77,7 +78,8 @@ def find_standing(vehicles: Records, slot: int) -> bool:
 def is_being_passed(plan: np.record, vehicle: np.record) -> bool:
     """Whether an obstacle is near enough to decide where beside its lane the ego drives."""
     dx, dy = vehicle.x - plan.x, vehicle.y - plan.y
-    return bool(is_obstacle(vehicle) and dx * dx + dy * dy < _AHEAD * _AHEAD)
+    ahead = _ahead(plan)
+    return bool(is_obstacle(vehicle) and dx * dx + dy * dy < ahead * ahead)
 
 
 @kernels.device
@@ -93,6 +95,12 @@ def _room_beside(way: np.record, ways: Records, half: float) -> tuple[float, flo
     if way.right >= 0:
         right += ways[way.right].width
     return left - half - _EDGE, right - half - _EDGE, way.left_same_way, way.right_same_way
+
+
+@kernels.device
+def _ahead(plan: np.record) -> float:
+    """How far ahead it looks for obstacles [m]."""
+    return float(_AHEAD + _AHEAD_TIME * plan.speed)
 
 
 @kernels.device
@@ -114,6 +122,7 @@ def find_obstacles(
     """
     half = plan.half_width + config.clearance
     first, last, right, left = math.inf, -math.inf, math.inf, -math.inf
+    ahead, back = _ahead(plan), min(max(_RAMP_TIME * plan.speed, _RAMP), _LONG_RAMP)
     for grown in range(3):  # later ones join those found before
         for v in range(len(vehicles)):
             vehicle = vehicles[v]
@@ -121,7 +130,7 @@ def find_obstacles(
             if v == slot or vehicle.id == 0 or (not stays and (grown == 0 or not _queues(vehicle))):
                 continue
             dx, dy = vehicle.x - plan.x, vehicle.y - plan.y
-            if dx * dx + dy * dy > 4.0 * _AHEAD * _AHEAD:
+            if dx * dx + dy * dy > 4.0 * ahead * ahead:
                 continue
             p = path[find_nearest(path, plan.n, vehicle.x, vehicle.y)]
             c, n = math.cos(vehicle.heading), math.sin(vehicle.heading)
@@ -131,7 +140,7 @@ def find_obstacles(
                 continue
             if vehicle.speed > _STANDS and abs(c * p.tx + n * p.ty) < _ALONG:
                 continue  # it crosses
-            if end < plan.s - plan.half_length - _AFTER - _RAMP or begin > plan.s + _AHEAD:
+            if end < plan.s - plan.half_length - _AFTER - back or begin > plan.s + ahead:
                 continue
             if grown == 0 and begin >= first:
                 continue
@@ -150,11 +159,19 @@ def find_obstacles(
 
 
 @kernels.device
+def _way_over(share: float) -> float:
+    """Where on a ramp it has moved over by a share of the whole: 3 t^2 - 2 t^3 = share, t."""
+    share = min(max(share, 0.0), 1.0)
+    return 0.5 - math.sin(math.asin(1.0 - 2.0 * share) / 3.0)
+
+
+@kernels.device
 def move_over(
     config: np.record,
     plan: np.record,
     at: np.record,
     lane: int,
+    is_one_lane: bool,
     ways: Ways,
     obstacles: tuple[float, float, float, float],
 ) -> bool:
@@ -165,6 +182,7 @@ def move_over(
         plan: PLAN record; its shift is set.
         at: PROGRESS record.
         lane: of the route beside the obstacles.
+        is_one_lane: the route does not change lanes before them.
         ways: of the map.
         obstacles: as `find_obstacles` returns them.
 
@@ -185,7 +203,7 @@ def move_over(
             centre_left = 0.5 * (way.width + ways[0][way.left].width)
         if same_right:
             centre_right = 0.5 * (way.width + ways[0][way.right].width)
-    best, shift = math.inf, 0.0
+    best, shift, changes = math.inf, 0.0, False
     for side in (1.0, -1.0):
         asked, room, same, centre = to_left, room_left, same_left, centre_left
         if side < 0.0:
@@ -196,28 +214,33 @@ def move_over(
         if asked > room or (side < 0.0 and asked > own and not same):
             continue
         cost = asked
-        if asked > own:
+        over_there = asked > own
+        if over_there:
             cost += 10.0 if same else 20.0
             asked = max(asked, min(centre, room))
         if at.lateral_error * side > _THERE:
             cost -= 15.0  # it is there already
         if cost < best:
-            best, shift = cost, side * asked
+            best, shift, changes = cost, side * asked, over_there and same
     if best == math.inf:
         return False
     plan.shift, plan.passes = shift, True
     up_to, down_from = first - plan.half_length - _BEFORE, last + plan.half_length + _AFTER
-    plan.up_from, plan.up_to = up_to - _RAMP, up_to
-    plan.down_from, plan.down_to = down_from, down_from + _RAMP
+    ramp = min(max(_RAMP_TIME * plan.speed, _RAMP), _LONG_RAMP) if changes else _RAMP
+    plan.up_from = up_to - ramp
+    if changes and is_one_lane:  # as soon as there is room, from where it is
+        plan.up_from = min(plan.up_from, plan.s - ramp * _way_over(at.lateral_error / shift))
+    plan.up_to = plan.up_from + ramp
+    plan.down_from, plan.down_to = down_from, down_from + ramp
     plan.shift_v2 = math.inf
     if shift != 0.0:  # the ramp bends by 6 shift / length^2 at its ends
-        plan.shift_v2 = config.passing_acceleration * _RAMP * _RAMP / (6.0 * abs(shift))
+        plan.shift_v2 = config.passing_acceleration * ramp * ramp / (6.0 * abs(shift))
     side = 1.0 if shift > 0.0 else -1.0
     plan.committed = at.lateral_error * side > max(_BEGUN * abs(shift), 0.3)
     # As long as there is room to go back behind them it has not.
     plan.committed &= first < plan.s + plan.half_length + _BACK * plan.astray_for
     if plan.committed:  # slowly it can be back sooner
-        plan.down_to = down_from + min(max(_RAMP_TIME * plan.speed, _SHORT_RAMP), _RAMP)
+        plan.down_to = down_from + min(max(_RAMP_TIME * plan.speed, _SHORT_RAMP), ramp)
     return True
 
 

@@ -23,6 +23,7 @@ from drive_il.datatypes import (
     PROGRESS,
     ROUTE_POINT,
     VEHICLE,
+    Command,
     Floats,
     Ints,
     Records,
@@ -71,6 +72,7 @@ from drive_il.maps.route_geometry import segment_at
 
 _DEFAULT = PlannerConfig()
 _WAIT_BEFORE = 9.0  # [m] it waits so far behind an obstacle, to be able to move over
+_LEFT, _RIGHT = int(Command.CHANGELANELEFT), int(Command.CHANGELANERIGHT)
 _BEYOND = 10.0  # [m] after it is back in its lane, in which others matter to one who passes
 Road: TypeAlias = tuple[Records, Ints, Ints, Records, Ints, Ints]
 """Points, first and count of each route; stops, first and count."""
@@ -165,6 +167,15 @@ def _consider(
 
 
 @kernels.device
+def _is_one_lane(points: Records, first: int, last: int) -> bool:
+    """Whether a stretch of the route keeps to its lane."""
+    for i in range(first, last + 1):
+        if points[i].command == _LEFT or points[i].command == _RIGHT:
+            return False
+    return True
+
+
+@kernels.device
 def _mind_others(
     config: np.record,
     plan: np.record,
@@ -198,7 +209,8 @@ def _mind_others(
         obstacles = find_obstacles(config, plan, path, vehicles, slot)
     if obstacles[0] <= obstacles[1]:
         i = segment_at(road[0], low, high - low + 1, obstacles[0])
-        if move_over(config, plan, at, road[0][i].lane, ways, obstacles):
+        is_one_lane = _is_one_lane(road[0], low + at.index, i)
+        if move_over(config, plan, at, road[0][i].lane, is_one_lane, ways, obstacles):
             plan.dt, plan.most = PASSING_STEP, config.passing_push
             reach, plan.reach = plan.reach, max(plan.reach, plan.down_to - plan.s + _BEYOND)
             _consider(config, plan, at, road, actors, row, ways, desk)
