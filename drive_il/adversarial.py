@@ -179,7 +179,7 @@ class Adversarial:
         self._done = 0
         self._best: dict[str, Tensor] | None = None
         self._improver = Improver(self.model, config.ppo, seed)
-        self._optimizer = torch.optim.Adam(judge.parameters(), config.learning_rate)
+        self._optimizer = torch.optim.Adam(judge.parameters(), config.learning_rate, fused=True)
         self._specs = list(place.specs[:n_training])
         limit = config.validation_steps
         self._validation = [

@@ -414,7 +414,7 @@ class _Run:
     def train_epoch(self) -> None:
         """Takes the gradient steps of one pass, then validates."""
         self.model.train()
-        torch.manual_seed(derive_seed(self.seed, "epoch", self.epoch))
+        _seed(self.device, derive_seed(self.seed, "epoch", self.epoch))
         losses: list[Tensor] = []
         counts: list[int] = []
         for batch in self.batches.epoch(self.epoch):
@@ -510,6 +510,13 @@ def _optimizer(model: nn.Module, config: FitConfig) -> torch.optim.Optimizer:
     return torch.optim.SGD(
         model.parameters(), rate, config.momentum, weight_decay=decay, fused=True
     )
+
+
+def _seed(device: torch.device, seed: int) -> None:
+    """Seeds what may draw here; torch.manual_seed asks after every kind of device, for 2 ms."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
 
 
 def _learning_rate(config: FitConfig, step: int, n_steps: int) -> float:

@@ -328,7 +328,7 @@ class Improver:
 
     def __post_init__(self) -> None:
         self.optimizer = torch.optim.Adam(
-            self.model.parameters(), self.config.learning_rate, eps=1e-5
+            self.model.parameters(), self.config.learning_rate, eps=1e-5, fused=True
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -251,7 +251,9 @@ class _Run:
             )
             for _ in range(2)
         )
-        self.optimizer = torch.optim.Adam(self.network.parameters(), config.learning_rate)
+        self.optimizer = torch.optim.Adam(
+            self.network.parameters(), config.learning_rate, fused=True
+        )
         self.account: list[dict[str, Any]] = []
         self.best: Steps | None = None
         n = len(place.specs) - config.n_validation
