@@ -152,7 +152,7 @@ def certify(config: Config, console: Console | None = None) -> Path:
     folders = run_all(jobs, config.out, config.workers, console, NOT_BEHIND_RESULTS)
     page, stored = finish(config, folders)
     console.print(report.table(stored))
-    console.print(report.verdict(stored), highlight=False)
+    console.print(report.verdict(stored), highlight=False, markup=False)
     total = timing(jobs, folders)["total"]
     farewell(console, time.monotonic() - start, total, page)
     return page

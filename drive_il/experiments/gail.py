@@ -132,7 +132,7 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
     page = report.write(stored, config.out)
     console.print(report.table(stored))
     for line in report.verdict(stored):
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, markup=False)
     farewell(console, time.monotonic() - start, total, page)
     return page
 

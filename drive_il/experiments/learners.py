@@ -155,7 +155,7 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
     stored, total = keep(result, jobs, folders, config.out)
     page = report.write(stored, numbers.training_times(config, folders), config.out)
     console.print(report.table(stored))
-    console.print(report.verdict(stored), highlight=False)
+    console.print(report.verdict(stored), highlight=False, markup=False)
     farewell(console, time.monotonic() - start, total, page)
     return page
 

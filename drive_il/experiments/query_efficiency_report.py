@@ -157,6 +157,8 @@ def figure(result: dict[str, Any], folder: Path) -> None:
         grid[row][0].set_ylabel("success [%]")
     for axes in grid[-1]:
         axes.set_xlabel("expert labels used")
+        below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.13)}
+        axes.legend(**below, fontsize=8, ncols=3, frameon=False)
     whole.suptitle(
         f"Success against expert labels\n95 % over {result['interval_over']}, "
         f"{result['config']['drives']} drives per town and seed",
@@ -191,19 +193,20 @@ def _panel(axes: Axes, result: dict[str, Any], town: str, names: list[str]) -> N
         value, low, high = (
             100 * np.array([point[key] for point in points]) for key in ("value", "low", "high")
         )
-        own = used <= max(one["labels"], used[0]) if len(used) else used > 0
+        # It ends where it stopped asking, with what it returned then.
+        own = np.append(np.flatnonzero(used < one["labels"]), len(used) - 1)
+        x = np.append(used[own[:-1]], one["labels"])
         color = COLORS[name]
         # Steps: between two rounds nothing changes.
         style: dict[str, Any] = {"drawstyle": "steps-post", "linewidth": 1.8}
-        axes.plot(used[own], value[own], color=color, label=NAMES[name], **style)
+        axes.plot(x, value[own], color=color, label=NAMES[name], **style)
         band: dict[str, Any] = {"step": "post", "alpha": 0.12, "linewidth": 0}
-        axes.fill_between(used[own], low[own], high[own], color=color, **band)
-        if own.any():
-            axes.plot(used[own][-1], value[own][-1], "o", color=color, markersize=5)
+        axes.fill_between(x, low[own], high[own], color=color, **band)
+        axes.plot(x[-1], value[-1], "o", color=color, markersize=5)
+        axes.vlines(x[-1], low[-1], high[-1], color=color, alpha=0.4, linewidth=1.2)
     axes.set(xscale="log", ylim=(-3, 107))
     ticks = np.unique(np.round(np.geomspace(labels[0], labels[-1], 5), -2))
     axes.xaxis.set_major_locator(FixedLocator(ticks.tolist()))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     axes.grid(True, color="#eeeeee")
-    axes.legend(fontsize=8, loc="center left", framealpha=0.85)
