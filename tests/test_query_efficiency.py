@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from drive_il.datatypes import Outcome
@@ -31,6 +32,20 @@ def test_a_curve_shows_what_the_learner_would_have_returned() -> None:
     assert work.returned(CARD) == [1, 2, 2, 4]  # of equals the latest
     at = [numbers.iterate_at(CARD, labels) for labels in (99, 100, 249, 250, 599, 600, 9000)]
     assert at == [None, 1, 1, 2, 2, 4, 4]
+
+
+def test_the_drawn_curve_ends_where_the_learner_stopped_asking() -> None:
+    points = [{"value": v, "low": v - 0.1, "high": v + 0.1} for v in (0.1, 0.1, 0.4, 0.9)]
+    learner = {"labels": 250.0, "success": points}
+    result = {
+        "grid": [100, 200, 300, 400],
+        "towns": {"alder": {"expert": {"success": 1.0}, "learners": {"dagger": learner}}},
+    }
+    axes = Figure().subplots()
+    report._panel(axes, result, "alder", ["dagger"])
+    [curve] = [line for line in axes.lines if line.get_label() == report.NAMES["dagger"]]
+    assert curve.get_xdata().tolist() == [100, 200, 250]
+    assert curve.get_ydata().tolist() == pytest.approx([10, 10, 90])
 
 
 def test_the_labels_to_reach_a_level() -> None:
