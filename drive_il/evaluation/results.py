@@ -38,14 +38,18 @@ def provenance(seed: int, config: Any) -> dict[str, Any]:  # noqa: ANN401 - any 
 
 
 def commit() -> str | None:
-    """Returns the git commit of a source checkout, "+" when changed since; else None."""
+    """Returns the git commit of a source checkout, "+" when changed since; else None.
+
+    Entries of the leaderboard decide nothing, and are written by what asks here.
+    """
     root = Path(drive_il.__file__).parents[1]
     if not (root / ".git").exists():
         return None
     head = _git(root, "rev-parse", "HEAD")
     if head is None:
         return None
-    return head + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+    changed = ("status", "--porcelain", "--untracked-files=no", "--", ".", ":!leaderboard/entries")
+    return head + ("+" if _git(root, *changed) else "")
 
 
 def _git(root: Path, *words: str) -> str | None:
