@@ -227,10 +227,10 @@ def move_over(
     plan.shift, plan.passes = shift, True
     up_to, down_from = first - plan.half_length - _BEFORE, last + plan.half_length + _AFTER
     ramp = min(max(_RAMP_TIME * plan.speed, _RAMP), _LONG_RAMP) if changes else _RAMP
-    plan.up_from = up_to - ramp
+    up_from = up_to - ramp
     if changes and is_one_lane:  # as soon as there is room, from where it is
-        plan.up_from = min(plan.up_from, plan.s - ramp * _way_over(at.lateral_error / shift))
-    plan.up_to = plan.up_from + ramp
+        up_from = min(up_from, plan.s - ramp * _way_over(at.lateral_error / shift))
+    plan.up_from, plan.up_to = up_from, up_from + ramp
     plan.down_from, plan.down_to = down_from, down_from + ramp
     plan.shift_v2 = math.inf
     if shift != 0.0:  # the ramp bends by 6 shift / length^2 at its ends
