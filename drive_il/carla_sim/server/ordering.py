@@ -11,7 +11,7 @@ in `waking.py`):
 - apply_batch_sync(commands, True) waits for the tick's snapshot with Python's lock in its hand;
   sensor messages that come first wait for that lock in all of the client's threads, and
   nobody is left to take in the snapshot. What sensors say after such a tick is held back for
-  10 ms (`hold_time`), longer while the next such batch is under way.
+  40 ms (`hold_time`), longer while the next such batch is under way.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from collections import Counter
 
 PATIENCE = 1.0
 """a stream that has been promised is waited for so long [s]"""
-HOLD = 0.01
+HOLD = 0.04
 """what sensors say after a batch that ticks is held back for so long on a quiet machine [s]"""
-_MOST_CROWDED = 8.0  # programs per core
+_MOST_CROWDED = 4.0  # programs per core
 SWAP = 2.0
 """the longest silence after load_world [s]"""
 
