@@ -104,6 +104,12 @@ def _ahead(plan: np.record) -> float:
 
 
 @kernels.device
+def _ramp(plan: np.record, least: float, most: float) -> float:
+    """Over how much of the road it moves over or back at its speed [m]."""
+    return float(min(max(_RAMP_TIME * plan.speed, least), most))
+
+
+@kernels.device
 def find_obstacles(
     config: np.record, plan: np.record, path: Records, vehicles: Records, slot: int
 ) -> tuple[float, float, float, float]:
@@ -122,7 +128,7 @@ def find_obstacles(
     """
     half = plan.half_width + config.clearance
     first, last, right, left = math.inf, -math.inf, math.inf, -math.inf
-    ahead, back = _ahead(plan), min(max(_RAMP_TIME * plan.speed, _RAMP), _LONG_RAMP)
+    ahead, back = _ahead(plan), _ramp(plan, _RAMP, _LONG_RAMP)
     for grown in range(3):  # later ones join those found before
         for v in range(len(vehicles)):
             vehicle = vehicles[v]
@@ -226,7 +232,7 @@ def move_over(
         return False
     plan.shift, plan.passes = shift, True
     up_to, down_from = first - plan.half_length - _BEFORE, last + plan.half_length + _AFTER
-    ramp = min(max(_RAMP_TIME * plan.speed, _RAMP), _LONG_RAMP) if changes else _RAMP
+    ramp = _ramp(plan, _RAMP, _LONG_RAMP) if changes else _RAMP
     up_from = up_to - ramp
     if changes and is_one_lane:  # as soon as there is room, from where it is
         up_from = min(up_from, plan.s - ramp * _way_over(at.lateral_error / shift))
@@ -240,7 +246,7 @@ def move_over(
     # As long as there is room to go back behind them it has not.
     plan.committed &= first < plan.s + plan.half_length + _BACK * plan.astray_for
     if plan.committed:  # slowly it can be back sooner
-        plan.down_to = down_from + min(max(_RAMP_TIME * plan.speed, _SHORT_RAMP), ramp)
+        plan.down_to = down_from + _ramp(plan, _SHORT_RAMP, ramp)
     return True
 
 
