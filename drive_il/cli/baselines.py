@@ -18,6 +18,16 @@ _MODELS = {
 _SUITES = ("alder_test", "birch_test", "alder_scenarios")
 
 
+def _protocol_for(suite: str) -> str:
+    """Returns the protocol whose routes are of the suite's kind.
+
+    Short routes with one scenario each are Bench2Drive's, routes among nothing but traffic those
+    of leaderboard 1.0. Leaderboard 2.1's minimum speed is made for routes of 7 to 9 km: setting
+    out from rest costs whoever drives these some 10 points (docs/expert.md).
+    """
+    return "bench2drive" if suite.endswith("_scenarios") else "lb1"
+
+
 def baselines(
     date: str,
     suites: tuple[str, ...] = _SUITES,
@@ -33,8 +43,9 @@ def baselines(
         drive-il leaderboard baselines --date 2026-11-24
         drive-il leaderboard page
 
-    An interrupted run goes on; what is finished is not driven again. An entry that is refused
-    does not keep the others from being made; exit code 1 says that there was one.
+    Suites of scenarios are judged as Bench2Drive does, the others as leaderboard 1.0 does. An
+    interrupted run goes on; what is finished is not driven again. An entry that is refused does
+    not keep the others from being made; exit code 1 says that there was one.
 
     Args:
         date: of the entries, YYYY-MM-DD.
@@ -61,6 +72,7 @@ def baselines(
                 agent=agent,
                 agent_config=config,
                 routes=str(routes / f"{suite}.xml"),
+                protocol=_protocol_for(suite),
                 seed=seed,
                 record=str(work / label),
             )
