@@ -30,7 +30,7 @@ from drive_il.maps.routes import load_routes
 from drive_il.sim import World
 from tests.drives import make_route
 from tests.roads import straight_road
-from tests.street import Run, car, drive_street, moving, person
+from tests.street import Run, car, drive_street, moving, person, surround
 from tests.test_world import route_along
 
 ROUTES = Path(__file__).parents[1] / "routes"
@@ -196,6 +196,30 @@ def test_it_brakes_hard_for_a_walker_who_runs_out_and_not_for_one_who_stays() ->
     waiting = person(80.0, -4.5, UPWARDS, 0.0)
     run = drive_street(ROAD, ROUTE, walkers=[moving(waiting)], start=AT_SPEED, seconds=10.0)
     assert run.ego["speed"][10:].min() > 13.5
+
+
+@pytest.mark.parametrize(
+    ("speed", "along", "walks", "goes"),
+    [
+        (0.0, 1.5, 1.0, False),  # into its side
+        (0.0, 1.5, -1.0, True),  # away from it
+        (0.0, 1.5, 0.0, True),  # stays
+        (0.0, -3.0, 1.0, True),  # passes behind its tail
+        (3.0, 1.5, 1.0, False),  # would reach it before it has passed
+        (12.0, -1.0, 1.0, True),  # comes too late
+    ],
+)
+def test_it_does_not_drive_on_past_a_walker_who_walks_into_its_side(
+    speed: float, along: float, walks: float, goes: bool
+) -> None:
+    world = World(ROAD, 1)
+    world.reset(np.zeros(1, np.int64), [EpisodeSpec(ROUTE, start=Start(50.0, 0.0, 0.0, speed))])
+    ego = world.scene.ego[0]
+    right = ego["y"] - 0.5 * ego["width"] - 0.6
+    walker = person(float(ego["x"]) + along, float(right), math.copysign(UPWARDS, walks), abs(walks))
+    control = Planner(network=ROAD).control(surround(world.scene, [], [walker]))[0]
+    assert (control["throttle"] > 0.0) == goes
+    assert (control["brake"] > 0.9) == (not goes)
 
 
 def test_oncoming_and_following_traffic_does_not_slow_it_down() -> None:

@@ -104,10 +104,8 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
     result = report.analyse(config, folders) | provenance(config.seed, config.facts())
     stored, total = keep(result, jobs, folders, config.out)
     page = report.write(stored, folders, config.out)
-    console.print(report.table(stored))
-    for line in stored["verdict"]:
-        console.print(line, highlight=False)
-    farewell(console, time.monotonic() - start, total, page)
+    took = time.monotonic() - start
+    farewell(console, page, report.table(stored), stored["verdict"], took, total)
     return page
 
 

@@ -157,9 +157,8 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
     result = report.summary(certificates) | provenance(config.seed, config.facts())
     write_json(result, config.out / "results.json")
     page = report.write(certificates, result, config.out)
-    console.print(report.table(certificates))
     total = timing([*training, *jobs], {**folders, **made})["total"]
-    farewell(console, time.monotonic() - start, total, page)
+    farewell(console, page, report.table(certificates), (), time.monotonic() - start, total)
     return page
 
 

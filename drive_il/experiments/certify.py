@@ -151,10 +151,8 @@ def certify(config: Config, console: Console | None = None) -> Path:
     )
     folders = run_all(jobs, config.out, config.workers, console, NOT_BEHIND_RESULTS)
     page, stored = finish(config, folders)
-    console.print(report.table(stored))
-    console.print(report.verdict(stored), highlight=False, markup=False)
-    total = timing(jobs, folders)["total"]
-    farewell(console, time.monotonic() - start, total, page)
+    took, total = time.monotonic() - start, timing(jobs, folders)["total"]
+    farewell(console, page, report.table(stored), [report.verdict(stored)], took, total)
     return page
 
 

@@ -130,10 +130,8 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
     result = report.analyse(config, folders) | provenance(config.seed, config.facts())
     stored, total = keep(result, jobs, folders, config.out)
     page = report.write(stored, config.out)
-    console.print(report.table(stored))
-    for line in report.verdict(stored):
-        console.print(line, highlight=False, markup=False)
-    farewell(console, time.monotonic() - start, total, page)
+    took = time.monotonic() - start
+    farewell(console, page, report.table(stored), report.verdict(stored), took, total)
     return page
 
 

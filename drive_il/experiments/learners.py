@@ -154,9 +154,8 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
     result |= provenance(config.seed, config.facts())
     stored, total = keep(result, jobs, folders, config.out)
     page = report.write(stored, numbers.training_times(config, folders), config.out)
-    console.print(report.table(stored))
-    console.print(report.verdict(stored), highlight=False, markup=False)
-    farewell(console, time.monotonic() - start, total, page)
+    took = time.monotonic() - start
+    farewell(console, page, report.table(stored), [report.verdict(stored)], took, total)
     return page
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 import drive_il
 from drive_il.experiments.jobs import Job, hash_of_code, run, seconds
@@ -91,13 +91,31 @@ def keep(
     return stored, times["total"]
 
 
-def farewell(console: Console, seconds_taken: float, total: float, page: Path) -> None:
-    """Says how long it took and where the page is."""
-    console.print(
+def farewell(
+    console: Console,
+    page: Path,
+    table: RenderableType,
+    verdict: Sequence[str],
+    seconds_taken: float,
+    total: float,
+) -> None:
+    """Shows what came out, how long it took and where the page is.
+
+    Args:
+        console: where.
+        page: of the experiment.
+        table: its numbers.
+        verdict: what they say, line by line; brackets in it are intervals, no markup.
+        seconds_taken: by this run [s].
+        total: by all steps, those of earlier runs included [s].
+    """
+    console.print(table)
+    time_taken = (
         f"took {clock(seconds_taken)} min; all steps together {clock(total)} "
-        f"min of one core, earlier runs included\nthe page: {page}",
-        highlight=False,
+        "min of one core, earlier runs included"
     )
+    for line in (*verdict, time_taken, f"the page: {page}"):
+        console.print(line, highlight=False, markup=False)
 
 
 def timing(jobs: Sequence[Job], folders: dict[str, Path]) -> dict[str, Any]:

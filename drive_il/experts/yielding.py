@@ -42,6 +42,7 @@ _SAME_WAY = 0.7  # cosine of the angle up to which another runs the same way
 _HELPS = 1.5  # [m/s^2] merging traffic brakes so much for who is before it
 _WALKER_TIME = 4.8  # [s] for which a walker's forecast is good
 _WALKER_ROOM = 0.6  # [m] kept beside a walker, in addition
+_TOUCH = 0.1  # [m] so near beside the ego a walker is as good as run into it
 _NEVER = math.inf
 
 Desk: TypeAlias = tuple[Records, Records, Floats, Floats, Floats, Ints]
@@ -417,7 +418,6 @@ def mind_walkers(
         go: the ego's plan [m], (STEPS + 1,).
         span: (STEPS + 1, 3), scratch.
     """
-    half = plan.half_width + _WALKER_ROOM
     reach = plan.reach + WALKER_REACH
     for w in range(len(walkers)):
         walker = walkers[w]
@@ -427,22 +427,47 @@ def mind_walkers(
         if abs(walker.z - plan.z) > _HEIGHT:
             continue
         near = find_nearest(path, plan.n, walker.x, walker.y)
-        c, n, r = math.cos(walker.heading), math.sin(walker.heading), walker.radius
-        steps = int(_WALKER_TIME / plan.dt) if walker.speed > _STANDS else 1
-        for k in range(steps):
-            way = walker.speed * k * plan.dt
-            x, y = walker.x + c * way, walker.y + n * way
-            near = walk(path, plan.n, near, x, y)
-            p = path[near]
-            first, last, _ = overlap(p, half, (x, y, c, n, r, r))
-            along = (x - p.x) * p.tx + (y - p.y) * p.ty
-            if (near == 0 and along < -_ROOM) or (near == plan.n - 1 and along > _ROOM):
-                first, last = 1.0, 0.0
-            span[k, 0], span[k, 1], span[k, 2] = first, last, 0.0
-        if span[0, 0] <= span[0, 1]:
-            if span[0, 1] > plan.s + plan.half_length:
-                gap = span[0, 0] - plan.s - plan.half_length
-                along = walker.speed * (c * path[near].tx + n * path[near].ty)
-                plan.ceiling = min(plan.ceiling, follow(config, plan.speed, along, 0.0, gap))
-        else:
+        steps = _trace_walker(plan, path, walker, near, _WALKER_ROOM, span)
+        if span[0, 0] > span[0, 1]:
             judge(config, plan, go, span, steps, True)
+        elif span[0, 1] > plan.s + plan.half_length:
+            gap = span[0, 0] - plan.s - plan.half_length
+            p = path[near]
+            along = math.cos(walker.heading) * p.tx + math.sin(walker.heading) * p.ty
+            wanted = follow(config, plan.speed, walker.speed * along, 0.0, gap)
+            plan.ceiling = min(plan.ceiling, wanted)
+        elif span[0, 1] > plan.s - plan.half_length and walker.speed > _STANDS:  # beside it
+            steps = _trace_walker(plan, path, walker, near, _TOUCH, span)
+            if _would_touch(plan, go, span, steps):
+                plan.ceiling = -config.emergency_braking
+
+
+@kernels.device
+def _trace_walker(
+    plan: np.record, path: Records, walker: np.record, near: int, room: float, span: Floats
+) -> int:
+    """Fills the span of a walker who goes straight on; returns how many steps are known."""
+    half = plan.half_width + room
+    c, n, r = math.cos(walker.heading), math.sin(walker.heading), walker.radius
+    steps = int(_WALKER_TIME / plan.dt) if walker.speed > _STANDS else 1
+    for k in range(steps):
+        way = walker.speed * k * plan.dt
+        x, y = walker.x + c * way, walker.y + n * way
+        near = walk(path, plan.n, near, x, y)
+        p = path[near]
+        first, last, _ = overlap(p, half, (x, y, c, n, r, r))
+        along = (x - p.x) * p.tx + (y - p.y) * p.ty
+        if (near == 0 and along < -_ROOM) or (near == plan.n - 1 and along > _ROOM):
+            first, last = 1.0, 0.0
+        span[k, 0], span[k, 1], span[k, 2] = first, last, 0.0
+    return steps
+
+
+@kernels.device
+def _would_touch(plan: np.record, go: Floats, span: Floats, n_steps: int) -> bool:
+    """Whether the ego, if it goes on as planned, is where another will be."""
+    half = plan.half_length
+    for k in range(n_steps):
+        if span[k, 0] <= span[k, 1] and go[k] - half < span[k, 1] and go[k] + half > span[k, 0]:
+            return True
+    return False
