@@ -9,7 +9,6 @@ of the junction, where lanes that part leave slits.
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 from drive_il.datatypes import Bools, Floats, Records
 from drive_il.maps.network import LaneType, RoadNetwork
@@ -64,6 +63,8 @@ def _touch(quads: Floats, low: Floats, high: Floats) -> Bools:
 
 def _open(quads: Floats, low: Floats, high: Floats) -> Floats:
     """Rectangles over what quads enclose but do not cover, (N, 4, 2) [m]."""
+    from scipy import ndimage  # slow to load
+
     shape = np.ceil((high - low) / _CELL).astype(np.int64)
     covered = np.zeros((shape[1], shape[0]), np.bool_)
     for quad in quads:

@@ -50,9 +50,13 @@ def _content(network: RoadNetwork) -> str:
     for array in (
         network.lanes,
         network.points,
+        network.successors,
+        network.predecessors,
+        network.conflicts,
         network.signals,
         network.stop_lines,
         network.crosswalks,
+        network.crosswalk_first,
     ):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:24]

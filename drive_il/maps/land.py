@@ -5,7 +5,6 @@ from __future__ import annotations
 from enum import IntEnum
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
 
 from drive_il.datatypes import Bools, Floats, Ints, Records
 from drive_il.maps.network import LaneType, RoadNetwork
@@ -63,6 +62,8 @@ class Land:
     """Distance to the nearest surface on a grid of half metres, and what is built on."""
 
     def __init__(self, network: RoadNetwork) -> None:
+        from scipy.ndimage import distance_transform_edt  # slow to load
+
         samples, streets = _surface_samples(network)
         self.origin = np.floor(samples.min(axis=0)) - _MARGIN
         shape = np.ceil((samples.max(axis=0) + _MARGIN - self.origin) / CELL).astype(int)[::-1]

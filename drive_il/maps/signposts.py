@@ -15,7 +15,6 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from drive_il.datatypes import Records
 from drive_il.maps.land import PRISM, Land, PrismKind, footprint, prism
@@ -43,6 +42,8 @@ class _Lanes:
     """How far a place is from the surfaces that vehicles use."""
 
     def __init__(self, network: RoadNetwork) -> None:
+        from scipy.spatial import cKDTree  # slow to load
+
         used = np.isin(np.repeat(network.lanes["type"], network.lanes["count"]), _DRIVABLE)
         order = np.concatenate(
             [np.arange(lane["first"], lane["first"] + lane["count"]) for lane in network.lanes]

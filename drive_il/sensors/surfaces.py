@@ -9,7 +9,6 @@ from __future__ import annotations
 from enum import IntEnum
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from drive_il.datatypes import Bools, Floats, Ints, Records
 from drive_il.maps.junction_gaps import gaps
@@ -245,6 +244,8 @@ def _inside_other_lanes(
 
     Connecting roads carry edge lines that would otherwise cross the whole junction.
     """
+    from scipy.spatial import cKDTree  # slow to load
+
     lanes = network.lanes
     hidden = np.zeros(len(of), bool)
     in_junction = (lanes["junction"] >= 0) & (lanes["type"] == LaneType.DRIVING)

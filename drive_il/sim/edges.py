@@ -16,8 +16,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types as nt
-from scipy.ndimage import maximum_filter1d, minimum_filter1d
-from scipy.spatial import cKDTree
 
 from drive_il import kernels
 from drive_il.actors import Struck
@@ -177,6 +175,9 @@ def _by_cell(field: Any, x: Floats, y: Floats) -> tuple[Ints, Ints]:
 
 def _margins(network: RoadNetwork, seen: Floats) -> Records:
     """How far from each lane point the nearest marking or kerb is, along its window."""
+    from scipy.ndimage import maximum_filter1d, minimum_filter1d  # slow to load
+    from scipy.spatial import cKDTree
+
     lanes, points = network.lanes, network.points
     margins = np.zeros(len(points), MARGIN)
     margins["x"], margins["y"] = points["x"], points["y"]

@@ -14,6 +14,7 @@ from numba import types as nt
 
 from drive_il import kernels
 from drive_il.datatypes import Ints, Records
+from drive_il.maps.kept import kept
 from drive_il.maps.land import PrismKind
 from drive_il.maps.network import RoadNetwork
 from drive_il.maps.scenery import scenery
@@ -61,7 +62,11 @@ OBSTACLES = nt.NamedTuple(
 
 @lru_cache(maxsize=8)
 def obstacles_of(network: RoadNetwork) -> Obstacles:
-    """Returns what stands beside the roads of a map (remembered)."""
+    """Returns what stands beside the roads of a map (remembered, kept in the cache folder)."""
+    return Obstacles(**kept("obstacles", network, __file__, lambda: _build(network)._asdict()))
+
+
+def _build(network: RoadNetwork) -> Obstacles:
     prisms = scenery(network)
     low = prisms["z"] < _OVERHEAD
     prisms = prisms[low & (prisms["kind"] != PrismKind.CROWN)]

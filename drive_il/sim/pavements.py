@@ -14,9 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import types as nt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from drive_il import kernels
 from drive_il.datatypes import Floats, Ints, Records
@@ -182,6 +179,8 @@ def _walked(network: RoadNetwork) -> list[int]:
 
 def _crosswalks(network: RoadNetwork, lanes: list[int]) -> list[_Crossing]:
     """Ways over the crosswalks that have a sidewalk at both ends."""
+    from scipy.spatial import cKDTree  # slow to load
+
     if not lanes:
         return []
     owner = np.concatenate([np.full(network.lanes["count"][lane], lane) for lane in lanes])
@@ -253,6 +252,10 @@ def _across(network: RoadNetwork, lanes: list[int]) -> list[_Crossing]:
 
 def _cut(network: RoadNetwork, lanes: list[int], crossings: list[_Crossing]) -> _Plan:
     """Decides where sidewalks are cut, and numbers the nodes."""
+    from scipy.sparse import coo_array  # slow to load
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import cKDTree
+
     length = network.lanes["length"]
     plan = _Plan({lane: [0.0, float(length[lane])] for lane in lanes}, {})
     if not lanes:

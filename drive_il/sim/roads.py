@@ -20,6 +20,7 @@ from numba import types as nt
 from drive_il import kernels
 from drive_il.datatypes import Bools, Floats, Ints, Records
 from drive_il.geometry import in_polygon, wrap_angle
+from drive_il.maps.kept import kept
 from drive_il.maps.lane_graph import LEFT, RIGHT, LaneGraph
 from drive_il.maps.network import RoadNetwork, SignalKind
 
@@ -155,7 +156,11 @@ ROADS = nt.NamedTuple(
 
 @lru_cache(maxsize=8)
 def roads_of(network: RoadNetwork) -> Roads:
-    """Returns a network's tables for traffic (remembered)."""
+    """Returns a network's tables for traffic (remembered, and kept in the cache folder)."""
+    return Roads(**kept("roads", network, __file__, lambda: _build(network)._asdict()))
+
+
+def _build(network: RoadNetwork) -> Roads:
     graph = LaneGraph(network)
     lanes = _lanes(network, graph)
     points = _points(network, lanes)
