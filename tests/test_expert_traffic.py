@@ -215,8 +215,8 @@ def test_it_does_not_drive_on_past_a_walker_who_walks_into_its_side(
     world = World(ROAD, 1)
     world.reset(np.zeros(1, np.int64), [EpisodeSpec(ROUTE, start=Start(50.0, 0.0, 0.0, speed))])
     ego = world.scene.ego[0]
-    right = ego["y"] - 0.5 * ego["width"] - 0.6
-    walker = person(float(ego["x"]) + along, float(right), math.copysign(UPWARDS, walks), abs(walks))
+    x, y = float(ego["x"]) + along, float(ego["y"] - 0.5 * ego["width"]) - 0.6
+    walker = person(x, y, math.copysign(UPWARDS, walks), abs(walks))
     control = Planner(network=ROAD).control(surround(world.scene, [], [walker]))[0]
     assert (control["throttle"] > 0.0) == goes
     assert (control["brake"] > 0.9) == (not goes)

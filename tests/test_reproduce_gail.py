@@ -114,8 +114,9 @@ def test_a_tiny_run_ends_in_a_page_and_again_in_the_same_numbers(tmp_path: Path)
         config = experiment.Config(
             seeds=1,
             demonstrations=(2,),
-            iterations=2,
-            drives=3,
+            iterations=1,
+            gradient_steps=20,
+            drives=2,
             workers=1,
             out=tmp_path / folder,
         )

@@ -49,6 +49,8 @@ class Config:
     """of a demonstration's steps one in so many is labelled, as in the paper; 1: all are"""
     iterations: int = 80
     """of GAIL and AIRL, 8192 steps of practice each"""
+    gradient_steps: int = 1000
+    """of behaviour cloning, which GAIL and AIRL begin with; of each round of DAgger half as many"""
     seeds: int = 3
     """training seeds; --full makes it at least 10"""
     full: bool = False
@@ -65,7 +67,7 @@ class Config:
     """folder of everything that is written"""
 
     def __post_init__(self) -> None:
-        for name in ("every", "iterations", "seeds", "drives", "workers"):
+        for name in ("every", "iterations", "gradient_steps", "seeds", "drives", "workers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not self.demonstrations or min(self.demonstrations) < 1:
@@ -169,6 +171,7 @@ def _point(config: Config, name: str, n: int, k: int, test: dict[str, Any]) -> l
         "n": n,
         "every": config.every,
         "iterations": config.iterations,
+        "gradient_steps": config.gradient_steps,
         "seed": config.seed + k,
     }
     model, where = f"model/{name}/{n}/{k}", f"{n} demonstrations, seed {k}"
@@ -186,7 +189,7 @@ def _carried(config: Config, k: int, other: dict[str, Any]) -> list[Job]:
     arguments = {
         "town": config.town_train,
         "car": config.car,
-        "iterations": config.iterations // 2,
+        "iterations": max(1, config.iterations // 2),
         "seed": config.seed + k,
     }
     title = f"AIRL's reward teaches the other car, seed {k}"

@@ -41,8 +41,6 @@ STEPS = 200
 """length of a demonstration, and of an episode of the policies that practise"""
 NETWORK: NetworkConfig = AdversarialConfig().network
 """the same for every learner"""
-GRADIENT_STEPS = 1000
-"""of behaviour cloning, which GAIL and AIRL begin with"""
 DAGGER_ROUNDS = 4
 N_VALIDATION = 16
 
@@ -73,6 +71,7 @@ def train(
     n: int,
     every: int,
     iterations: int,
+    gradient_steps: int,
     seed: int,
 ) -> None:
     """Trains one learner on the first n demonstrations.
@@ -86,6 +85,7 @@ def train(
         n: demonstrations.
         every: of their steps one in so many is labelled.
         iterations: of GAIL and AIRL.
+        gradient_steps: of behaviour cloning, which both begin with.
         seed: of everything random.
     """
     [source] = inputs.values()
@@ -99,26 +99,26 @@ def train(
             steer_weight=practice.STEER_WEIGHT,
             validation_fraction=0.0,
             network=NETWORK,
-            fit=practice.fit_config(GRADIENT_STEPS),
+            fit=practice.fit_config(gradient_steps),
         )
         policy = bc.train(data, config, seed, progress=progress, spec=SPEC)
     elif learner == "dagger":
-        policy = _dagger(town, data, every, seed, progress)
+        policy = _dagger(town, data, every, gradient_steps, seed, progress)
     elif learner == "gail":
-        at, game = place(library.load(town), seed, 1.0), _game(iterations)
+        at, game = place(library.load(town), seed, 1.0), _game(iterations, gradient_steps)
         policy = gail.train(at, data, gail.Config(game=game), seed, progress)
     else:
-        at, game = place(library.load(town), seed, 1.0), _game(iterations)
+        at, game = place(library.load(town), seed, 1.0), _game(iterations, gradient_steps)
         policy, reward = airl.learn(at, data, airl.Config(game), seed, progress)
         airl.save_reward(reward, folder / "model")
     learners.save(policy, folder / "model")
 
 
-def _game(iterations: int) -> AdversarialConfig:
+def _game(iterations: int, warm_steps: int = 0) -> AdversarialConfig:
     return AdversarialConfig(
         n_iterations=iterations,
         horizon=STEPS,
-        warm_steps=GRADIENT_STEPS,
+        warm_steps=warm_steps,
         warm_steer_weight=practice.STEER_WEIGHT,
         n_validation=N_VALIDATION,
         network=NETWORK,
@@ -157,6 +157,7 @@ def _dagger(
     town: str,
     data: Sequence[Episode],
     every: int,
+    gradient_steps: int,
     seed: int,
     progress: Callable[[Progress], None],
 ) -> DrivingPolicy:
@@ -172,7 +173,7 @@ def _dagger(
         validation_steps=AdversarialConfig().validation_steps,
         steer_weight=practice.STEER_WEIGHT,
         network=NETWORK,
-        fit=practice.fit_config(GRADIENT_STEPS // 2),
+        fit=practice.fit_config(max(1, gradient_steps // 2)),
     )
     at = place(library.load(town), seed, 1.0, practice.ROWS)
     first = _first_labels(data, math.ceil(labels / DAGGER_ROUNDS))
