@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -204,21 +204,6 @@ def tanh_layers(n_in: int, hidden: Sequence[int], seed: int) -> nn.Sequential:
         layers += [linear, nn.Tanh()]
         n_in = n_out
     return nn.Sequential(*layers[:-1])
-
-
-def thinned(episodes: Sequence[Episode], every: int) -> list[Episode]:
-    """Returns demonstrations of which only every k-th label is kept and counted.
-
-    Ho and Ermon (2016) thin theirs to every 20th step, so that neighbouring states say
-    something new. Each episode begins with another step, so that its first is not always kept.
-    """
-    if every < 1:
-        raise ValueError(f"every must be at least 1, got {every}")
-    found = []
-    for k, episode in enumerate(episodes):
-        chosen = np.arange(episode.n_steps) % every == (7 * k) % every
-        found.append(replace(episode, asked=episode.asked & chosen))
-    return found
 
 
 @dataclass(frozen=True)

@@ -62,21 +62,17 @@ class AskAlways:
 class Mixture:
     """DAgger's pi_i = beta pi* + (1 - beta) pi^: a coin per step says who drives.
 
-    Every visited state is labelled (Ross, Gordon, Bagnell 2011, Algorithm 3.1), or one in so many.
+    Every visited state is labelled (Ross, Gordon, Bagnell 2011, Algorithm 3.1).
 
     Attributes:
         beta: probability that the expert drives a step.
-        every: steps between two labels, those that the expert drives apart.
     """
 
     beta: float
-    every: int = 1
 
     def __post_init__(self) -> None:
         if not 0 <= self.beta <= 1:
             raise ValueError(f"beta is a probability, got {self.beta}")
-        if self.every < 1:
-            raise ValueError(f"every must be at least 1, got {self.every}")
 
     def initial_memory(self, n_rows: int) -> State:
         """Returns nothing: the coin is keyed by (seed, step), not drawn in turn."""
@@ -93,8 +89,7 @@ class Mixture:
         """Returns (memory, who (B,), ask (B,))."""
         coin = uniform(scene.seed, scene.step, "dagger-coin")[:, 0]
         who = np.where(coin < self.beta, Who.EXPERT, Who.POLICY).astype(np.uint8)
-        first = uniform(scene.seed, np.zeros_like(scene.step), "first-label")[:, 0] * self.every
-        return memory, who, scene.step % self.every == first.astype(np.int64)
+        return memory, who, np.ones(scene.n_rows, bool)
 
 
 PEDAL_WEIGHT = 0.1

@@ -45,6 +45,7 @@ from drive_il.protocols import Expert, Gate, Observer, Policy, World
 from drive_il.randomness import derive_seed
 from drive_il.rollout import Disturbance, Stop, drive
 from drive_il.rounds_journal import Journal
+from drive_il.thinning import first_labels, thinned
 
 MOVING = 1.0
 """slower than this a car counts as standing in validation [m/s]"""
@@ -82,8 +83,11 @@ class RoundsConfig:
     """rounds, N in the papers; the demonstrations are the first"""
     label_budget: int = 10_000
     """expert labels in all, those of the demonstrations included"""
+    every: int = 1
+    """of the states that are labelled one in so many is kept, and counts: more places are seen
+    for as many labels"""
     steps_per_label: int = 2
-    """a round drives at most so many steps for each label that it may ask for"""
+    """a round drives at most so many steps for each label, times `every`"""
     steps_per_episode: int = 200
     """steps after which an episode of a round is cut, so that a round sees many places"""
     lost_distance: float = 4.0
@@ -109,6 +113,7 @@ class RoundsConfig:
         for name in (
             "n_rounds",
             "label_budget",
+            "every",
             "steps_per_label",
             "steps_per_episode",
             "validation_steps",
@@ -225,7 +230,8 @@ class Rounds:
         rounds_left = self.config.n_rounds - i + 1
         labels = (self.config.label_budget - self.labels) // rounds_left
         # Episodes that end early, or in which few are asked, leave labels over.
-        n_episodes = self.config.steps_per_label * -(-labels // self.config.steps_per_episode)
+        steps = labels * self.config.every
+        n_episodes = self.config.steps_per_label * -(-steps // self.config.steps_per_episode)
         return self.drive(self.specs(i, n_episodes), gate, disturbance, labels)
 
     def drive(
@@ -249,12 +255,14 @@ class Rounds:
                     expert=self.place.expert,
                     gate=gate,
                     stop=self.lost,
-                    label_budget=labels,
+                    label_budget=labels * self.config.every,
                     disturbance=disturbance,
                     keep_actors=False,
                 )
             )
         labelled = [one for one in self._collected if one.labels]
+        if self.config.every > 1:
+            labelled = first_labels(thinned(labelled, self.config.every), labels)
         self.episodes = self.episodes + labelled
         return labelled
 

@@ -98,6 +98,24 @@ def test_beta_has_its_closed_form(schedule: str, closed_form: Callable[[int], fl
     assert dagger.beta(config, 1) == 1.0
 
 
+def test_a_thinned_round_sees_more_places_for_as_many_labels(
+    drives: tuple[World, list[EpisodeSpec], list[Episode]],
+) -> None:
+    world, specs, _ = drives
+    seen = {}
+    for every in (1, 5):
+        config = replace(ROUNDS, every=every, label_budget=200, n_rounds=2)
+        run = Rounds(Place(world, ToyCamera(), Planner(), specs), config, seed=0)
+        episodes = run.collect(1, ExpertDrives())
+        assert run.labels == sum(one.labels for one in episodes) == 100
+        assert all((np.diff(np.flatnonzero(one.asked)) == every).all() for one in episodes)
+        seen[every] = sum(one.n_steps for one in episodes)
+    assert 95 <= seen[1] <= 125
+    assert seen[5] > 4 * seen[1]
+    with pytest.raises(ValueError, match="every must be at least 1, got 0"):
+        RoundsConfig(every=0)
+
+
 def test_it_drives_a_ring_better_than_an_untrained_policy(
     drives: tuple[World, list[EpisodeSpec], list[Episode]],
 ) -> None:

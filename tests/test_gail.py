@@ -22,7 +22,6 @@ from drive_il.discriminators import (
     features,
     gradient_penalty,
     n_features,
-    thinned,
 )
 from drive_il.gates import ExpertDrives
 from drive_il.learners import gail
@@ -31,6 +30,7 @@ from drive_il.ppo import PpoConfig
 from drive_il.rollout import drive
 from drive_il.rounds import lost
 from drive_il.sensor_specs import ObservationSpec, VectorSpec
+from drive_il.thinning import thinned
 from tests.ring_drives import SMALL, SPEC, demonstrations, distance, place
 
 PPO = PpoConfig(

@@ -2,7 +2,6 @@
 
 import io
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +9,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from drive_il.datatypes import CONTROL, Who
-from drive_il.discriminators import thinned
+from drive_il.datatypes import CONTROL
 from drive_il.experiments import gail as experiment
 from drive_il.experiments import gail_jobs as work
 from drive_il.experiments import gail_report as report
-from drive_il.experiments import practice
-from drive_il.gates import Mixture
-from drive_il.rollout import drive
+from drive_il.thinning import first_labels, thinned
 from tests.ring_drives import demonstrations, place
 
 
@@ -58,26 +54,9 @@ def test_dagger_begins_with_the_first_labels_alone() -> None:
     data = thinned(demonstrations(), 5)
     total = sum(one.labels for one in data)
     assert total == 32
-    found = work._first_labels(data, 10)
+    found = first_labels(data, 10)
     assert [one.labels for one in found] == [8, 2]
     assert (found[0].asked == data[0].asked).all()
-
-
-def test_a_thinned_gate_asks_one_state_in_so_many() -> None:
-    at = place()
-    specs = [replace(spec, max_steps=40) for spec in at.specs[:4]]
-    gate = Mixture(0.0, every=8)
-    law = work.bc.train(
-        list(demonstrations()),
-        work.bc.Config(validation_fraction=0.0, fit=practice.fit_config(2)),
-        0,
-        spec=at.observer.spec,
-    )
-    for episode in drive(at.world, at.observer, law, specs, expert=at.expert, gate=gate):
-        steps = np.flatnonzero(episode.asked)
-        assert len(steps) == 5
-        assert (np.diff(steps) == 8).all()
-        assert (episode.who == Who.POLICY).all()
 
 
 def claim(**changes: Any) -> dict[str, Any]:

@@ -64,6 +64,9 @@ def test_configs_that_cannot_work_are_refused() -> None:
     assert experiment.Config().n_seeds == 3
     assert experiment.Config(observation="camera").n_seeds == 1
     assert experiment.Config(full=True).n_seeds == 10
+    assert experiment.Config().one_in == 1
+    assert experiment.Config(observation="camera").one_in == 5
+    assert experiment.Config(observation="camera", every=2).one_in == 2
 
 
 def test_errors_are_shares_of_known_steps() -> None:
@@ -146,6 +149,7 @@ def test_a_tiny_run_ends_in_a_page_and_a_second_one_has_nothing_to_do(tmp_path: 
         seeds=1,
         labels=700,
         warm=400,
+        every=2,
         rounds=2,
         gradient_steps=10,
         drives=2,

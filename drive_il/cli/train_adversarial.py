@@ -10,13 +10,13 @@ from drive_il.cli.train import Flat, checkpoint_of, map_of, save, shown
 from drive_il.cli.train_interactive import PATIENCE, anywhere
 from drive_il.dataset import Dataset
 from drive_il.datatypes import Episode
-from drive_il.discriminators import thinned
 from drive_il.experiments.observations import OBSERVATIONS, Observed
 from drive_il.experts.planner import Planner
 from drive_il.learners import airl, gail, sqil
 from drive_il.rounds import Place
 from drive_il.sensors.observer import SceneObserver
 from drive_il.sim.world import World
+from drive_il.thinning import thinned
 
 
 def train_gail(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from drive_il import learners
 from drive_il.actors import Traffic
 from drive_il.adversarial import AdversarialConfig
 from drive_il.datatypes import Episode
-from drive_il.discriminators import thinned
 from drive_il.experiments import practice
 from drive_il.experiments.drives import listener, read, write
 from drive_il.experiments.jobs import Report
@@ -33,6 +31,7 @@ from drive_il.sensor_specs import ObservationSpec
 from drive_il.sensors.observer import SceneObserver
 from drive_il.sim.models import MODELS
 from drive_il.sim.world import World
+from drive_il.thinning import first_labels, thinned
 
 SPEC = ObservationSpec(cameras=(), state=True)
 """the state vector without neighbours: the roads are empty"""
@@ -166,7 +165,7 @@ def _dagger(
     rounds = RoundsConfig(
         n_rounds=DAGGER_ROUNDS,
         label_budget=labels,
-        steps_per_label=2 * every,
+        every=every,
         steps_per_episode=STEPS,
         lost_distance=practice.LOST_DISTANCE,
         n_validation=N_VALIDATION,
@@ -176,19 +175,8 @@ def _dagger(
         fit=practice.fit_config(max(1, gradient_steps // 2)),
     )
     at = place(library.load(town), seed, 1.0, practice.ROWS)
-    first = _first_labels(data, math.ceil(labels / DAGGER_ROUNDS))
-    return dagger.train(at, first, dagger.Config(every=every, rounds=rounds), seed, progress)
-
-
-def _first_labels(data: Sequence[Episode], n: int) -> list[Episode]:
-    """Returns the demonstrations with their first n labels, those without any left out."""
-    found = []
-    for episode in data:
-        asked = episode.asked & (episode.asked.cumsum() <= n)
-        n -= int(asked.sum())
-        if asked.any():
-            found.append(replace(episode, asked=asked))
-    return found
+    first = first_labels(data, math.ceil(labels / DAGGER_ROUNDS))
+    return dagger.train(at, first, dagger.Config(rounds=rounds), seed, progress)
 
 
 def retrain(

@@ -52,6 +52,9 @@ class Config:
     """expert labels that each learner may use"""
     warm: int = 2_000
     """labels of the demonstrations that those begin with who ask for the rest"""
+    every: int = 0
+    """of the states that are labelled one in so many is kept, and counts; 0: one in five from
+    camera and bird's-eye view, where neighbours look alike, otherwise each"""
     rounds: int = 5
     """rounds, the demonstrations' included"""
     gradient_steps: int = 400
@@ -71,8 +74,9 @@ class Config:
         for name in ("warm", "gradient_steps", "drives", "validation", "workers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.seeds < 0:
-            raise ValueError(f"seeds must not be negative, got {self.seeds}")
+        for name in ("seeds", "every"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if self.rounds < 2:
             raise ValueError(f"rounds must be at least 2, got {self.rounds}")
         if self.labels <= self.warm:
@@ -107,6 +111,11 @@ class Config:
         return max(wanted, 10) if self.full else wanted
 
     @property
+    def one_in(self) -> int:
+        """Of so many labels one is kept."""
+        return self.every or (5 if self.observation in ("camera", "birdview") else 1)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Who is compared."""
         return self.learners or learners_for(self.observation)
@@ -118,7 +127,8 @@ class Config:
 
     def facts(self) -> dict[str, Any]:
         """Returns what decides the numbers, as JSON."""
-        return decisive(self) | {"seeds": self.n_seeds, "learners": list(self.names)}
+        learners = list(self.names)
+        return decisive(self) | {"seeds": self.n_seeds, "every": self.one_in, "learners": learners}
 
 
 def reproduce(config: Config, console: Console | None = None) -> Path:
@@ -192,6 +202,7 @@ def _recording(config: Config, noise: bool, k: int) -> Job:
     arguments = {
         "town": config.town_train,
         "labels": config.labels,
+        "every": config.one_in,
         "share": config.traffic,
         "observation": config.observation,
         "noise": noise,
@@ -214,6 +225,7 @@ def _training(config: Config, name: str, k: int, slow: float) -> Job:
         "budget": {
             "labels": config.labels,
             "warm": config.warm,
+            "every": config.one_in,
             "n_rounds": config.rounds,
             "gradient_steps": config.gradient_steps,
             "n_validation": config.validation,

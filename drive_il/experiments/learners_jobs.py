@@ -53,6 +53,7 @@ from drive_il.sensors.camera import Camera
 from drive_il.sensors.observer import SceneObserver
 from drive_il.sim.world import World
 from drive_il.theory import costs
+from drive_il.thinning import thinned
 
 DEMONSTRATION_STEPS = 200
 """length of one demonstration; waypoints and bent paths look two seconds ahead"""
@@ -75,14 +76,16 @@ def demonstrations(
     report: Report,
     town: str,
     labels: int,
+    every: int,
     share: float,
     observation: str,
     noise: bool,
     seed: int,
 ) -> None:
-    """Records the expert, at most `labels` steps, with all that any learner may see."""
+    """Records the expert, at most `labels` labels, with all that any learner may see."""
     network, around = library.load(town), traffic(town, share)
-    n = math.ceil(1.5 * labels / DEMONSTRATION_STEPS) + 4
+    steps = labels * every
+    n = math.ceil(1.5 * steps / DEMONSTRATION_STEPS) + 4
     episodes = drive(
         World(network, ROWS),
         SceneObserver(network, spec_of(observation, target_point=True, previous_action=True)),
@@ -92,10 +95,10 @@ def demonstrations(
         gate=ExpertDrives(),
         stop=route_ended(blocked_after=math.inf),
         disturbance=TriangularNoise() if noise else None,
-        label_budget=labels,
+        label_budget=steps,
         listener=lambda step: report(step.n_finished / step.n_specs, ""),
     )
-    write(folder, episodes)
+    write(folder, thinned(episodes, every))
 
 
 def changed(config: Any, changes: Mapping[str, Any]) -> Any:
@@ -143,8 +146,9 @@ def clone(
         report: is told how it goes.
         town: where they were recorded.
         learner: name in `LEARNERS`.
-        budget: `labels`, `warm` of them demonstrations of who asks for the rest, `n_rounds`,
-            `gradient_steps` of each round, `n_validation` drives of each iterate.
+        budget: `labels`, `warm` of them demonstrations of who asks for the rest, one of `every`
+            so many that is kept, `n_rounds`, `gradient_steps` of each round, `n_validation`
+            drives of each iterate.
         observation: what is seen.
         share: of normal traffic.
         seed: of everything random.
@@ -205,7 +209,8 @@ def in_rounds(
     """Trains a learner that drives while it learns; the arguments of `clone`."""
     entry = LEARNERS[learner]
     module, config = _config(entry)
-    values = {name: budget[name] for name in ("n_rounds", "gradient_steps", "n_validation")}
+    names = ("n_rounds", "every", "gradient_steps", "n_validation")
+    values = {name: budget[name] for name in names}
     values["label_budget"] = budget["labels"]
     config = replace(config, rounds=rounds_of(config.rounds, values))
     if any(item.name == "labels_per_round" for item in fields(config)):

@@ -40,8 +40,6 @@ class Config:
     """of beta: first (1, then 0), exponential or linear"""
     beta0: float = 0.5
     """of the exponential schedule: beta_i = beta0 ** (i - 1)"""
-    every: int = 1
-    """steps between two states that are labelled; more see more places for the same labels"""
     rounds: RoundsConfig = field(default_factory=RoundsConfig)
     """rounds, budget, network and fit"""
 
@@ -92,6 +90,6 @@ def train(
     run.demonstrate(data)
     run.fit(1)
     for i in run.later:
-        run.collect(i, Mixture(beta(config, i), config.every))
+        run.collect(i, Mixture(beta(config, i)))
         run.fit(i)
     return run.best("dagger", config)
