@@ -145,6 +145,7 @@ def test_made_up_drives_become_their_numbers_and_a_page(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_tiny_run_ends_in_a_page_and_a_second_one_has_nothing_to_do(tmp_path: Path) -> None:
     config = experiment.Config(
+        town_test="alder",
         learners=("bc", "bc_previous", "chauffeurnet", "dagger_waypoints"),
         seeds=1,
         labels=700,
