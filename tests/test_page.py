@@ -15,6 +15,7 @@ from drive_il.cli.baselines import _MODELS
 from drive_il.entry import Entry
 from drive_il.evaluation import page, page_tables
 from drive_il.evaluation.entry_file import EntryFile, load_all, write
+from drive_il.evaluation.infractions import Infraction, Kind
 from drive_il.evaluation.protocol import LB1, LB20, Protocol, protocol_of
 from drive_il.evaluation.results_file import Plan, ResultsFile, route_results
 from drive_il.maps import library
@@ -112,6 +113,20 @@ def test_what_a_suite_or_protocol_lacks_is_a_dash_or_no_column(rough: Run) -> No
     assert "driving efficiency" not in two
     assert "driving efficiency" in cells(protocol_of("bench2drive"))
     assert "success rate" in cells(protocol_of("nocrash"))
+
+
+def test_a_speed_that_is_only_recorded_is_no_fault(rough: Run, tmp_path: Path) -> None:
+    """Bench2Drive notes every part of a route, fast or slow; leaderboard 2 charges slow ones."""
+    speed = Infraction(Kind.MIN_SPEED, 1, 0.05, 1.0, 2.0, 0.0, 0, 50.0, "slow")
+    drive = replace(route_results(rough[1])[0], infractions=(speed, speed))
+    for name, said in (("bench2drive", "none"), ("lb2.1", "2 too slow")):
+        assert page_tables.counts(protocol_of(name), [drive]) == said
+        one = judged_by(rough, protocol_of(name), name)
+        slow = "too slow" in [column.label for column in page_tables.rankings([one])[0].columns]
+        assert slow == (name == "lb2.1")
+        text = page.write([one], tmp_path / name, library.load).parent
+        (here,) = text.glob("entries/*.html")
+        assert ('<th scope="row">slower than the traffic' in here.read_text()) == slow
 
 
 def test_a_share_of_a_vacuous_bound_is_marked(entry: EntryFile) -> None:

@@ -15,6 +15,7 @@ from drive_il.cli.where import EMBEDDED, Where
 
 if TYPE_CHECKING:
     from drive_il.evaluation.comparison import Change
+    from drive_il.evaluation.protocol import Protocol
     from drive_il.experiments.jobs import Job
 
 ProtocolName = Literal["lb1", "lb2.0", "lb2.1", "bench2drive", "nocrash", "corl2017"]
@@ -307,10 +308,11 @@ def page(entries: Path = Path("leaderboard/entries"), out: Path = Path("runs/lea
 
 
 def _print(document: Mapping[str, Any]) -> None:
-    from drive_il.evaluation.results_file import drive_name
+    from drive_il.evaluation.results_file import Plan, drive_name
 
     console, ours = Console(), document["drive_il"]
     plan, records = ours["plan"], document["_checkpoint"]["records"]
+    protocol = Plan.from_facts(plan).protocol
     title = f"{plan['agent']} by {plan['protocol']}: {document['entry_status']}"
     scores = ours["scores"]
     if scores is not None:
@@ -334,7 +336,7 @@ def _print(document: Mapping[str, Any]) -> None:
             f"{record['scores']['score_composed']:.1f}",
             f"{record['scores']['score_route']:.1f}",
             f"{record['scores']['score_penalty']:.3f}",
-            _counts(record["infractions"]),
+            _counts(protocol, record["infractions"]),
         )
     console.print(table)
     for line in _failures(document):
@@ -388,8 +390,11 @@ def _with_interval(value: float, interval: Sequence[float] | None) -> str:
     return f"{value:.2f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
 
 
-def _counts(infractions: Mapping[str, Sequence[str]]) -> str:
-    parts = [(_INFRACTIONS.get(name, name), len(all_)) for name, all_ in infractions.items()]
+def _counts(protocol: Protocol, infractions: Mapping[str, Sequence[str]]) -> str:
+    from drive_il.evaluation.infractions import Kind
+
+    faults = {name: one for name, one in infractions.items() if protocol.is_fault(Kind(name))}
+    parts = [(_INFRACTIONS.get(name, name), len(all_)) for name, all_ in faults.items()]
     return ", ".join(name if n == 1 else f"{n} {name}" for name, n in parts if n)
 
 

@@ -15,6 +15,7 @@ import jinja2
 
 from drive_il.evaluation import page_figures, page_tables
 from drive_il.evaluation.entry_file import EntryFile
+from drive_il.evaluation.infractions import Kind
 from drive_il.evaluation.page_tables import KINDS
 from drive_il.evaluation.results_file import drive_name, failures
 from drive_il.evaluation.scoring import route_scores
@@ -120,7 +121,7 @@ def _entry(entry: EntryFile, maps: Callable[[str], dict[str, Any]]) -> dict[str,
                 "scores": route_scores(plan.protocol, one),
                 "status": page_tables.status(plan.protocol, one),
                 "reason": reasons.get((one.route, one.repetition), ""),
-                "counts": page_tables.counts([one]),
+                "counts": page_tables.counts(plan.protocol, [one]),
                 "replay": watchable.get((one.route, one.repetition)),
             }
             for one in drives
@@ -134,6 +135,7 @@ def _entry(entry: EntryFile, maps: Callable[[str], dict[str, Any]]) -> dict[str,
         "totals": [
             (long, sum(one.kind == kind for drive in drives for one in drive.infractions))
             for kind, (_, long) in KINDS.items()
+            if plan.protocol.is_fault(kind)
         ],
         "bench": entry.results["drive_il"]["scores"].get("bench2drive"),
         "errors": errors,
@@ -157,6 +159,7 @@ def _marks(
         for drive in entry.drives
         if drive.town == town
         for one in drive.infractions
+        if entry.plan.protocol.is_fault(one.kind)
     ]
 
 
@@ -167,7 +170,9 @@ def _replay(entry: EntryFile, log: Mapping[str, Any]) -> dict[str, Any]:
         for one in entry.drives
         if (one.route, one.repetition) == (log["route"], log["repetition"])
     ]
-    score = route_scores(entry.plan.protocol, drive).composed
+    protocol = entry.plan.protocol
+    score = route_scores(protocol, drive).composed
     label = f"Route {drive_name(drive.route, drive.repetition)}"
-    counts = page_tables.counts([drive])
-    return {**log, "label": label, "score": f"{score:.1f}", "counts": counts}
+    counts = page_tables.counts(protocol, [drive])
+    marks = [mark for mark in log["marks"] if protocol.is_fault(Kind(mark[0]))]
+    return {**log, "marks": marks, "label": label, "score": f"{score:.1f}", "counts": counts}

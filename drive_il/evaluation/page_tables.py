@@ -178,7 +178,7 @@ def _columns(protocol: Protocol) -> list[tuple[Column, _Make]]:
     found += _ERRORS
     kinds = kinds_of(protocol)
     for kind, (short, long) in KINDS.items():
-        if kind in kinds:
+        if kind in kinds and protocol.is_fault(kind):
             unit = "[km]" if _is_length(protocol, kind) else "per kilometre"
             found.append((Column(short, f"{long}, {unit}"), _rate(kind)))
     return found
@@ -341,15 +341,15 @@ def _part(protocol: Protocol, label: str, drives: Sequence[RouteResult]) -> Part
         number(found["mean"][name], 2 if name == NAMES[2] else 1, found["interval"][name])
         for name in NAMES
     ]
-    return Part(label, len(drives), (cells[0], cells[1], cells[2]), counts(drives))
+    return Part(label, len(drives), (cells[0], cells[1], cells[2]), counts(protocol, drives))
 
 
-def counts(drives: Sequence[RouteResult]) -> str:
+def counts(protocol: Protocol, drives: Sequence[RouteResult]) -> str:
     """Returns infractions in words, "2 red light, vehicle"."""
     parts = []
     for kind, (short, _) in KINDS.items():
         n = sum(one.kind == kind for drive in drives for one in drive.infractions)
-        if n:
+        if n and protocol.is_fault(kind):
             parts.append(short if n == 1 else f"{n} {short}")
     return ", ".join(parts) or "none"
 

@@ -155,6 +155,10 @@ class Protocol:
     weathers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     upstream_bugs: bool = False
 
+    def is_fault(self, kind: Kind) -> bool:
+        """Whether what is recorded as this kind is a fault: not where every speed is recorded."""
+        return not (self.all_speeds and kind == Kind.MIN_SPEED)
+
     def steps_allowed(self, route: Route, dt: float) -> int:
         """Returns a horizon that the judge's own limits come before, for EpisodeSpec.max_steps."""
         steps = int(time_allowed(self.time_limit, route) / dt) + 2
