@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from drive_il.allocator import keep_freed_memory
 from drive_il.datatypes import Array, Bools, Episode
 from drive_il.randomness import derive_seed
 from drive_il.waypoints import labels_of
@@ -267,6 +268,7 @@ def split(n_episodes: int, fraction: float, seed: int) -> tuple[list[int], list[
 @contextmanager
 def reproducible(n_threads: int) -> Iterator[None]:
     """Sets torch's threads and deterministic algorithms, and puts both back."""
+    keep_freed_memory()
     # cuBLAS is deterministic only with a fixed workspace, chosen before its first call.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     threads = torch.get_num_threads()

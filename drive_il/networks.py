@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from drive_il.allocator import keep_freed_memory
 from drive_il.backbones import BACKBONES, Backbone, eyes
 from drive_il.datatypes import CONTROL, Array, Command, Floats, Records, State
 from drive_il.datatypes import Observation as ObservationArrays
@@ -48,6 +49,7 @@ _MEASURES = {"target_point": (20.0, 10.0), "previous_action": (1.0, 1.0)}
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Runs torch on one thread, without gradients, and puts the threads back."""
+    keep_freed_memory()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
