@@ -133,7 +133,8 @@ def test_a_run_killed_at_any_moment_goes_on(whole: dict[str, Any], tmp_path: Pat
     assert runner.stdout is not None
     kept: dict[str, Any] = {}
     n_killed, stages = 0, []
-    while n_killed < N_MOMENTS:
+    # Until they were different moments; how long each lasts depends on the machine.
+    while n_killed < N_MOMENTS or (len({*stages}) < 5 and n_killed < 4 * N_MOMENTS):
         runner.stdin.write("2\n" if n_killed % 8 == 7 else "1\n")
         runner.stdin.flush()
         pid = int(runner.stdout.readline())
@@ -154,7 +155,7 @@ def test_a_run_killed_at_any_moment_goes_on(whole: dict[str, Any], tmp_path: Pat
             kept = {}
     runner.stdin.close()
     runner.wait()
-    assert len({*stages}) >= 5, stages  # they were different moments
+    assert len({*stages}) >= 5, stages
     resumed = run(ENTRY, out, True, 1, Unwatched())
     assert records(resumed) == records(whole)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["r.json", "warm.json"]
