@@ -11,9 +11,9 @@ from drive_il.datatypes import Episode
 
 
 def thinned(episodes: Sequence[Episode], every: int) -> list[Episode]:
-    """Returns demonstrations of which only every k-th label is kept and counted.
+    """Returns drives of which only every k-th label is kept and counted.
 
-    Ho and Ermon (2016) thin theirs to every 20th step, so that neighbouring states say
+    Ho and Ermon (2016) thin demonstrations to every 20th step, so that neighbouring states say
     something new. Each episode begins with another step, so that its first is not always kept.
     """
     if every < 1:

@@ -133,9 +133,7 @@ def _entry(entry: EntryFile, maps: Callable[[str], dict[str, Any]]) -> dict[str,
         "replays": [_replay(entry, log) for log in entry.replays],
         "kinds": {str(kind): words for kind, words in KINDS.items()},
         "totals": [
-            (long, sum(one.kind == kind for drive in drives for one in drive.infractions))
-            for kind, (_, long) in KINDS.items()
-            if plan.protocol.is_fault(kind)
+            (KINDS[kind][1], n) for kind, n in page_tables.tally(plan.protocol, drives).items()
         ],
         "bench": entry.results["drive_il"]["scores"].get("bench2drive"),
         "errors": errors,
@@ -158,8 +156,7 @@ def _marks(
         }
         for drive in entry.drives
         if drive.town == town
-        for one in drive.infractions
-        if entry.plan.protocol.is_fault(one.kind)
+        for one in page_tables.faults(entry.plan.protocol, drive)
     ]
 
 

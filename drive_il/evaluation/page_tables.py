@@ -7,13 +7,14 @@ version, world, routes, crowd, seed, repetitions, maps. What a suite or protocol
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from drive_il.evaluation.conditions import parts_of, weather_set
 from drive_il.evaluation.entry_file import EntryFile
-from drive_il.evaluation.infractions import Kind
+from drive_il.evaluation.infractions import Infraction, Kind
 from drive_il.evaluation.protocol import Protocol
 from drive_il.evaluation.results_file import EMBEDDED
 from drive_il.evaluation.route_result import RouteResult
@@ -344,13 +345,21 @@ def _part(protocol: Protocol, label: str, drives: Sequence[RouteResult]) -> Part
     return Part(label, len(drives), (cells[0], cells[1], cells[2]), counts(protocol, drives))
 
 
+def faults(protocol: Protocol, drive: RouteResult) -> list[Infraction]:
+    """Returns the infractions of a drive, without what is only recorded."""
+    return [one for one in drive.infractions if protocol.is_fault(one.kind)]
+
+
+def tally(protocol: Protocol, drives: Sequence[RouteResult]) -> dict[Kind, int]:
+    """Returns how often each kind of fault was found, those that were not left out."""
+    found = Counter(one.kind for drive in drives for one in faults(protocol, drive))
+    return {kind: found[kind] for kind in KINDS if found[kind]}
+
+
 def counts(protocol: Protocol, drives: Sequence[RouteResult]) -> str:
-    """Returns infractions in words, "2 red light, vehicle"."""
-    parts = []
-    for kind, (short, _) in KINDS.items():
-        n = sum(one.kind == kind for drive in drives for one in drive.infractions)
-        if n and protocol.is_fault(kind):
-            parts.append(short if n == 1 else f"{n} {short}")
+    """Returns faults in words, "2 red light, vehicle"."""
+    number_of = tally(protocol, drives).items()
+    parts = [KINDS[kind][0] if n == 1 else f"{n} {KINDS[kind][0]}" for kind, n in number_of]
     return ", ".join(parts) or "none"
 
 

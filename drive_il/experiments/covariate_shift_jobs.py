@@ -30,6 +30,7 @@ from drive_il.experiments.drives import (
     never_blocked,
     read,
     read_json,
+    within,
     write,
     write_json,
 )
@@ -201,7 +202,7 @@ class _Training:
         enough = self.labels + 2 * VALIDATION_DRIVES * DRIVE_STEPS
         specs = demonstration_specs(self.town, enough, derive_seed(self.seed, "dagger"))
         specs = [replace(spec, max_steps=rounds.validation_steps) for spec in specs]
-        first = _first(episodes, self.labels // DAGGER_ROUNDS)
+        first = within(episodes, self.labels // DAGGER_ROUNDS)
         with _world(self.where, self.town, ObservationSpec()) as (world, observer):
             assert observer is not None, "made with sensors"
             return dagger.train(
@@ -211,12 +212,6 @@ class _Training:
                 self.seed,
                 self.progress,
             )
-
-
-def _first(episodes: list[Episode], labels: int) -> list[Episode]:
-    """The first episodes with at most so many labels together."""
-    total = np.cumsum([episode.labels for episode in episodes])
-    return episodes[: int((total <= labels).sum())]
 
 
 def _only(episode: Episode, camera: str) -> Episode:
