@@ -48,7 +48,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class PhotometricConfig:
-    """Other light; factors are drawn from [1 - x, 1 + x]."""
+    """Other lights; their factors are drawn from [1 - x, 1 + x]."""
 
     brightness: float = 0.3
     """range of the brightness factor"""
@@ -58,11 +58,15 @@ class PhotometricConfig:
     """range of the saturation factor"""
     probability: float = 0.8
     """share of the frames that change"""
+    lights: int = 8
+    """lights of one pass over the data; pictures in the same one are changed together"""
 
     def __post_init__(self) -> None:
         for name in ("brightness", "contrast", "saturation", "probability"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
+        if self.lights < 1:
+            raise ValueError(f"lights must be at least 1, got {self.lights}")
 
 
 @dataclass(frozen=True)
@@ -104,20 +108,26 @@ def photometric(pictures: Array, config: PhotometricConfig, draw: Draw) -> Array
     # Here: it takes longer to load than torch, and most who clone never relight a picture.
     from torchvision.transforms.v2 import functional
 
-    draws = draw.uniform("photometric", 4)
+    light = lights_of(config, draw)
+    spread = np.array((config.brightness, config.contrast, config.saturation))
+    of_pass = Draw(draw.seed, draw.epoch, np.arange(config.lights)).uniform("light", 3)
+    factors = 1.0 + (2.0 * of_pass - 1.0) * spread
     changed = np.array(pictures)
-    for row in np.flatnonzero(draws[:, 3] < config.probability):
-        factors = 1.0 + (2.0 * draws[row, :3] - 1.0) * (
-            config.brightness,
-            config.contrast,
-            config.saturation,
-        )
-        picture = torch.from_numpy(changed[row]).permute(2, 0, 1)
-        picture = functional.adjust_brightness(picture, factors[0])
-        picture = functional.adjust_contrast(picture, factors[1])
-        picture = functional.adjust_saturation(picture, factors[2])
-        changed[row] = picture.permute(1, 2, 0).numpy()
+    for k in np.unique(light[light >= 0]):
+        rows = np.flatnonzero(light == k)
+        lit = torch.from_numpy(changed[rows]).permute(0, 3, 1, 2)
+        lit = functional.adjust_brightness(lit, factors[k, 0])
+        lit = functional.adjust_contrast(lit, factors[k, 1])
+        lit = functional.adjust_saturation(lit, factors[k, 2])
+        changed[rows] = lit.permute(0, 2, 3, 1).numpy()
     return changed
+
+
+def lights_of(config: PhotometricConfig, draw: Draw) -> Ints:
+    """Returns in which light of the pass each picture is seen, (N,); -1: as it was taken."""
+    draws = draw.uniform("photometric", 2)
+    light = (config.lights * draws[:, 0]).astype(np.int64)
+    return np.where(draws[:, 1] < config.probability, light, -1)
 
 
 def viewpoint(

@@ -49,6 +49,7 @@ from drive_il.thinning import first_labels, thinned
 
 MOVING = 1.0
 """slower than this a car counts as standing in validation [m/s]"""
+_FASTEST_START = 0.9  # share of the speed limit at which an episode of a round may begin
 
 Keep = Callable[[Episode], Bools]
 """episode -> which of its labelled steps are learnt from, (T,)"""
@@ -85,9 +86,9 @@ class RoundsConfig:
     """expert labels in all, those of the demonstrations included"""
     every: int = 1
     """of the states that are labelled one in so many is kept, and counts: more places are seen
-    for as many labels"""
+    for as many labels; 1 for those who look at labels before they decide who drives"""
     steps_per_label: int = 2
-    """a round drives at most so many steps for each label, times `every`"""
+    """a round drives at most so many steps for each label, or twice `every` where that is more"""
     steps_per_episode: int = 200
     """steps after which an episode of a round is cut, so that a round sees many places"""
     lost_distance: float = 4.0
@@ -123,6 +124,19 @@ class RoundsConfig:
         for name in ("n_validation", "last_steps"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+
+
+def pays_each_look(learner: str, rounds: RoundsConfig) -> None:
+    """Refuses to thin the labels of a gate that looks at them: each look is a label paid.
+
+    Raises:
+        ValueError: `every` is not 1.
+    """
+    if rounds.every != 1:
+        raise ValueError(
+            f"{learner} looks at the expert's answer to decide who drives, and pays for each look: "
+            f"every must be 1, got {rounds.every}"
+        )
 
 
 ENSEMBLE = RoundsConfig(network=NetworkConfig(members=5))
@@ -230,8 +244,8 @@ class Rounds:
         rounds_left = self.config.n_rounds - i + 1
         labels = (self.config.label_budget - self.labels) // rounds_left
         # Episodes that end early, or in which few are asked, leave labels over.
-        steps = labels * self.config.every
-        n_episodes = self.config.steps_per_label * -(-steps // self.config.steps_per_episode)
+        per_label = max(self.config.steps_per_label, 2 * self.config.every)
+        n_episodes = per_label * -(-labels // self.config.steps_per_episode)
         return self.drive(self.specs(i, n_episodes), gate, disturbance, labels)
 
     def drive(
@@ -292,12 +306,15 @@ class Rounds:
         config = self.config
         rng = np.random.default_rng(derive_seed(self.seed, "episode", i, k))
         spec = self._specs[int(rng.integers(len(self._specs)))]
-        latest = max(0.0, spec.route.length - 50.0)
+        s = float(rng.uniform(0.0, max(0.0, spec.route.length - 50.0)))
+        # Short episodes that set off slowly never see the speeds at which lanes are left.
+        points = spec.route.points
+        limit = float(points["speed_limit"][np.searchsorted(points["s"], s)])
         return replace(
             spec,
             seed=derive_seed(self.seed, "coins", i, k),
             max_steps=min(spec.max_steps, config.steps_per_episode),
-            start=Start(s=float(rng.uniform(0.0, latest)), speed=float(rng.uniform(0.0, 6.0))),
+            start=Start(s=s, speed=float(rng.uniform(0.0, _FASTEST_START * limit))),
         )
 
     def lost(self, scene: Scene) -> Ints:

@@ -15,6 +15,7 @@ from drive_il.augment import (
     PhotometricConfig,
     ViewpointConfig,
     corrected_curvature,
+    lights_of,
     photometric,
     shifted,
     viewpoint,
@@ -137,22 +138,40 @@ def test_with_probability_zero_nothing_moves() -> None:
 
 
 def test_photometric_is_torchvisions_per_picture() -> None:
-    pictures = np.random.default_rng(0).integers(0, 256, (6, 8, 12, 3), dtype=np.uint8)
-    config = PhotometricConfig(contrast=0.0, saturation=0.0, probability=1.0)
-    draw = Draw(4, 2, ROWS)
-    changed = photometric(pictures, config, draw)
-    factor = 1.0 + 0.3 * (2.0 * draw.uniform("photometric", 4)[3, 0] - 1.0)
-    expected = functional.adjust_brightness(torch.from_numpy(pictures[3]).permute(2, 0, 1), factor)
-    np.testing.assert_array_equal(changed[3], expected.permute(1, 2, 0).numpy())
-    order = ROWS[::-1]
+    rows = np.arange(40)
+    pictures = np.random.default_rng(0).integers(0, 256, (40, 8, 12, 3), dtype=np.uint8)
+    config = PhotometricConfig(lights=3)
+    draw = Draw(4, 2, rows)
+    changed, light = photometric(pictures, config, draw), lights_of(config, draw)
+    assert set(light) == {-1, 0, 1, 2}
+    factors = 1.0 + 0.3 * (2.0 * Draw(4, 2, np.arange(3)).uniform("light", 3) - 1.0)
+    for row in rows:
+        expected = torch.from_numpy(pictures[row]).permute(2, 0, 1)
+        if light[row] >= 0:
+            brightness, contrast, saturation = factors[light[row]]
+            expected = functional.adjust_brightness(expected, brightness)
+            expected = functional.adjust_contrast(expected, contrast)
+            expected = functional.adjust_saturation(expected, saturation)
+        np.testing.assert_array_equal(changed[row], expected.permute(1, 2, 0).numpy())
+    order = rows[::-1]
     np.testing.assert_array_equal(
         changed[order], photometric(pictures[order], config, Draw(4, 2, order))
     )
-    assert not np.array_equal(changed, photometric(pictures, config, Draw(4, 3, ROWS)))
+    assert not np.array_equal(changed, photometric(pictures, config, Draw(4, 3, rows)))
+
+
+def test_a_share_of_the_pictures_keeps_its_light() -> None:
+    draw = Draw(1, 0, np.arange(20_000))
+    light = lights_of(PhotometricConfig(probability=0.7), draw)
+    np.testing.assert_allclose(
+        np.bincount(light + 1) / len(light), [0.3, *(8 * [0.7 / 8])], atol=0.01
+    )
 
 
 def test_settings_out_of_range_are_named() -> None:
     with pytest.raises(ValueError, match=r"probability must be in \[0, 1\], got 2"):
         PhotometricConfig(probability=2)
+    with pytest.raises(ValueError, match="lights must be at least 1, got 0"):
+        PhotometricConfig(lights=0)
     with pytest.raises(ValueError, match="lookahead must be positive"):
         ViewpointConfig(lookahead=0)

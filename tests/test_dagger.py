@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from drive_il.datatypes import Episode, EpisodeSpec, Floats, Ints, Observation, 
 from drive_il.experts.planner import Planner
 from drive_il.fit import FitConfig, Progress
 from drive_il.gates import ExpertDrives
-from drive_il.learners import dagger
+from drive_il.learners import dagger, ensemble_dagger, lazy_dagger, safe_dagger, thrifty_dagger
 from drive_il.maps.routes import plan
 from drive_il.networks import DrivingPolicy, NetworkConfig, driving_network
 from drive_il.protocols import Policy
@@ -114,6 +115,38 @@ def test_a_thinned_round_sees_more_places_for_as_many_labels(
     assert seen[5] > 4 * seen[1]
     with pytest.raises(ValueError, match="every must be at least 1, got 0"):
         RoundsConfig(every=0)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        partial(safe_dagger.Config, oracle=True),
+        ensemble_dagger.Config,
+        lazy_dagger.Config,
+        thrifty_dagger.Config,
+    ],
+)
+def test_who_pays_for_each_look_cannot_thin(made: Callable[..., object]) -> None:
+    made(rounds=RoundsConfig(every=1))
+    with pytest.raises(ValueError, match=r"DAgger.* pays for each look: every must be 1, got 5"):
+        made(rounds=RoundsConfig(every=5))
+
+
+def test_episodes_of_a_round_begin_at_the_speeds_of_the_road(
+    drives: tuple[World, list[EpisodeSpec], list[Episode]],
+) -> None:
+    world, specs, _ = drives
+    run = Rounds(Place(world, ToyCamera(), Planner(), specs), ROUNDS, seed=0)
+    share = []
+    for spec in run.specs(2, 400):
+        points = spec.route.points
+        limit = points["speed_limit"][np.searchsorted(points["s"], spec.start.s)]
+        share.append(spec.start.speed / limit)
+    assert min(share) >= 0.0
+    assert max(share) < 0.9
+    np.testing.assert_allclose(
+        np.quantile(share, [0.25, 0.5, 0.75]), [0.225, 0.45, 0.675], atol=0.06
+    )
 
 
 def test_it_drives_a_ring_better_than_an_untrained_policy(

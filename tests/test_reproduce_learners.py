@@ -24,10 +24,12 @@ def test_every_row_of_the_table_can_be_made() -> None:
         assert work.changed(config, {}) == config
     assert set(MAIN) <= set(LEARNERS)
     assert len({entry.title for entry in LEARNERS.values()}) == len(LEARNERS)
-    assert "bc_augmented" not in learners_for("state")
-    assert learners_for("camera") == MAIN
-    assert "gail" in learners_for("state")
-    assert "gail" not in learners_for("birdview")
+    assert "bc_augmented" not in learners_for("state", 1)
+    assert learners_for("camera", 5) == MAIN
+    assert "gail" in learners_for("state", 1)
+    assert "gail" not in learners_for("birdview", 5)
+    assert "lazy_dagger" in learners_for("state", 1)
+    assert "lazy_dagger" not in learners_for("birdview", 5)
 
 
 def test_a_config_is_changed_by_path() -> None:
@@ -59,11 +61,14 @@ def test_configs_that_cannot_work_are_refused() -> None:
         experiment.Config(learners=("magic",))
     with pytest.raises(ValueError, match="bc_augmented moves the camera"):
         experiment.Config(learners=("bc_augmented",))
-    with pytest.raises(ValueError, match="labels must be more than the 2000"):
-        experiment.Config(labels=2000)
+    with pytest.raises(ValueError, match="lazy_dagger looks at labels .* --every 1, got 4"):
+        experiment.Config(learners=("lazy_dagger",), every=4)
+    with pytest.raises(ValueError, match=r"warm must be in \(0, 1\), got 1"):
+        experiment.Config(warm=1.0)
     assert experiment.Config().n_seeds == 3
     assert experiment.Config(observation="camera").n_seeds == 1
     assert experiment.Config(full=True).n_seeds == 10
+    assert (experiment.Config().n_labels, experiment.Config().n_steps) == (8_000, 2_000)
     assert experiment.Config().one_in == 1
     assert experiment.Config(observation="camera").one_in == 5
     assert experiment.Config(observation="camera", every=2).one_in == 2
@@ -149,7 +154,7 @@ def test_a_tiny_run_ends_in_a_page_and_a_second_one_has_nothing_to_do(tmp_path: 
         learners=("bc", "bc_previous", "chauffeurnet", "dagger_waypoints"),
         seeds=1,
         labels=700,
-        warm=400,
+        warm=0.6,
         every=2,
         rounds=2,
         gradient_steps=10,

@@ -47,14 +47,16 @@ class Config:
     """at least 5 training seeds, and intervals over seeds and episodes"""
     seed: int = 0
     """of everything random"""
-    labels: int = 40_000
+    labels: int = 20_000
     """expert labels that each learner may use"""
+    every: int = 4
+    """of the states that are labelled one in so many is kept, and counts: neighbours look alike"""
     episodes: int = 60
     """paired drives per town; the bootstrap draws these"""
     horizons: tuple[int, ...] = (25, 35, 50, 71, 100, 141, 200, 283, 400, 566, 800)
     """steps T, 20 a second; prefixes of one rollout of the longest"""
-    gradient_steps: int = 8000
-    """of each camera learner, 64 frames each"""
+    gradient_steps: int = 2500
+    """of each camera learner, 128 frames each"""
     forks: int = 48
     """forks per learner and town that u is measured by; on CARLA, which cannot fork, none"""
     workers: int = 2
@@ -65,7 +67,7 @@ class Config:
     """the world, and the CARLA servers"""
 
     def __post_init__(self) -> None:
-        for name in ("seeds", "labels", "episodes", "gradient_steps", "workers"):
+        for name in ("seeds", "labels", "every", "episodes", "gradient_steps", "workers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.forks < 0:
@@ -169,7 +171,7 @@ def plan(config: Config) -> list[Job]:
 
 def _training(config: Config, k: int) -> list[Job]:
     common: dict[str, Any] = {"town": config.town_train, "labels": config.labels}
-    common |= {"seed": config.seed + k, "where": asdict(config.where)}
+    common |= {"every": config.every, "seed": config.seed + k, "where": asdict(config.where)}
     data = f"demonstrations/{k}"
     jobs = [Job(data, "recording the expert", _JOBS + "demonstrations", common, weight=40)]
     for learner, weight in (("bc_augmented", 260), ("dagger", 200), ("bc", 155), ("alvinn", 50)):

@@ -47,6 +47,7 @@ from drive_il.sim.world import World as EmbeddedWorld
 from drive_il.theory import costs
 from drive_il.theory.estimators import DELTAS
 from drive_il.theory.forks import fork, snapshots_at
+from drive_il.thinning import first_labels, thinned
 from drive_il.worlds import WorldChoice, Worlds
 
 TOLERANCE_DRIVES = 16
@@ -56,6 +57,8 @@ DAGGER_ROUNDS = 10
 VALIDATION_DRIVES = 16
 STEER_WEIGHT = 30.0
 """of every camera learner's loss: steer errors are small numbers that matter"""
+CROP_TOP = 0.375
+"""of what camera learners see: where there are no traffic lights, only sky is above it"""
 LAST_ROUND = 0.2
 """share of DAgger's gradient steps that its last round takes, on all its data"""
 LOOK_EVERY = 4
@@ -83,10 +86,11 @@ def demonstrations(
     report: Report,
     town: str,
     labels: int,
+    every: int,
     seed: int,
     where: Mapping[str, Any],
 ) -> None:
-    """Records the expert with every learner's sensors, at most `labels` steps."""
+    """Records the expert with every learner's sensors, at most `labels` labels."""
     from drive_il.learners import alvinn
 
     spec = ObservationSpec(
@@ -97,14 +101,14 @@ def demonstrations(
             world,
             observer,
             None,
-            demonstration_specs(town, labels, seed),
+            demonstration_specs(town, labels * every, seed),
             expert=EXPERT,
             gate=ExpertDrives(),
             stop=never_blocked(),
-            label_budget=labels,
+            label_budget=labels * every,
             listener=listener(report),
         )
-    write(folder, episodes)
+    write(folder, first_labels(thinned(episodes, every), labels))
 
 
 def train(
@@ -113,6 +117,7 @@ def train(
     report: Report,
     town: str,
     labels: int,
+    every: int,
     seed: int,
     learner: str,
     gradient_steps: int,
@@ -128,7 +133,7 @@ def train(
     def progress(at: Progress) -> None:
         report(at.share, at.stage)
 
-    training = _Training(town, labels, seed, gradient_steps, progress, where)
+    training = _Training(town, labels, every, seed, gradient_steps, progress, where)
     policy = {
         "alvinn": training.alvinn,
         "bc": training.bc,
@@ -144,6 +149,7 @@ class _Training:
 
     town: str
     labels: int
+    every: int
     seed: int
     gradient_steps: int
     progress: Callable[[Any], None]
@@ -159,15 +165,17 @@ class _Training:
 
     def bc(self, episodes: list[Episode], augmentation: str = "none") -> Any:
         """Behaviour cloning."""
+        from drive_il.experiments.practice import fit_config
         from drive_il.learners import bc
+        from drive_il.networks import NetworkConfig
         from drive_il.sensors.camera import Camera
 
-        config = bc.Config(augmentation=augmentation, steer_weight=STEER_WEIGHT)
-        fit = replace(config.fit, n_steps=self.gradient_steps, n_threads=1, device="cpu")
+        network = NetworkConfig(crop_top=CROP_TOP)
+        config = bc.Config(augmentation, steer_weight=STEER_WEIGHT, network=network)
         camera = Camera(library.load(self.town), ObservationSpec().cameras[0])
         return bc.train(
             episodes,
-            replace(config, fit=fit),
+            replace(config, fit=fit_config(self.gradient_steps)),
             self.seed,
             renderer=camera.render,
             progress=self.progress,
@@ -183,23 +191,26 @@ class _Training:
 
     def dagger(self, episodes: list[Episode]) -> Any:
         """DAgger; the first round's share of the demonstrations is its round one."""
-        from drive_il.fit import FitConfig
+        from drive_il.experiments.practice import fit_config
         from drive_il.learners import dagger
+        from drive_il.networks import NetworkConfig
         from drive_il.rounds import Place, RoundsConfig
 
         last = round(LAST_ROUND * self.gradient_steps)
         each = (self.gradient_steps - last) // (DAGGER_ROUNDS - 1)
         rounds = RoundsConfig(
             label_budget=self.labels,
+            every=self.every,
             n_rounds=DAGGER_ROUNDS,
             steer_weight=STEER_WEIGHT,
             lost_distance=LOST_DISTANCE,
             steps_per_episode=300,
             n_validation=VALIDATION_DRIVES,
-            fit=FitConfig(n_steps=each, n_threads=1, device="cpu"),
+            network=NetworkConfig(crop_top=CROP_TOP),
+            fit=fit_config(each),
             last_steps=last,
         )
-        enough = self.labels + 2 * VALIDATION_DRIVES * DRIVE_STEPS
+        enough = self.labels * self.every + 2 * VALIDATION_DRIVES * DRIVE_STEPS
         specs = demonstration_specs(self.town, enough, derive_seed(self.seed, "dagger"))
         specs = [replace(spec, max_steps=rounds.validation_steps) for spec in specs]
         first = within(episodes, self.labels // DAGGER_ROUNDS)

@@ -48,17 +48,18 @@ class Config:
     """at least 10 training seeds"""
     seed: int = 0
     """of everything random"""
-    labels: int = 8_000
-    """expert labels that each learner may use"""
-    warm: int = 2_000
-    """labels of the demonstrations that those begin with who ask for the rest"""
+    labels: int = 0
+    """expert labels that each learner may use; 0: 24,000 from pictures, otherwise 8,000"""
+    warm: float = 0.2
+    """share of them that are demonstrations for those who ask for the rest"""
     every: int = 0
     """of the states that are labelled one in so many is kept, and counts; 0: one in five from
     camera and bird's-eye view, where neighbours look alike, otherwise each"""
-    rounds: int = 5
+    rounds: int = 6
     """rounds, the demonstrations' included"""
-    gradient_steps: int = 400
-    """of each round, 128 frames each; who only looks at demonstrations takes as many in all"""
+    gradient_steps: int = 0
+    """of each learner, 128 frames each; half of them are the last round's; 0: 6,000 from
+    pictures, otherwise 2,000"""
     traffic: float = 0.5
     """share of normal traffic"""
     drives: int = 24
@@ -71,19 +72,16 @@ class Config:
     """folder of everything that is written"""
 
     def __post_init__(self) -> None:
-        for name in ("warm", "gradient_steps", "drives", "validation", "workers"):
+        for name in ("drives", "validation", "workers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("seeds", "every"):
+        for name in ("seeds", "labels", "every", "gradient_steps"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if self.rounds < 2:
             raise ValueError(f"rounds must be at least 2, got {self.rounds}")
-        if self.labels <= self.warm:
-            raise ValueError(
-                f"labels must be more than the {self.warm} of the demonstrations (warm), "
-                f"got {self.labels}"
-            )
+        if not 0 < self.warm < 1:
+            raise ValueError(f"warm must be in (0, 1), got {self.warm}")
         if not self.traffic >= 0:
             raise ValueError(f"traffic must not be negative, got {self.traffic}")
         if self.observation not in OBSERVATIONS:
@@ -103,6 +101,11 @@ class Config:
                     f"{name} compares vectors; compare it with --observation state or vectors, got "
                     f"{self.observation!r}"
                 )
+            if LEARNERS[name].peeks and self.one_in != 1:
+                raise ValueError(
+                    f"{name} looks at labels to decide who drives, and pays for each look; compare "
+                    f"it with --every 1, got {self.one_in}"
+                )
 
     @property
     def n_seeds(self) -> int:
@@ -111,14 +114,29 @@ class Config:
         return max(wanted, 10) if self.full else wanted
 
     @property
+    def sees_pictures(self) -> bool:
+        """Whether it takes long to learn, from many places."""
+        return self.observation in ("camera", "birdview")
+
+    @property
+    def n_labels(self) -> int:
+        """Expert labels that each learner may use."""
+        return self.labels or (24_000 if self.sees_pictures else 8_000)
+
+    @property
+    def n_steps(self) -> int:
+        """Gradient steps of each learner."""
+        return self.gradient_steps or (6_000 if self.sees_pictures else 2_000)
+
+    @property
     def one_in(self) -> int:
         """Of so many labels one is kept."""
-        return self.every or (5 if self.observation in ("camera", "birdview") else 1)
+        return self.every or (5 if self.sees_pictures else 1)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Who is compared."""
-        return self.learners or learners_for(self.observation)
+        return self.learners or learners_for(self.observation, self.one_in)
 
     @property
     def towns(self) -> tuple[str, ...]:
@@ -128,7 +146,13 @@ class Config:
     def facts(self) -> dict[str, Any]:
         """Returns what decides the numbers, as JSON."""
         learners = list(self.names)
-        return decisive(self) | {"seeds": self.n_seeds, "every": self.one_in, "learners": learners}
+        return decisive(self) | {
+            "seeds": self.n_seeds,
+            "labels": self.n_labels,
+            "every": self.one_in,
+            "gradient_steps": self.n_steps,
+            "learners": learners,
+        }
 
 
 def reproduce(config: Config, console: Console | None = None) -> Path:
@@ -148,7 +172,7 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
     console, start = console or Console(), time.monotonic()
     announce(
         console,
-        f"Learners: {len(config.names)} of them, at most {config.labels:,} expert labels each, "
+        f"Learners: {len(config.names)} of them, at most {config.n_labels:,} expert labels each, "
         f"learn in {config.town_train} from {config.observation} and drive in "
         f"{' and '.join(config.towns)}; {config.n_seeds} seeds.",
         config.towns,
@@ -201,7 +225,7 @@ def plan(config: Config) -> list[Job]:
 def _recording(config: Config, noise: bool, k: int) -> Job:
     arguments = {
         "town": config.town_train,
-        "labels": config.labels,
+        "labels": config.n_labels,
         "every": config.one_in,
         "share": config.traffic,
         "observation": config.observation,
@@ -223,11 +247,11 @@ def _training(config: Config, name: str, k: int, slow: float) -> Job:
         "town": config.town_train,
         "learner": name,
         "budget": {
-            "labels": config.labels,
-            "warm": config.warm,
+            "labels": config.n_labels,
+            "warm": round(config.warm * config.n_labels),
             "every": config.one_in,
             "n_rounds": config.rounds,
-            "gradient_steps": config.gradient_steps,
+            "gradient_steps": config.n_steps,
             "n_validation": config.validation,
         },
         "observation": config.observation,

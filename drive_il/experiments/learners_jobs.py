@@ -57,6 +57,8 @@ from drive_il.thinning import thinned
 
 DEMONSTRATION_STEPS = 200
 """length of one demonstration; waypoints and bent paths look two seconds ahead"""
+LAST_ROUND = 0.5
+"""share of the gradient steps that the last round takes, on all that was gathered"""
 HORIZONS = (50, 100, 200, 400, 800)
 """T at which costs are compared [steps]"""
 LOOK_EVERY = 5
@@ -147,7 +149,7 @@ def clone(
         town: where they were recorded.
         learner: name in `LEARNERS`.
         budget: `labels`, `warm` of them demonstrations of who asks for the rest, one of `every`
-            so many that is kept, `n_rounds`, `gradient_steps` of each round, `n_validation`
+            so many that is kept, `n_rounds`, `gradient_steps` in all, `n_validation`
             drives of each iterate.
         observation: what is seen.
         share: of normal traffic.
@@ -155,7 +157,7 @@ def clone(
     """
     entry = LEARNERS[learner]
     module, config = _config(entry)
-    config = _cloning(config, budget["n_rounds"] * budget["gradient_steps"])
+    config = _cloning(config, budget["gradient_steps"])
     shown, [source] = _seen(entry, observation), inputs.values()
     renderer = Camera(library.load(town), shown.cameras[0]).render if shown.cameras else None
     policy = module.train(
@@ -183,7 +185,7 @@ def beside(
     """Trains a learner that sees poses beside the path too; the arguments of `clone`."""
     entry = LEARNERS[learner]
     module, config = _config(entry)
-    config = _cloning(config, budget["n_rounds"] * budget["gradient_steps"])
+    config = _cloning(config, budget["gradient_steps"])
     [source] = inputs.values()
     policy = module.train(
         within(read(source), budget["labels"]),
@@ -209,9 +211,10 @@ def in_rounds(
     """Trains a learner that drives while it learns; the arguments of `clone`."""
     entry = LEARNERS[learner]
     module, config = _config(entry)
-    names = ("n_rounds", "every", "gradient_steps", "n_validation")
-    values = {name: budget[name] for name in names}
-    values["label_budget"] = budget["labels"]
+    values = {name: budget[name] for name in ("n_rounds", "every", "n_validation")}
+    each = max(1, round((1 - LAST_ROUND) * budget["gradient_steps"] / (budget["n_rounds"] - 1)))
+    last = max(1, budget["gradient_steps"] - each * (budget["n_rounds"] - 1))
+    values |= {"label_budget": budget["labels"], "gradient_steps": each, "last_steps": last}
     config = replace(config, rounds=rounds_of(config.rounds, values))
     if any(item.name == "labels_per_round" for item in fields(config)):
         per_round = (budget["labels"] - budget["warm"]) // (budget["n_rounds"] - 1)
@@ -243,11 +246,13 @@ def practise(
     entry = LEARNERS[learner]
     module, config = _config(entry)
     if hasattr(config, "game"):
-        steps = budget["n_rounds"] * budget["gradient_steps"]
         game = replace(
-            config.game, warm_steps=steps, warm_steer_weight=STEER_WEIGHT, lost_time=PATIENCE
+            config.game,
+            warm_steps=budget["gradient_steps"],
+            warm_steer_weight=STEER_WEIGHT,
+            lost_time=PATIENCE,
+            n_validation=budget["n_validation"],
         )
-        game = replace(game, n_validation=budget["n_validation"])
         config, n_rows = replace(config, game=game), game.ppo.n_rows
     else:
         config = replace(config, lost_time=PATIENCE, n_validation=budget["n_validation"])

@@ -30,6 +30,7 @@ class Entry:
         previous_action: it sees what the last step did.
         pictures: it makes no sense without a camera.
         vectors: it compares states as vectors, and cannot learn from pictures.
+        peeks: it looks at labels before it decides who drives, so that none can be left out.
         weight: expected duration of its training [s].
     """
 
@@ -43,6 +44,7 @@ class Entry:
     previous_action: bool = False
     pictures: bool = False
     vectors: bool = False
+    peeks: bool = False
     weight: float = 20.0
 
 
@@ -51,6 +53,7 @@ def _head(kind: str) -> dict[str, Any]:
 
 
 _VIEWS = {"augmentation": "both"}
+_PLAYED = {"game.n_iterations": 80}  # as in `reproduce gail`
 _WAYPOINT_ROUNDS = {"rounds.network.head.kind": "waypoints"}
 
 LEARNERS: dict[str, Entry] = {
@@ -89,23 +92,30 @@ LEARNERS: dict[str, Entry] = {
         "safe_dagger",
         train=ROUNDS,
         changes={"oracle": True},
+        peeks=True,
         weight=25.0,
     ),
     "hg_dagger": Entry("HG-DAgger", "#e0912f", "hg_dagger", train=ROUNDS, weight=60.0),
     "ensemble_dagger": Entry(
-        "EnsembleDAgger", "#7a5195", "ensemble_dagger", train=ROUNDS, weight=60.0
+        "EnsembleDAgger", "#7a5195", "ensemble_dagger", train=ROUNDS, peeks=True, weight=60.0
     ),
-    "lazy_dagger": Entry("LazyDAgger", "#4a6fdc", "lazy_dagger", train=ROUNDS, weight=25.0),
+    "lazy_dagger": Entry(
+        "LazyDAgger", "#4a6fdc", "lazy_dagger", train=ROUNDS, peeks=True, weight=25.0
+    ),
     "thrifty_dagger": Entry(
-        "ThriftyDAgger", "#5b3fa0", "thrifty_dagger", train=ROUNDS, weight=60.0
+        "ThriftyDAgger", "#5b3fa0", "thrifty_dagger", train=ROUNDS, peeks=True, weight=60.0
     ),
     "confidence_based": Entry(
         "confidence-based", "#8c564b", "confidence_based", train=ROUNDS, weight=25.0
     ),
     "dart": Entry("DART", "#e377c2", "dart", train=ROUNDS, weight=25.0),
     "stagger": Entry("Warm-Stagger", "#555555", "stagger", train=ROUNDS, weight=25.0),
-    "gail": Entry("GAIL", "#0b7285", "gail", train=PRACTICE, vectors=True, weight=150.0),
-    "airl": Entry("AIRL", "#5c940d", "airl", train=PRACTICE, vectors=True, weight=150.0),
+    "gail": Entry(
+        "GAIL", "#0b7285", "gail", train=PRACTICE, changes=_PLAYED, vectors=True, weight=150.0
+    ),
+    "airl": Entry(
+        "AIRL", "#5c940d", "airl", train=PRACTICE, changes=_PLAYED, vectors=True, weight=150.0
+    ),
     "sqil": Entry("SQIL", "#862e9c", "sqil", train=PRACTICE, vectors=True, weight=150.0),
 }
 """Name on the command line -> learner"""
@@ -114,13 +124,15 @@ MAIN = ("bc", "bc_augmented", "bc_waypoints", "bc_noise", "dagger", "safe_dagger
 EXPERT_COLOR = "#1d2327"
 
 
-def learners_for(observation: str) -> tuple[str, ...]:
-    """Returns who is compared by default from what is observed."""
+def learners_for(observation: str, every: int) -> tuple[str, ...]:
+    """Returns who is compared by default from what is observed, with one label of so many kept."""
     if observation == "camera":
         return MAIN
     as_vectors = observation in ("state", "vectors")
     return tuple(
         name
         for name, entry in LEARNERS.items()
-        if not entry.pictures and (as_vectors or not entry.vectors)
+        if not entry.pictures
+        and (as_vectors or not entry.vectors)
+        and (every == 1 or not entry.peeks)
     )

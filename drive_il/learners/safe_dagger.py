@@ -27,7 +27,7 @@ from drive_il.fit import ProgressFunction
 from drive_il.gates import action_error, drivers
 from drive_il.networks import DrivingPolicy
 from drive_il.protocols import Query
-from drive_il.rounds import IterateSink, Place, Rounds, RoundsConfig
+from drive_il.rounds import IterateSink, Place, Rounds, RoundsConfig, pays_each_look
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,10 @@ class Config:
     """the safety net and its threshold"""
     rounds: RoundsConfig = field(default_factory=lambda: RoundsConfig(steps_per_label=8))
     """rounds, budget, network and fit"""
+
+    def __post_init__(self) -> None:
+        if self.oracle:
+            pays_each_look("SafeDAgger*", self.rounds)
 
 
 @dataclass(frozen=True)
