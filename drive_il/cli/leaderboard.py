@@ -19,20 +19,6 @@ if TYPE_CHECKING:
     from drive_il.experiments.jobs import Job
 
 ProtocolName = Literal["lb1", "lb2.0", "lb2.1", "bench2drive", "nocrash", "corl2017"]
-_INFRACTIONS = {
-    "collisions_pedestrian": "pedestrian",
-    "collisions_vehicle": "vehicle",
-    "collisions_layout": "layout",
-    "red_light": "red light",
-    "stop_infraction": "stop sign",
-    "outside_route_lanes": "off lane",
-    "route_dev": "deviated",
-    "route_timeout": "too late",
-    "vehicle_blocked": "blocked",
-    "yield_emergency_vehicle_infractions": "not yielded",
-    "scenario_timeouts": "scenario",
-    "min_speed_infractions": "too slow",
-}
 
 
 def run(
@@ -209,7 +195,9 @@ def _pairs(found: Any) -> str:
 
 
 def _row(change: Change) -> tuple[str, ...]:
-    name = _INFRACTIONS.get(change.name)
+    from drive_il.evaluation.infractions import WORDS
+
+    name = {str(kind): short for kind, (short, _) in WORDS.items()}.get(change.name)
     label = change.name if name is None else f"{name} [1/km]"
     interval = "one route" if change.low is None else f"[{change.low:+.3f}, {change.high:+.3f}]"
     mark = " *" if change.is_certain else ""
@@ -391,10 +379,12 @@ def _with_interval(value: float, interval: Sequence[float] | None) -> str:
 
 
 def _counts(protocol: Protocol, infractions: Mapping[str, Sequence[str]]) -> str:
-    from drive_il.evaluation.infractions import Kind
+    from drive_il.evaluation.infractions import WORDS, Kind
 
-    faults = {name: one for name, one in infractions.items() if protocol.is_fault(Kind(name))}
-    parts = [(_INFRACTIONS.get(name, name), len(all_)) for name, all_ in faults.items()]
+    faults = {Kind(name): one for name, one in infractions.items()}
+    parts = [
+        (WORDS[kind][0], len(all_)) for kind, all_ in faults.items() if protocol.is_fault(kind)
+    ]
     return ", ".join(name if n == 1 else f"{n} {name}" for name, n in parts if n)
 
 

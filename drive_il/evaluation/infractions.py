@@ -24,6 +24,21 @@ class Kind(StrEnum):
 
 
 COLLISIONS = (Kind.LAYOUT, Kind.PEDESTRIAN, Kind.VEHICLE)
+WORDS = {
+    Kind.PEDESTRIAN: ("pedestrian", "collision with a pedestrian"),
+    Kind.VEHICLE: ("vehicle", "collision with a vehicle"),
+    Kind.LAYOUT: ("layout", "collision with something that stands there"),
+    Kind.RED_LIGHT: ("red light", "red light run"),
+    Kind.STOP_SIGN: ("stop sign", "stop sign run"),
+    Kind.OUTSIDE_LANES: ("off lane", "outside the route's lanes"),
+    Kind.YIELD: ("not yielded", "emergency vehicle not let by"),
+    Kind.SCENARIO_TIMEOUT: ("scenario", "scenario not solved in time"),
+    Kind.MIN_SPEED: ("too slow", "slower than the traffic"),
+    Kind.DEVIATION: ("deviated", "left the route"),
+    Kind.BLOCKED: ("blocked", "stood still for too long"),
+    Kind.TIMEOUT: ("too late", "out of time"),
+}
+"""Short and long words for each kind, in the order in which tables show them"""
 
 
 @dataclass(frozen=True)

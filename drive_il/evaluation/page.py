@@ -15,8 +15,7 @@ import jinja2
 
 from drive_il.evaluation import page_figures, page_tables
 from drive_il.evaluation.entry_file import EntryFile
-from drive_il.evaluation.infractions import Kind
-from drive_il.evaluation.page_tables import KINDS
+from drive_il.evaluation.infractions import WORDS, Kind
 from drive_il.evaluation.results_file import drive_name, failures
 from drive_il.evaluation.scoring import route_scores
 from drive_il.folders import write_whole
@@ -131,9 +130,9 @@ def _entry(entry: EntryFile, maps: Callable[[str], dict[str, Any]]) -> dict[str,
         "maps": {town: maps(town) for town in towns},
         "marks": {town: _marks(entry, town, watchable) for town in towns},
         "replays": [_replay(entry, log) for log in entry.replays],
-        "kinds": {str(kind): words for kind, words in KINDS.items()},
+        "kinds": {str(kind): words for kind, words in WORDS.items()},
         "totals": [
-            (KINDS[kind][1], n) for kind, n in page_tables.tally(plan.protocol, drives).items()
+            (WORDS[kind][1], n) for kind, n in page_tables.tally(plan.protocol, drives).items()
         ],
         "bench": entry.results["drive_il"]["scores"].get("bench2drive"),
         "errors": errors,
@@ -150,7 +149,7 @@ def _marks(
             "kind": str(one.kind),
             "x": round(one.x / outline.UNIT),
             "y": round(one.y / outline.UNIT),
-            "text": f"route {drive.route}, {one.time:.1f} s: {KINDS[one.kind][1]}",
+            "text": f"route {drive.route}, {one.time:.1f} s: {WORDS[one.kind][1]}",
             "time": one.time,
             "replay": watchable.get((drive.route, drive.repetition)),
         }

@@ -14,7 +14,7 @@ from typing import Any
 
 from drive_il.evaluation.conditions import parts_of, weather_set
 from drive_il.evaluation.entry_file import EntryFile
-from drive_il.evaluation.infractions import Infraction, Kind
+from drive_il.evaluation.infractions import WORDS, Infraction, Kind
 from drive_il.evaluation.protocol import Protocol
 from drive_il.evaluation.results_file import EMBEDDED
 from drive_il.evaluation.route_result import RouteResult
@@ -23,21 +23,6 @@ from drive_il.evaluation.scoring import NAMES, global_scores, kinds_of, status_o
 DASH = "–"
 VACUOUS = "*"
 """after a share of a bound that no policy can exceed"""
-KINDS = {
-    Kind.PEDESTRIAN: ("pedestrian", "collision with a pedestrian"),
-    Kind.VEHICLE: ("vehicle", "collision with a vehicle"),
-    Kind.LAYOUT: ("layout", "collision with something that stands there"),
-    Kind.RED_LIGHT: ("red light", "red light run"),
-    Kind.STOP_SIGN: ("stop sign", "stop sign run"),
-    Kind.OUTSIDE_LANES: ("off lane", "outside the route's lanes"),
-    Kind.YIELD: ("not yielded", "emergency vehicle not let by"),
-    Kind.SCENARIO_TIMEOUT: ("scenario", "scenario not solved in time"),
-    Kind.MIN_SPEED: ("too slow", "slower than the traffic"),
-    Kind.DEVIATION: ("deviated", "left the route"),
-    Kind.BLOCKED: ("blocked", "stood still for too long"),
-    Kind.TIMEOUT: ("too late", "out of time"),
-}
-"""Short and long words for each kind, in the order in which tables show them"""
 
 
 @dataclass(frozen=True)
@@ -178,7 +163,7 @@ def _columns(protocol: Protocol) -> list[tuple[Column, _Make]]:
             found.append((Column(name.replace("_", " "), "[%]", False), _bench(name)))
     found += _ERRORS
     kinds = kinds_of(protocol)
-    for kind, (short, long) in KINDS.items():
+    for kind, (short, long) in WORDS.items():
         if kind in kinds and protocol.is_fault(kind):
             unit = "[km]" if _is_length(protocol, kind) else "per kilometre"
             found.append((Column(short, f"{long}, {unit}"), _rate(kind)))
@@ -353,13 +338,13 @@ def faults(protocol: Protocol, drive: RouteResult) -> list[Infraction]:
 def tally(protocol: Protocol, drives: Sequence[RouteResult]) -> dict[Kind, int]:
     """Returns how often each kind of fault was found, those that were not left out."""
     found = Counter(one.kind for drive in drives for one in faults(protocol, drive))
-    return {kind: found[kind] for kind in KINDS if found[kind]}
+    return {kind: found[kind] for kind in WORDS if found[kind]}
 
 
 def counts(protocol: Protocol, drives: Sequence[RouteResult]) -> str:
     """Returns faults in words, "2 red light, vehicle"."""
     number_of = tally(protocol, drives).items()
-    parts = [KINDS[kind][0] if n == 1 else f"{n} {KINDS[kind][0]}" for kind, n in number_of]
+    parts = [WORDS[kind][0] if n == 1 else f"{n} {WORDS[kind][0]}" for kind, n in number_of]
     return ", ".join(parts) or "none"
 
 
