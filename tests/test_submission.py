@@ -1,6 +1,7 @@
 """Submitting: what holds together and drives the same again is an entry, nothing else is."""
 
 import copy
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ def test_an_honest_run_becomes_an_entry(rough: Run, tmp_path: Path) -> None:
     assert path.stat().st_size <= entry_file.MAX_SIZE
     back = entry_file.load(path)
     assert back.drives == route_results(rough[1])
+    assert entry_file.results_of(path) == back.results
     assert back.results["drive_il"]["scores"] == rough[1]["drive_il"]["scores"]
     assert "entry" not in back.results["drive_il"]
     assert str(Path.home()) not in path.read_text()
@@ -61,6 +63,16 @@ def test_an_honest_run_becomes_an_entry(rough: Run, tmp_path: Path) -> None:
     for log in logs:
         (drive,) = [one for one in back.drives if one.route == log.route]
         assert [mark[0] for mark in log.marks] == [str(one.kind) for one in drive.infractions]
+
+
+def test_a_results_file_is_read_like_the_entry_made_of_it(rough: Run, tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(rough[1]))
+    assert entry_file.results_of(path) == rough[1]
+    for content, message in (("[1]", "is no results file"), ("{", "damaged"), ('"replays"', "no")):
+        path.write_text(content)
+        with pytest.raises(ValueError, match=message):
+            entry_file.results_of(path)
 
 
 def test_the_run_has_infractions_to_show(rough: Run) -> None:

@@ -144,11 +144,11 @@ def show(results: Annotated[Path, tyro.conf.Positional], /) -> None:
     """Prints a results file: scores with intervals, infractions, each drive, compounding errors.
 
     Args:
-        results: written by `drive-il leaderboard run`.
+        results: written by `drive-il leaderboard run`, or an entry.
     """
-    from drive_il.evaluation import results_file
+    from drive_il.evaluation.entry_file import results_of
 
-    _print(results_file.load(results))
+    _print(results_of(results))
 
 
 def compare(
@@ -164,17 +164,20 @@ def compare(
     difference of driving scores lies below -tolerance: usable as a gate in CI.
 
         drive-il leaderboard compare main.json branch.json --tolerance 1
+        drive-il leaderboard compare leaderboard/entries/dagger-birch-test-lb1.json mine.json
 
     Args:
-        a: the results to compare with.
+        a: the results to compare with; an entry will do.
         b: the results to judge.
         tolerance: a loss of driving score that is put up with.
         seed: of the bootstrap.
     """
-    from drive_il.evaluation import comparison, results_file
+    from drive_il.evaluation import comparison
+    from drive_il.evaluation.entry_file import results_of
 
-    found = comparison.compare(results_file.load(a), results_file.load(b), seed)
-    table = Table("", str(a), str(b), "difference", "95 %", title=_pairs(found))
+    found = comparison.compare(results_of(a), results_of(b), seed)
+    left, right = (a.name, b.name) if a.name != b.name else (str(a), str(b))
+    table = Table("", left, right, "difference", "95 %", title=_pairs(found))
     for one in (*found.scores, *found.infractions):
         if one in found.scores or one.a or one.b:
             table.add_row(*_row(one))

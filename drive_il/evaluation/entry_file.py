@@ -174,6 +174,19 @@ def load(path: Path) -> EntryFile:
         raise ValueError(f"{path} is no entry of this version's leaderboard: {error}") from error
 
 
+def results_of(path: Path) -> dict[str, Any]:
+    """Reads a results file, or the results that an entry holds.
+
+    Raises:
+        ValueError: it is neither; says what is wrong with it.
+    """
+    try:
+        is_entry = "replays" in json.loads(path.read_bytes())
+    except (OSError, ValueError, TypeError):
+        is_entry = False  # `results_file` says what is wrong
+    return load(path).results if is_entry else results_file.load(path)
+
+
 def from_json(content: bytes) -> EntryFile:
     """Returns the entry that `to_json` wrote.
 
