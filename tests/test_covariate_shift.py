@@ -17,6 +17,7 @@ from drive_il.experiments.covariate_shift_report import _augmentation
 
 TINY = {
     "labels": 600,
+    "every": 2,
     "episodes": 4,
     "gradient_steps": 24,
     "forks": 2,
