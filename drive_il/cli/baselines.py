@@ -13,8 +13,10 @@ _MODELS = {
     "Behaviour cloning": "bc",
     "Behaviour cloning, augmented": "bc_augmented",
     "DAgger": "dagger",
+    "DAgger, in traffic": "dagger_in_traffic",
 }
-"""Name of an entry -> its folder below leaderboard/models"""
+"""Name of an entry -> its folder below leaderboard/models; all but the last were taught on empty
+roads, by `reproduce covariate-shift`, the last by `reproduce learners --observation camera`"""
 _SUITES = ("alder_test", "birch_test", "alder_scenarios")
 
 
@@ -38,7 +40,7 @@ def baselines(
     check_routes: int = 3,
     workers: Workers = ONE_PER_CORE,
 ) -> None:
-    """Runs and submits the expert, ALVINN, BC, BC with augmentation and DAgger on shipped suites.
+    """Runs and submits the expert, ALVINN, BC, augmented BC and two DAggers on shipped suites.
 
         drive-il leaderboard baselines --date 2026-11-24
         drive-il leaderboard page
