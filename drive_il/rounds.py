@@ -49,7 +49,6 @@ from drive_il.thinning import first_labels, thinned
 
 MOVING = 1.0
 """slower than this a car counts as standing in validation [m/s]"""
-_FASTEST_START = 0.9  # share of the speed limit at which an episode of a round may begin
 
 Keep = Callable[[Episode], Bools]
 """episode -> which of its labelled steps are learnt from, (T,)"""
@@ -86,11 +85,14 @@ class RoundsConfig:
     """expert labels in all, those of the demonstrations included"""
     every: int = 1
     """of the states that are labelled one in so many is kept, and counts: more places are seen
-    for as many labels; 1 for those who look at labels before they decide who drives"""
+    for as many labels; see `needs_each_label`"""
     steps_per_label: int = 2
     """a round drives at most so many steps for each label, or twice `every` where that is more"""
     steps_per_episode: int = 200
     """steps after which an episode of a round is cut, so that a round sees many places"""
+    fastest_start: float = 0.9
+    """share of the speed limit at which an episode of a round begins at most; who sets off slowly
+    in short episodes never sees the speeds at which lanes are left"""
     lost_distance: float = 4.0
     """an episode ends when the ego is this far beside its route [m]"""
     lost_time: float = 5.0
@@ -121,21 +123,21 @@ class RoundsConfig:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("n_validation", "last_steps"):
+        for name in ("n_validation", "last_steps", "fastest_start"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
 
 
-def pays_each_look(learner: str, rounds: RoundsConfig) -> None:
-    """Refuses to thin the labels of a gate that looks at them: each look is a label paid.
+def needs_each_label(learner: str, rounds: RoundsConfig) -> None:
+    """Refuses to thin labels that are paid to decide who drives, or asked for one by one.
 
     Raises:
         ValueError: `every` is not 1.
     """
     if rounds.every != 1:
         raise ValueError(
-            f"{learner} looks at the expert's answer to decide who drives, and pays for each look: "
-            f"every must be 1, got {rounds.every}"
+            f"{learner} pays for each look at the expert, or asks for single labels, so that none "
+            f"can be left out: every must be 1, got {rounds.every}"
         )
 
 
@@ -307,14 +309,13 @@ class Rounds:
         rng = np.random.default_rng(derive_seed(self.seed, "episode", i, k))
         spec = self._specs[int(rng.integers(len(self._specs)))]
         s = float(rng.uniform(0.0, max(0.0, spec.route.length - 50.0)))
-        # Short episodes that set off slowly never see the speeds at which lanes are left.
         points = spec.route.points
         limit = float(points["speed_limit"][np.searchsorted(points["s"], s)])
         return replace(
             spec,
             seed=derive_seed(self.seed, "coins", i, k),
             max_steps=min(spec.max_steps, config.steps_per_episode),
-            start=Start(s=s, speed=float(rng.uniform(0.0, _FASTEST_START * limit))),
+            start=Start(s=s, speed=float(rng.uniform(0.0, config.fastest_start * limit))),
         )
 
     def lost(self, scene: Scene) -> Ints:

@@ -18,9 +18,10 @@ def thinned(episodes: Sequence[Episode], every: int) -> list[Episode]:
     """
     if every < 1:
         raise ValueError(f"every must be at least 1, got {every}")
+    stride = 7 if every % 7 else 1  # no factor in common, so that all beginnings come
     found = []
     for k, episode in enumerate(episodes):
-        chosen = np.arange(episode.n_steps) % every == (7 * k) % every
+        chosen = np.arange(episode.n_steps) % every == (stride * k) % every
         found.append(replace(episode, asked=episode.asked & chosen))
     return found
 

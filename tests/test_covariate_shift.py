@@ -164,6 +164,8 @@ def test_configs_that_cannot_work_are_refused() -> None:
         experiment.Config(horizons=(100, 50))
     with pytest.raises(ValueError, match="labels must be at least 1"):
         experiment.Config(labels=0)
+    with pytest.raises(ValueError, match="gradient_steps must be more than DAgger's 10 rounds"):
+        experiment.Config(gradient_steps=10)
     with pytest.raises(ValueError, match="choose shorter horizons"):
         specs.evaluation_specs("birch", 2, 100_000, 0)
 

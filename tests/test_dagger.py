@@ -11,7 +11,15 @@ from drive_il.datatypes import Episode, EpisodeSpec, Floats, Ints, Observation, 
 from drive_il.experts.planner import Planner
 from drive_il.fit import FitConfig, Progress
 from drive_il.gates import ExpertDrives
-from drive_il.learners import dagger, ensemble_dagger, lazy_dagger, safe_dagger, thrifty_dagger
+from drive_il.learners import (
+    confidence_based,
+    dagger,
+    ensemble_dagger,
+    lazy_dagger,
+    safe_dagger,
+    stagger,
+    thrifty_dagger,
+)
 from drive_il.maps.routes import plan
 from drive_il.networks import DrivingPolicy, NetworkConfig, driving_network
 from drive_il.protocols import Policy
@@ -124,11 +132,13 @@ def test_a_thinned_round_sees_more_places_for_as_many_labels(
         ensemble_dagger.Config,
         lazy_dagger.Config,
         thrifty_dagger.Config,
+        stagger.Config,
+        confidence_based.Config,
     ],
 )
-def test_who_pays_for_each_look_cannot_thin(made: Callable[..., object]) -> None:
+def test_who_needs_each_label_cannot_thin(made: Callable[..., object]) -> None:
     made(rounds=RoundsConfig(every=1))
-    with pytest.raises(ValueError, match=r"DAgger.* pays for each look: every must be 1, got 5"):
+    with pytest.raises(ValueError, match=r"pays for each look .*: every must be 1, got 5"):
         made(rounds=RoundsConfig(every=5))
 
 

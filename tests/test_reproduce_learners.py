@@ -61,14 +61,19 @@ def test_configs_that_cannot_work_are_refused() -> None:
         experiment.Config(learners=("magic",))
     with pytest.raises(ValueError, match="bc_augmented moves the camera"):
         experiment.Config(learners=("bc_augmented",))
-    with pytest.raises(ValueError, match="lazy_dagger looks at labels .* --every 1, got 4"):
+    with pytest.raises(ValueError, match="lazy_dagger pays for each look .* --every 1, got 4"):
         experiment.Config(learners=("lazy_dagger",), every=4)
     with pytest.raises(ValueError, match=r"warm must be in \(0, 1\), got 1"):
         experiment.Config(warm=1.0)
     assert experiment.Config().n_seeds == 3
     assert experiment.Config(observation="camera").n_seeds == 1
     assert experiment.Config(full=True).n_seeds == 10
+    with pytest.raises(ValueError, match=r"0.2 of 2 labels are 0 of demonstrations"):
+        experiment.Config(labels=2)
+    with pytest.raises(ValueError, match=r"at least one for each of 6 rounds, got 5"):
+        experiment.Config(gradient_steps=5)
     assert (experiment.Config().n_labels, experiment.Config().n_steps) == (8_000, 2_000)
+    assert experiment.Config().n_warm == 1_600
     assert experiment.Config().one_in == 1
     assert experiment.Config(observation="camera").one_in == 5
     assert experiment.Config(observation="camera", every=2).one_in == 2

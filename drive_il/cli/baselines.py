@@ -15,8 +15,8 @@ _MODELS = {
     "DAgger": "dagger",
     "DAgger, in traffic": "dagger_in_traffic",
 }
-"""Name of an entry -> its folder below leaderboard/models; all but the last were taught on empty
-roads, by `reproduce covariate-shift`, the last by `reproduce learners --observation camera`"""
+"""Name of an entry -> its folder below leaderboard/models. The last was taught in traffic, by
+`reproduce learners --observation camera`, the others on empty roads; cards say how"""
 _SUITES = ("alder_test", "birch_test", "alder_scenarios")
 
 

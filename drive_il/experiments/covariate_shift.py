@@ -21,6 +21,7 @@ from drive_il.worlds import WorldChoice
 
 LEARNERS = ("alvinn", "bc", "bc_augmented", "dagger")
 FORMS = ("own_pedals", "steering_only")
+DAGGER_ROUNDS = 10
 _JOBS = "drive_il.experiments.covariate_shift_jobs:"
 _NOT_BEHIND_RESULTS = (
     "cli",
@@ -70,6 +71,11 @@ class Config:
         for name in ("seeds", "labels", "every", "episodes", "gradient_steps", "workers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.gradient_steps <= DAGGER_ROUNDS:
+            raise ValueError(
+                f"gradient_steps must be more than DAgger's {DAGGER_ROUNDS} rounds, got "
+                f"{self.gradient_steps}"
+            )
         if self.forks < 0:
             raise ValueError(f"forks must not be negative, got {self.forks}")
         ordered = tuple(sorted(set(self.horizons)))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from drive_il.datatypes import Episode, Floats, Records
+from drive_il.experiments.covariate_shift import DAGGER_ROUNDS
 from drive_il.experiments.covariate_shift_specs import (
     DRIVE_STEPS,
     EXPERT,
@@ -30,7 +31,6 @@ from drive_il.experiments.drives import (
     never_blocked,
     read,
     read_json,
-    within,
     write,
     write_json,
 )
@@ -53,7 +53,6 @@ from drive_il.worlds import WorldChoice, Worlds
 TOLERANCE_DRIVES = 16
 SERVER_PATIENCE = 24.0 * 3600.0
 """for so long a step waits for a CARLA server that other steps drive [s]"""
-DAGGER_ROUNDS = 10
 VALIDATION_DRIVES = 16
 STEER_WEIGHT = 30.0
 """of every camera learner's loss: steer errors are small numbers that matter"""
@@ -213,7 +212,7 @@ class _Training:
         enough = self.labels * self.every + 2 * VALIDATION_DRIVES * DRIVE_STEPS
         specs = demonstration_specs(self.town, enough, derive_seed(self.seed, "dagger"))
         specs = [replace(spec, max_steps=rounds.validation_steps) for spec in specs]
-        first = within(episodes, self.labels // DAGGER_ROUNDS)
+        first = first_labels(episodes, self.labels // DAGGER_ROUNDS)
         with _world(self.where, self.town, ObservationSpec()) as (world, observer):
             assert observer is not None, "made with sensors"
             return dagger.train(

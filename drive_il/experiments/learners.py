@@ -49,7 +49,7 @@ class Config:
     seed: int = 0
     """of everything random"""
     labels: int = 0
-    """expert labels that each learner may use; 0: 24,000 from pictures, otherwise 8,000"""
+    """expert labels that each learner may use; 0: 24,000 from the camera, otherwise 8,000"""
     warm: float = 0.2
     """share of them that are demonstrations for those who ask for the rest"""
     every: int = 0
@@ -59,7 +59,7 @@ class Config:
     """rounds, the demonstrations' included"""
     gradient_steps: int = 0
     """of each learner, 128 frames each; half of them are the last round's; 0: 6,000 from
-    pictures, otherwise 2,000"""
+    the camera, otherwise 2,000"""
     traffic: float = 0.5
     """share of normal traffic"""
     drives: int = 24
@@ -82,6 +82,16 @@ class Config:
             raise ValueError(f"rounds must be at least 2, got {self.rounds}")
         if not 0 < self.warm < 1:
             raise ValueError(f"warm must be in (0, 1), got {self.warm}")
+        if not 1 <= self.n_warm < self.n_labels:
+            raise ValueError(
+                f"{self.warm} of {self.n_labels} labels are {self.n_warm} of demonstrations; there "
+                "must be at least 1, and some left to ask for"
+            )
+        if self.n_steps < self.rounds:
+            raise ValueError(
+                f"gradient_steps must be at least one for each of {self.rounds} rounds, got "
+                f"{self.n_steps}"
+            )
         if not self.traffic >= 0:
             raise ValueError(f"traffic must not be negative, got {self.traffic}")
         if self.observation not in OBSERVATIONS:
@@ -101,9 +111,9 @@ class Config:
                     f"{name} compares vectors; compare it with --observation state or vectors, got "
                     f"{self.observation!r}"
                 )
-            if LEARNERS[name].peeks and self.one_in != 1:
+            if LEARNERS[name].each_label and self.one_in != 1:
                 raise ValueError(
-                    f"{name} looks at labels to decide who drives, and pays for each look; compare "
+                    f"{name} pays for each look at the expert, or asks for single labels; compare "
                     f"it with --every 1, got {self.one_in}"
                 )
 
@@ -114,19 +124,24 @@ class Config:
         return max(wanted, 10) if self.full else wanted
 
     @property
-    def sees_pictures(self) -> bool:
-        """Whether it takes long to learn, from many places."""
-        return self.observation in ("camera", "birdview")
-
-    @property
     def n_labels(self) -> int:
         """Expert labels that each learner may use."""
-        return self.labels or (24_000 if self.sees_pictures else 8_000)
+        return self.labels or (24_000 if self.observation == "camera" else 8_000)
+
+    @property
+    def n_warm(self) -> int:
+        """Labels of the demonstrations that those begin with who ask for the rest."""
+        return round(self.warm * self.n_labels)
 
     @property
     def n_steps(self) -> int:
         """Gradient steps of each learner."""
-        return self.gradient_steps or (6_000 if self.sees_pictures else 2_000)
+        return self.gradient_steps or (6_000 if self.observation == "camera" else 2_000)
+
+    @property
+    def sees_pictures(self) -> bool:
+        """Whether it sees pixels, from the camera or from above: neighbouring states look alike."""
+        return self.observation in ("camera", "birdview")
 
     @property
     def one_in(self) -> int:
@@ -207,7 +222,7 @@ def plan(config: Config) -> list[Job]:
         for town in config.towns
     ]
     kinds = {LEARNERS[name].noise for name in config.names}
-    slow = 8.0 if config.observation in ("camera", "birdview") else 1.0
+    slow = 8.0 if config.sees_pictures else 1.0
     for k in range(config.n_seeds):
         for noise in sorted(kinds):
             jobs.append(_recording(config, noise, k))
@@ -248,7 +263,7 @@ def _training(config: Config, name: str, k: int, slow: float) -> Job:
         "learner": name,
         "budget": {
             "labels": config.n_labels,
-            "warm": round(config.warm * config.n_labels),
+            "warm": config.n_warm,
             "every": config.one_in,
             "n_rounds": config.rounds,
             "gradient_steps": config.n_steps,

@@ -53,7 +53,7 @@ from drive_il.sensors.camera import Camera
 from drive_il.sensors.observer import SceneObserver
 from drive_il.sim.world import World
 from drive_il.theory import costs
-from drive_il.thinning import thinned
+from drive_il.thinning import first_labels, thinned
 
 DEMONSTRATION_STEPS = 200
 """length of one demonstration; waypoints and bent paths look two seconds ahead"""
@@ -223,7 +223,7 @@ def in_rounds(
     world, around = World(library.load(town), ROWS), traffic(town, share)
     here = place(world, _seen(entry, observation), around, n, "rounds", seed)
     [source] = inputs.values()
-    data = within(read(source), budget["warm"])
+    data = first_labels(read(source), budget["warm"])
     policy = module.train(here, data, config, seed, lambda at: report(at.share, at.stage))
     learners.save(policy, folder / "model")
 

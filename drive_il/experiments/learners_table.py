@@ -30,7 +30,7 @@ class Entry:
         previous_action: it sees what the last step did.
         pictures: it makes no sense without a camera.
         vectors: it compares states as vectors, and cannot learn from pictures.
-        peeks: it looks at labels before it decides who drives, so that none can be left out.
+        each_label: none can be left out (`rounds.needs_each_label`).
         weight: expected duration of its training [s].
     """
 
@@ -44,7 +44,7 @@ class Entry:
     previous_action: bool = False
     pictures: bool = False
     vectors: bool = False
-    peeks: bool = False
+    each_label: bool = False
     weight: float = 20.0
 
 
@@ -92,24 +92,31 @@ LEARNERS: dict[str, Entry] = {
         "safe_dagger",
         train=ROUNDS,
         changes={"oracle": True},
-        peeks=True,
+        each_label=True,
         weight=25.0,
     ),
     "hg_dagger": Entry("HG-DAgger", "#e0912f", "hg_dagger", train=ROUNDS, weight=60.0),
     "ensemble_dagger": Entry(
-        "EnsembleDAgger", "#7a5195", "ensemble_dagger", train=ROUNDS, peeks=True, weight=60.0
+        "EnsembleDAgger", "#7a5195", "ensemble_dagger", train=ROUNDS, each_label=True, weight=60.0
     ),
     "lazy_dagger": Entry(
-        "LazyDAgger", "#4a6fdc", "lazy_dagger", train=ROUNDS, peeks=True, weight=25.0
+        "LazyDAgger", "#4a6fdc", "lazy_dagger", train=ROUNDS, each_label=True, weight=25.0
     ),
     "thrifty_dagger": Entry(
-        "ThriftyDAgger", "#5b3fa0", "thrifty_dagger", train=ROUNDS, peeks=True, weight=60.0
+        "ThriftyDAgger", "#5b3fa0", "thrifty_dagger", train=ROUNDS, each_label=True, weight=60.0
     ),
     "confidence_based": Entry(
-        "confidence-based", "#8c564b", "confidence_based", train=ROUNDS, weight=25.0
+        "confidence-based",
+        "#8c564b",
+        "confidence_based",
+        train=ROUNDS,
+        each_label=True,
+        weight=25.0,
     ),
     "dart": Entry("DART", "#e377c2", "dart", train=ROUNDS, weight=25.0),
-    "stagger": Entry("Warm-Stagger", "#555555", "stagger", train=ROUNDS, weight=25.0),
+    "stagger": Entry(
+        "Warm-Stagger", "#555555", "stagger", train=ROUNDS, each_label=True, weight=25.0
+    ),
     "gail": Entry(
         "GAIL", "#0b7285", "gail", train=PRACTICE, changes=_PLAYED, vectors=True, weight=150.0
     ),
@@ -134,5 +141,5 @@ def learners_for(observation: str, every: int) -> tuple[str, ...]:
         for name, entry in LEARNERS.items()
         if not entry.pictures
         and (as_vectors or not entry.vectors)
-        and (every == 1 or not entry.peeks)
+        and (every == 1 or not entry.each_label)
     )

@@ -38,7 +38,7 @@ from drive_il.network_inputs import pedals_to_acceleration
 from drive_il.networks import DrivingPolicy
 from drive_il.protocols import Query
 from drive_il.randomness import derive_seed
-from drive_il.rounds import IterateSink, Place, Rounds, RoundsConfig
+from drive_il.rounds import IterateSink, Place, Rounds, RoundsConfig, needs_each_label
 
 STEER_BORDER = 0.1
 """a larger steer is a decision to turn"""
@@ -71,6 +71,7 @@ class Config:
             raise ValueError(f"held_out must be in (0, 1), got {self.held_out}")
         if self.n_neighbours < 2:
             raise ValueError(f"n_neighbours must be at least 2, got {self.n_neighbours}")
+        needs_each_label("confidence-based autonomy", self.rounds)
 
 
 def decision(control: Records) -> Ints:

@@ -25,7 +25,7 @@ from drive_il.fit import ProgressFunction
 from drive_il.gates import action_error, drivers
 from drive_il.networks import DrivingPolicy, NetworkConfig
 from drive_il.protocols import Query
-from drive_il.rounds import IterateSink, Place, Rounds, RoundsConfig, pays_each_look
+from drive_il.rounds import IterateSink, Place, Rounds, RoundsConfig, needs_each_label
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Config:
         for name in ("tau", "chi"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        pays_each_look("EnsembleDAgger", self.rounds)
+        needs_each_label("EnsembleDAgger", self.rounds)
 
 
 @dataclass(frozen=True)

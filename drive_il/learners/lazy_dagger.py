@@ -27,7 +27,7 @@ from drive_il.fit import ProgressFunction
 from drive_il.gates import action_error, drivers, held
 from drive_il.networks import DrivingPolicy
 from drive_il.protocols import Query
-from drive_il.rounds import IterateSink, Place, Rounds, RoundsConfig, pays_each_look
+from drive_il.rounds import IterateSink, Place, Rounds, RoundsConfig, needs_each_label
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Config:
         for name in ("steer_noise", "pedal_noise"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-        pays_each_look("LazyDAgger", self.rounds)
+        needs_each_label("LazyDAgger", self.rounds)
 
 
 @dataclass(frozen=True)

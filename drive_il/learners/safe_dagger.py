@@ -27,7 +27,7 @@ from drive_il.fit import ProgressFunction
 from drive_il.gates import action_error, drivers
 from drive_il.networks import DrivingPolicy
 from drive_il.protocols import Query
-from drive_il.rounds import IterateSink, Place, Rounds, RoundsConfig, pays_each_look
+from drive_il.rounds import IterateSink, Place, Rounds, RoundsConfig, needs_each_label
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Config:
 
     def __post_init__(self) -> None:
         if self.oracle:
-            pays_each_look("SafeDAgger*", self.rounds)
+            needs_each_label("SafeDAgger*", self.rounds)
 
 
 @dataclass(frozen=True)

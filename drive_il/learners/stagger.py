@@ -26,7 +26,7 @@ from drive_il.gates import drivers
 from drive_il.networks import DrivingPolicy
 from drive_il.protocols import Query
 from drive_il.randomness import uniform
-from drive_il.rounds import IterateSink, Place, Rounds, RoundsConfig
+from drive_il.rounds import IterateSink, Place, Rounds, RoundsConfig, needs_each_label
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Config:
     def __post_init__(self) -> None:
         if self.labels_per_round < 1:
             raise ValueError(f"labels_per_round must be at least 1, got {self.labels_per_round}")
+        needs_each_label("Warm-Stagger", self.rounds)
 
 
 def labelled_step(seed: Ints, horizon: int) -> Ints:

@@ -46,7 +46,7 @@ from drive_il.network_inputs import pedals_to_acceleration
 from drive_il.networks import DrivingPolicy, NetworkConfig
 from drive_il.protocols import Query
 from drive_il.randomness import derive_seed
-from drive_il.rounds import IterateSink, Place, Rounds, RoundsConfig, expert_drove, pays_each_look
+from drive_il.rounds import IterateSink, Place, Rounds, RoundsConfig, expert_drove, needs_each_label
 
 _FAILURES = (Outcome.DEVIATED, Outcome.COLLIDED, Outcome.BLOCKED)
 
@@ -77,7 +77,7 @@ class Config:
         for name in ("n_alone", "q_iterations"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        pays_each_look("ThriftyDAgger", self.rounds)
+        needs_each_label("ThriftyDAgger", self.rounds)
 
 
 @dataclass(frozen=True)
