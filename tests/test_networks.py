@@ -105,10 +105,10 @@ def test_the_sky_is_not_looked_at() -> None:
     seen = observation(4)
     below, _, _ = policy().act(seen, {})
     seen["rgb"] = seen["rgb"].copy()
-    seen["rgb"][:, :24] = 255
+    seen["rgb"][:, :16] = 255
     same, _, _ = policy().act(seen, {})
     assert below.tobytes() == same.tobytes()
-    seen["rgb"][:, 24] = 255
+    seen["rgb"][:, 16] = 255
     other, _, _ = policy().act(seen, {})
     assert below.tobytes() != other.tobytes()
 
