@@ -174,13 +174,16 @@ def compare(
     """
     from drive_il.evaluation import comparison
     from drive_il.evaluation.entry_file import results_of
+    from drive_il.evaluation.infractions import WORDS, Kind
 
     found = comparison.compare(results_of(a), results_of(b), seed)
     left, right = (a.name, b.name) if a.name != b.name else (str(a), str(b))
     table = Table("", left, right, "difference", "95 %", title=_pairs(found))
-    for one in (*found.scores, *found.infractions):
-        if one in found.scores or one.a or one.b:
-            table.add_row(*_row(one))
+    for one in found.scores:
+        table.add_row(*_row(one.name, one))
+    for one in found.infractions:
+        if one.a or one.b:
+            table.add_row(*_row(f"{WORDS[Kind(one.name)][0]} [1/km]", one))
     Console().print(table)
     if found.is_regression(tolerance):
         raise RuntimeError(
@@ -197,11 +200,7 @@ def _pairs(found: Any) -> str:
     return text
 
 
-def _row(change: Change) -> tuple[str, ...]:
-    from drive_il.evaluation.infractions import WORDS
-
-    name = {str(kind): short for kind, (short, _) in WORDS.items()}.get(change.name)
-    label = change.name if name is None else f"{name} [1/km]"
+def _row(label: str, change: Change) -> tuple[str, ...]:
     interval = "one route" if change.low is None else f"[{change.low:+.3f}, {change.high:+.3f}]"
     mark = " *" if change.is_certain else ""
     numbers = (f"{change.a:.3f}", f"{change.b:.3f}", f"{change.difference:+.3f}")

@@ -180,11 +180,10 @@ def results_of(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: it is neither; says what is wrong with it.
     """
-    try:
-        is_entry = "replays" in json.loads(path.read_bytes())
-    except (OSError, ValueError, TypeError):
-        is_entry = False  # `results_file` says what is wrong
-    return load(path).results if is_entry else results_file.load(path)
+    document = results_file.read(path)
+    if isinstance(document, dict) and "replays" in document:
+        return load(path).results
+    return results_file.checked(document, path)
 
 
 def from_json(content: bytes) -> EntryFile:

@@ -439,12 +439,29 @@ def load(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: damaged, or not a results file; says what is missing.
     """
+    return checked(read(path), path)
+
+
+def read(path: Path) -> object:
+    """Returns the JSON of a file, whatever it holds.
+
+    Raises:
+        ValueError: it cannot be read, or is no JSON.
+    """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"results file {path} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise ValueError(f"results file {path} is damaged: {error}") from error
+
+
+def checked(document: Any, path: Path) -> dict[str, Any]:  # noqa: ANN401
+    """Returns what was read of a file, if it is a results document.
+
+    Raises:
+        ValueError: it is none; says what is missing.
+    """
     missing = [name for name in _MUST if not isinstance(document, dict) or name not in document]
     missing = missing or [
         f"{part}.{name}"
