@@ -53,70 +53,79 @@ ROOT = Path(__file__).parents[1]
 
 
 class Clock:
-    """A clock that only waiting and drawing move."""
+    """A clock that only waiting, drawing and the world move; what is drawn is a share of a step."""
 
     def __init__(self, drawing: float) -> None:
-        self.now, self.drawing, self.shares = 0.0, drawing, list[float]()
-        self.foretold: float | None = None
+        self.now, self.drawing = 0.0, drawing
+        self.shares, self.seen_at = list[float](), list[float]()
+        self.foretold = list[float | None]()
 
-    def draw(self, share: float, following: float | None) -> None:
-        assert self.foretold in (None, share)  # what was begun is drawn
+    def show(self, share: float, following: float | None) -> None:
+        if self.foretold:
+            assert self.foretold[-1] in (None, share)  # what was begun is shown
+        self.seen_at.append(self.now)  # what is not begun takes longer: see `drawing`
         self.now += self.drawing
-        self.foretold = following
+        self.foretold.append(following)
         self.shares.append(share)
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
 
+    def real_time(self, fps: float = 60.0) -> RealTime[float]:
+        return RealTime(0.05, fps, self.show, lambda: self.now, self.sleep)
 
-def run_clock(drawing: float, steps: int, fps: float = 60.0) -> Clock:
-    clock = Clock(drawing)
-    time = RealTime(0.05, fps, lambda: clock.now, clock.sleep)
-    for _ in range(steps):
-        time.step(clock.draw)
-    return clock
+    def run(self, steps: int, world: float = 0.0) -> None:
+        """Lets a world take its time before each step."""
+        time = self.real_time()
+        for _ in range(steps):
+            self.now += world
+            time.step(lambda share: share)
 
 
 def test_three_pictures_a_step_evenly_in_real_time() -> None:
-    clock = run_clock(drawing=0.004, steps=20)
-    assert clock.now == pytest.approx(20 * 0.05)
-    np.testing.assert_allclose(clock.shares, [1 / 3, 2 / 3, 1.0] * 20)
+    clock = Clock(drawing=0.004)
+    clock.run(steps=20)
+    np.testing.assert_allclose(clock.shares, ([1 / 3, 2 / 3, 1.0] * 20)[:-1])
+    np.testing.assert_allclose(np.diff(clock.seen_at), 0.05 / 3)
+
+
+def test_a_step_of_the_world_holds_no_picture_up() -> None:
+    clock = Clock(drawing=0.004)
+    clock.run(steps=20, world=0.008)  # of the 12.7 ms between a picture and the next
+    np.testing.assert_allclose(np.diff(clock.seen_at), 0.05 / 3)
 
 
 def test_a_slow_machine_draws_fewer_pictures_and_still_keeps_time() -> None:
-    clock = run_clock(drawing=0.03, steps=20)
+    clock = Clock(drawing=0.03)
+    clock.run(steps=20)
     assert clock.now == pytest.approx(20 * 0.05, rel=0.05)
     assert len(clock.shares) < 45
-    assert clock.shares.count(1.0) == 20  # each step's own state is always drawn
+    assert clock.shares.count(1.0) == 19  # each step's own state is shown, the last one's next
 
 
-def test_the_next_picture_is_foretold_within_a_step_and_not_when_time_is_short() -> None:
-    told = list[float | None]()
+def test_the_next_picture_is_foretold_and_not_when_time_is_short() -> None:
     clock = Clock(drawing=0.0)
-    time = RealTime(0.05, 60.0, lambda: clock.now, clock.sleep)
-
-    def draw(share: float, following: float | None) -> None:
-        told.append(following)
-        clock.now += 0.06 if len(told) == 4 else 0.001
-
-    for _ in range(3):
-        time.step(draw)
-    np.testing.assert_allclose(np.array(told[:3], float), [2 / 3, 1.0, np.nan])
-    np.testing.assert_allclose(np.array(told[3:6], float), [2 / 3, np.nan, np.nan])
-    assert told[-1] is None
+    time = clock.real_time()
+    for step in range(3):
+        time.step(lambda share, step=step: step + share)  # type: ignore[misc]
+        clock.now += 0.06 if step == 1 else 0.0  # a world that took too long, once
+    np.testing.assert_allclose(np.array(clock.foretold[:4], float), [2 / 3, 1.0, 4 / 3, 5 / 3])
+    assert clock.foretold[5] is None
+    assert clock.shares[5:] == [2.0]  # it was begun before, and the two after it came too late
 
 
 def test_a_machine_that_cannot_follow_shows_slow_motion_and_does_not_race_after_it() -> None:
-    clock = run_clock(drawing=0.2, steps=10)
-    assert clock.shares.count(1.0) == 10
+    clock = Clock(drawing=0.2)
+    clock.run(steps=10)
+    assert clock.shares.count(1.0) == 9
     assert clock.now >= 10 * 0.2
     fast = Clock(0.001)
-    time = RealTime(0.05, 60.0, lambda: fast.now, fast.sleep)
-    time.step(fast.draw)
+    time = fast.real_time()
+    time.step(lambda share: share)
     fast.now += 10.0  # a pause that nobody told it of
-    time.step(fast.draw)
+    time.step(lambda share: share)
     before = fast.now
-    time.step(fast.draw)
+    time.step(lambda share: share)
     assert fast.now == pytest.approx(before + 0.05)
 
 

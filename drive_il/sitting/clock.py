@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+Picture = TypeVar("Picture")
 
 _LATE = 0.25  # [s] a world that is so late has slowed down, and is not hurried after it
+_AHEAD = 0.5  # of a picture's time, left for the next step of the world before its picture is due
 
 
-class RealTime:
+class RealTime(Generic[Picture]):
     """Spaces the pictures of each step evenly over its time.
+
+    The last picture of a step is kept back and shown first in the next one: it is drawn while
+    the world computes that step, so that no picture has to wait for both.
 
     A machine that cannot draw so many draws fewer; one that cannot draw one a step shows the
     world in slow motion.
@@ -18,6 +25,8 @@ class RealTime:
     Args:
         dt: length of a step [s].
         fps: pictures a second.
+        show: shows a picture; it is told the next one, which can be begun already, or None
+            where time is short.
         now: the clock [s].
         sleep: waits [s].
     """
@@ -26,36 +35,48 @@ class RealTime:
         self,
         dt: float,
         fps: float,
+        show: Callable[[Picture, Picture | None], None],
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._dt, self._per_step = dt, max(1, round(dt * fps))
-        self._now, self._sleep = now, sleep
-        self._due = math.nan
+        self._per_step = max(1, round(dt * fps))
+        self._slot = dt / self._per_step
+        self._show, self._now, self._sleep = show, now, sleep
+        self.restart()
 
     def restart(self) -> None:
         """Begins anew, after a pause."""
-        self._due = math.nan
+        self._due = math.nan  # when the first picture of the next step is to be seen
+        self._kept = list[Picture]()
 
-    def step(self, draw: Callable[[float, float | None], None]) -> None:
-        """Draws the pictures of one step, and returns when its time is over.
+    def step(self, picture: Callable[[float], Picture]) -> None:
+        """Shows the pictures of one step but the last, and returns when the next one may begin.
 
         Args:
-            draw: is told how far between the last state and this one to draw, in (0, 1], and
-                how far the next picture will be, which can be begun already; None where the
-                next step is awaited first, or time is short.
+            picture: makes the one that lies a share, in (0, 1], of the way from the last state to
+                this one.
         """
         now = self._now()
         if math.isnan(self._due) or now - self._due > _LATE:
             self._due = now
-        begin, is_begun = self._due, False
-        for k in range(1, self._per_step + 1):
-            end = begin + self._dt * k / self._per_step
-            is_last, in_time = k == self._per_step, self._now() < end
-            if in_time or is_last or is_begun:
-                is_begun = in_time and not is_last
-                draw(k / self._per_step, (k + 1) / self._per_step if is_begun else None)
-                wait = end - self._now()
-                if wait > 0.0:
-                    self._sleep(wait)
-        self._due = begin + self._dt
+        shares = [(k + 1) / self._per_step for k in range(self._per_step)]
+        self._show_in_turn([*self._kept, *(picture(share) for share in shares)])
+        self._wait_for(self._due - _AHEAD * self._slot)
+
+    def _show_in_turn(self, pictures: Sequence[Picture]) -> None:
+        """Shows all but the last, which is kept: a step's own state is never left out."""
+        has_kept, is_begun = bool(self._kept), False
+        *shown, last = pictures
+        for k, (one, following) in enumerate(zip(shown, pictures[1:], strict=True)):
+            self._wait_for(self._due)
+            self._due += self._slot
+            in_time = self._now() < self._due
+            if in_time or is_begun or (has_kept and k == 0):
+                is_begun = in_time
+                self._show(one, following if is_begun else None)
+        self._kept = [last]
+
+    def _wait_for(self, moment: float) -> None:
+        wait = moment - self._now()
+        if wait > 0.0:
+            self._sleep(wait)

@@ -77,6 +77,14 @@ class Ended:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Picture:
+    """What is drawn, and what the instruments say."""
+
+    scene: Scene
+    seen: Instruments
+
+
 class Take:
     """Drives one episode with a person.
 
@@ -100,7 +108,7 @@ class Take:
         self._guide, self._trust = guide, trust
         self.weather_wish = 0
         self._judge = Judge(cabin.network, course.protocol, 1)
-        self._time = RealTime(course.world.scene.dt, FPS)
+        self._time = RealTime(course.world.scene.dt, FPS, self._show)
         self._moments = Moments(course.world, course.world.scene.dt)
         self._wish = Wish.GO_ON
         self._before: Scene | None = None
@@ -177,22 +185,19 @@ class Take:
         who = int(step.who[0])
         seen = self._instruments(now, who, self._doubt(step))
         before = self._before or now
-        begun: Scene | None = None
-
-        def draw(share: float, following: float | None) -> None:
-            nonlocal begun
-            shown = between(before, now, share) if begun is None else begun
-            begun = None if following is None else between(before, now, following)
-            self.cabin.draw(shown, seen, begun)
-            self.cabin.show()
-            try:
-                for action in self.cabin.look():
-                    self._do(action)
-            except Left:  # what was driven is an episode all the same
-                self._wish = Wish.LEAVE
-
-        self._time.step(draw)
+        self._time.step(lambda share: _Picture(between(before, now, share), seen))
         self.cabin.screen.title(f"drive_il: {self.cabin.network.name} {int(seen.seconds)} s")
+
+    def _show(self, picture: _Picture, following: _Picture | None) -> None:
+        """Shows a picture, and hears the person."""
+        begun = None if following is None else following.scene
+        self.cabin.draw(picture.scene, picture.seen, begun)
+        self.cabin.show()
+        try:
+            for action in self.cabin.look():
+                self._do(action)
+        except Left:  # what was driven is an episode all the same
+            self._wish = Wish.LEAVE
 
     def _doubt(self, step: Step) -> float | None:
         """Returns the policy's doubt as a share of where it is trusted no more."""
