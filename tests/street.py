@@ -89,6 +89,13 @@ class Run:
         return float(-self.ego["acceleration"].min())
 
 
+def stays_put(ego: Records) -> None:
+    """Asserts that who has come to a stand keeps to the brake, (T,) VEHICLE from then on."""
+    settled = ego[10:]  # half a second for the pedals to follow
+    assert not (settled["throttle"] > 0.01).any()
+    assert not (settled["brake"] < 0.1).any()
+
+
 def corners(vehicle: Records) -> np.ndarray:
     """Corners of one vehicle, (4, 2) [m]."""
     a, b = 0.5 * float(vehicle["length"][0]), 0.5 * float(vehicle["width"][0])

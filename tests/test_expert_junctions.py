@@ -16,7 +16,7 @@ from drive_il.maps import library
 from drive_il.maps.lane_graph import LaneGraph
 from drive_il.maps.network import RoadNetwork, SignalKind
 from drive_il.maps.routes import RoutePlanner, load_routes
-from tests.street import drive_street, on_lanes
+from tests.street import drive_street, on_lanes, stays_put
 
 ROUTES = Path(__file__).parents[1] / "routes"
 GREEN, YELLOW, RED, OFF = (
@@ -153,6 +153,9 @@ def test_it_never_runs_a_red_light_and_stands_at_its_line(offset: float, speed: 
     standing = run.ego["speed"] < 0.01
     if standing.any():
         assert 0.2 < (line - front[standing]).min() < 2.0
+    stops = int(np.argmax(standing)) if standing.any() else len(shows)
+    still_red = stops + int(np.argmax(np.append(shows[stops:], GREEN) == GREEN))
+    stays_put(run.ego[stops:still_red])
 
 
 @pytest.mark.parametrize(

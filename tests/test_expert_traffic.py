@@ -30,7 +30,7 @@ from drive_il.maps.routes import load_routes
 from drive_il.sim import World
 from tests.drives import make_route
 from tests.roads import straight_road
-from tests.street import Run, car, drive_street, moving, person, surround
+from tests.street import Run, car, drive_street, moving, person, stays_put, surround
 from tests.test_world import route_along
 
 ROUTES = Path(__file__).parents[1] / "routes"
@@ -161,6 +161,13 @@ def test_it_stops_softly_behind_a_standing_car(planner: Planner) -> None:
     assert 0.5 < run.gap[-1] < 4.0
     assert run.gap.min() > 0.5
     assert run.braking < 4.0
+
+
+@pytest.mark.parametrize("speed", np.arange(3.0, 13.0, 1.25))
+def test_behind_a_standing_car_it_stands_and_does_not_creep(speed: float) -> None:
+    start = replace(AT_SPEED, speed=speed)
+    run = drive_street(ROAD, ROUTE, [moving(ahead(120.0))], start=start)
+    stays_put(run.ego[int(np.argmax(run.ego["speed"] < 1e-3)) :])
 
 
 def test_it_follows_a_slow_car_at_a_distance_it_can_brake_in() -> None:

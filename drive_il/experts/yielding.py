@@ -38,6 +38,8 @@ _SETS_OUT = 0.3  # [m/s^2] one who stands and does this does not stay
 _LATER = 0.3  # [s] for which a place counts as taken after another has covered it
 _SQUEEZE, _SQUEEZE_TIME = 0.15, 0.05  # [m] kept beside who is passed at a walk, [s] its growth
 _STANDS = 0.2  # [m/s] below this an actor stands
+_HAND = 0.2  # [m] who stands before a line does not set out for less
+_CLOSES_UP = 0.5  # [m] nor, who stands behind another, for a gap that is wider by less
 _SAME_WAY = 0.7  # cosine of the angle up to which another runs the same way
 _HELPS = 1.5  # [m/s^2] merging traffic brakes so much for who is before it
 _WALKER_TIME = 4.8  # [s] for which a walker's forecast is good
@@ -67,6 +69,8 @@ def follow(config: np.record, speed: float, ahead: float, acceleration: float, g
     comfort = 2.0 * math.sqrt(config.max_acceleration * config.comfortable_braking)
     wish = config.standing_gap + max(0.0, speed * config.time_gap + speed * closing / comfort)
     wanted = config.max_acceleration * (1.0 - (wish / gap) * (wish / gap))
+    if speed < _STANDS and abs(ahead) < _STANDS and gap < config.standing_gap + _CLOSES_UP:
+        wanted = min(wanted, 0.0)
     if wanted > -config.comfortable_braking:
         return float(wanted)
     room = max(gap - 0.5 * config.standing_gap, 0.1)
@@ -114,10 +118,12 @@ def plan_ahead(config: np.record, plan: np.record, path: Records, lead: Floats, 
 @kernels.device
 def halting(config: np.record, plan: np.record, line_s: float) -> float:
     """Returns the acceleration with which the front comes to stand at a line [m/s^2]."""
-    left = line_s - plan.s - plan.half_length - plan.speed * config.speed_time
+    distance = line_s - plan.s - plan.half_length
+    if plan.speed < _STANDS and distance < _HAND:
+        return 0.0
+    left = distance - plan.speed * config.speed_time
     target = math.sqrt(max(2.0 * config.braking * left, 0.0))
     wanted = (target - plan.speed) / config.speed_time
-    distance = line_s - plan.s - plan.half_length
     # Later than the profile would have it, as much as it takes.
     if wanted < -config.braking and distance > 0.1:
         needed = -plan.speed * plan.speed / (2.0 * distance)
