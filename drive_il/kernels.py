@@ -98,22 +98,22 @@ def record(dtype: np.dtype[np.void]) -> NumbaType:
 
 
 def device(function: F) -> F:
-    """Marks a scalar function that kernels call; compiled into its callers."""
-    return cast(F, part(function, **_SCALAR, inline="never"))
-
-
-def inner(function: F) -> F:
-    """Marks a scalar function for inner loops: always inlined, and nothing is counted.
+    """Marks a scalar function that kernels call; nothing is counted.
 
     Numba counts references to arrays at every call, which costs tens of nanoseconds. Such
     a function does not count, and in return may not make, return or keep an array.
     """
+    return cast(F, part(function, **_SCALAR, inline="never", _nrt=False))
+
+
+def inner(function: F) -> F:
+    """Marks a scalar function for inner loops: as `device`, and always inlined."""
     return cast(F, part(function, **_SCALAR, forceinline=True, _nrt=False))
 
 
-def lean(function: F) -> F:
-    """Marks a large scalar function called once per item: as `inner`, but never inlined."""
-    return cast(F, part(function, **_SCALAR, inline="never", _nrt=False))
+def maker(function: F) -> F:
+    """Marks a scalar function that makes arrays, for itself or its caller: they are counted."""
+    return cast(F, part(function, **_SCALAR, inline="never"))
 
 
 class Kernel(Generic[P, R]):

@@ -175,7 +175,7 @@ def test_numba_is_left_as_it_was() -> None:
     assert BaseFunction.get_call_type.__module__ == BaseFunction.__module__
 
 
-@kernels.lean
+@kernels.device
 def _fourth(x: float) -> float:
     return _squared(_squared(x))
 

@@ -52,7 +52,7 @@ def lead(row: int, held: Any, shaken: Floats, is_led: bool, dt: float) -> None:
         step_lights(map_.phases, around.cycles[row], around.lights[row], dt)
 
 
-@kernels.lean
+@kernels.device
 def _note(driver: Any, egos: Any, row: int, map_: Any) -> None:
     at, routes = egos.progress[row], map_.routes
     first, count = routes[1][at.route], routes[2][at.route]

@@ -37,7 +37,7 @@ _LAMP_LIFT = 0.1  # [m] a lamp shines from before the face it is on
 _FAR_LAMP = 70.0  # [m] beyond this a lamp may shrink to a single pixel
 
 
-@kernels.device
+@kernels.maker
 def figure_scratch() -> tuple[Records, Ints, Records, Floats, Ints, Ints]:
     """Returns figures, their order, a pose, places, faces and a rectangle, all unset."""
     return (

@@ -73,7 +73,7 @@ def agent_names(n_neighbours: int) -> tuple[str, ...]:
     return (*AGENT_NAMES, *around)
 
 
-@kernels.lean
+@kernels.device
 def _gather(vehicles: Records, walkers: Records, world: int, near: Floats) -> int:
     """Lists everybody in a world with what the neighbours need of them; returns how many."""
     n = 0
@@ -104,7 +104,7 @@ def _gather(vehicles: Records, walkers: Records, world: int, near: Floats) -> in
     return n
 
 
-@kernels.lean
+@kernels.device
 def _is_apart(near: Floats, a: int, b: int) -> bool:
     """Whether one of the two axes of box a separates it from box b."""
     dx, dy = near[b, _X] - near[a, _X], near[b, _Y] - near[a, _Y]
@@ -116,7 +116,7 @@ def _is_apart(near: Floats, a: int, b: int) -> bool:
     return abs(c * dx + s * dy) > along or abs(c * dy - s * dx) > across
 
 
-@kernels.lean
+@kernels.device
 def _touches(near: Floats, a: int, b: int) -> bool:
     """Whether vehicle a touches another vehicle, or a walker's disc."""
     if near[b, _SLOT] >= 0.0:
@@ -128,7 +128,7 @@ def _touches(near: Floats, a: int, b: int) -> bool:
     return out_x * out_x + out_y * out_y <= near[b, _REACH] * near[b, _REACH]
 
 
-@kernels.lean
+@kernels.device
 def _look_around(
     near: Floats, n: int, me: int, distances: Floats, items: Ints, seen: Array
 ) -> None:
@@ -159,7 +159,7 @@ def _look_around(
         seen[at + 8] = near[k, _WIDTH]
 
 
-@kernels.lean
+@kernels.device
 def _fill_lane(vehicle: np.record, lanes: Records, points: Records, seen: Array) -> None:
     """Fills what an agent knows of the lane below it."""
     lane = lanes[vehicle.lane]
@@ -189,7 +189,7 @@ def _fill_lane(vehicle: np.record, lanes: Records, points: Records, seen: Array)
         seen[_LANE + 5 + i] = points[k].curvature
 
 
-@kernels.lean
+@kernels.device
 def _fill_route(vehicle: np.record, way: np.record, seen: Array) -> None:
     cos, sin = math.cos(vehicle.heading), math.sin(vehicle.heading)
     dx, dy = way.target_x - vehicle.x, way.target_y - vehicle.y

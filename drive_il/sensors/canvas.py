@@ -46,7 +46,7 @@ def to_pixel(at: View, x: float, y: float) -> tuple[float, float]:
     return at[4] - (at[2] * dx + at[3] * dy), at[5] - (at[2] * dy - at[3] * dx)
 
 
-@kernels.lean
+@kernels.device
 def _meet(
     i: float, a: float, b: float, column_a: float, column_b: float, span: tuple[float, float]
 ) -> tuple[float, float]:
@@ -57,7 +57,7 @@ def _meet(
     return min(span[0], column), max(span[1], column)
 
 
-@kernels.lean
+@kernels.device
 def fill(out: Array, channel: Whole, rows: Four, columns: Four, value: Whole) -> None:
     """Fills a convex quadrilateral given by its corners in pixels, in order."""
     a, b, c, d = rows
@@ -76,7 +76,7 @@ def fill(out: Array, channel: Whole, rows: Four, columns: Four, value: Whole) ->
                 out[channel, i, j] = value
 
 
-@kernels.lean
+@kernels.device
 def disc(
     out: Array, channel: Whole, row: float, column: float, radius: float, value: Whole
 ) -> None:
@@ -89,7 +89,7 @@ def disc(
             out[channel, i, j] = value
 
 
-@kernels.lean
+@kernels.device
 def stroke(
     out: Array,
     channel: Whole,
@@ -114,7 +114,7 @@ def stroke(
     disc(out, channel, end[0], end[1], radius, value)
 
 
-@kernels.lean
+@kernels.device
 def box(
     out: Array,
     channel: Whole,

@@ -380,6 +380,59 @@ def _draw_prisms(
     return count
 
 
+@kernels.device
+def _draw_picture(
+    kind: int,
+    row: int,
+    ground: Any,
+    solids: Any,
+    fixed: Any,
+    models: Any,
+    lens: Any,
+    frame: Any,
+    light: Any,
+    book: Ints,
+    haze: Floats,
+    ego: Any,
+    actors: Any,
+    lines: Any,
+    shares: Ints,
+    look: Floats,
+    work: Any,
+    prisms: Any,
+    colors: Ints,
+    figures: Any,
+    targets: Any,
+    picture: Ints,
+) -> None:
+    """Draws one band of one picture: what stands on the ground, then ground and sky around it."""
+    rays, drop, inverse_drop = lines
+    inks, depth, tags = targets
+    view = (frame, lens, light, haze)
+    set_frame(frame, lens, ego)
+    _set_rays(frame, lens, rays, look, drop, inverse_drop)
+    for i in range(lens.top, lens.bottom):
+        depth[i, lens.left : lens.right] = np.inf
+    if kind == INSTANCE:
+        inks[:, lens.left : lens.right] = 0
+    count = _draw_prisms(kind, solids, *view, fixed[1], *lines, *prisms, colors, *targets)
+    around = (actors, row, ego, *view, solids.items, prisms[0], count)
+    n = draw_actors(kind, models, *around, figures, targets)
+    paint = (frame, light, book, haze, fixed, rays, look, shares)
+    sky, band = (light, book, fixed[0], rays, look), (lens.left, lens.right)
+    for i in range(lens.top, lens.bottom):
+        row_ink = inks[i if kind == RGB else 0], tags[i if kind >= SEMANTIC else 0]
+        if drop[i] > 0.0:
+            rays[T, lens.left : lens.right] = ground_depth(frame.z, -drop[i])
+            draw_ground(kind, True, ground, *paint, *band, depth[i], work, *row_ink)
+        else:
+            rays[LOOK_Z, lens.left : lens.right] = -drop[i]
+            draw_sky(kind, True, *sky, *band, depth[i], work, *row_ink)
+    finish_actors(kind, n, *view, figures, targets)
+    if kind == RGB or kind == INSTANCE:
+        develop(inks, lens, picture)
+
+
 @kernels.kernel(
     nt.void(
         nt.int64,
@@ -427,39 +480,42 @@ def render_level(
     skyline = np.empty((2, width))
     found = np.empty((4, MAX_VISIBLE), np.int32)
     scratch = np.empty((height, width), np.float32)
-    has_inks = kind == RGB or kind == INSTANCE
-    inks = np.empty((height if has_inks else 1, width), np.uint32)
+    inks = np.empty((height if kind == RGB or kind == INSTANCE else 1, width), np.uint32)
     scratch_tags = np.empty((height if kind == INSTANCE else 1, width), np.uint8)
     figures = figure_scratch()
+    lines, prisms = (rays, drop, inverse_drop), (found, bounds, skyline)
     for item in range(first_item, last_item):
         row, lens = item // len(lenses), lenses[item % len(lenses)]
         frame, light, before = frames[0], lights[0], weather[(item - 1) // len(lenses)]
         if kind == RGB and (item == first_item or not same_weather(weather[row], before)):
             take_light(lit, lights, book, haze, weather[row], fixed)
-        set_frame(frame, lens, ego[row])
-        _set_rays(frame, lens, rays, look, drop, inverse_drop)
-        seen_depth = depth[row] if kind == DEPTH else scratch
-        seen_tags = tags[row] if kind == SEMANTIC else scratch_tags
-        view, targets = (frame, lens, light, haze), (inks, seen_depth, seen_tags)
-        for i in range(lens.top, lens.bottom):
-            seen_depth[i, lens.left : lens.right] = np.inf
-        if kind == INSTANCE:
-            inks[:, lens.left : lens.right] = 0
-        lines = (rays, drop, inverse_drop)
-        prisms = (found, bounds, skyline)
-        count = _draw_prisms(kind, solids, *view, fixed[1], *lines, *prisms, colors, *targets)
-        around = (actors, row, ego[row], *view, solids.items, found, count)
-        n = draw_actors(kind, models, *around, figures, targets)
-        paint = (frame, light, book, haze, fixed, rays, look, shares)
-        sky, band = (light, book, fixed[0], rays, look), (lens.left, lens.right)
-        for i in range(lens.top, lens.bottom):
-            row_ink = inks[i if kind == RGB else 0], seen_tags[i if kind >= SEMANTIC else 0]
-            if drop[i] > 0.0:
-                rays[T, lens.left : lens.right] = ground_depth(frame.z, -drop[i])
-                draw_ground(kind, True, ground, *paint, *band, seen_depth[i], work, *row_ink)
-            else:
-                rays[LOOK_Z, lens.left : lens.right] = -drop[i]
-                draw_sky(kind, True, *sky, *band, seen_depth[i], work, *row_ink)
-        finish_actors(kind, n, *view, figures, targets)
-        if has_inks:
-            develop(inks, lens, rgb[row])
+        targets = (
+            inks,
+            depth[row] if kind == DEPTH else scratch,
+            tags[row] if kind == SEMANTIC else scratch_tags,
+        )
+        # Numba counts references to arrays here, at every row of pixels if it were drawn here.
+        _draw_picture(
+            kind,
+            row,
+            ground,
+            solids,
+            fixed,
+            models,
+            lens,
+            frame,
+            light,
+            book,
+            haze,
+            ego[row],
+            actors,
+            lines,
+            shares,
+            look,
+            work,
+            prisms,
+            colors,
+            figures,
+            targets,
+            rgb[row],
+        )

@@ -23,7 +23,7 @@ _BRAKE, _LEFT = int(VehicleLight.BRAKE), int(VehicleLight.LEFT_BLINKER)
 _RIGHT, _SPECIAL = int(VehicleLight.RIGHT_BLINKER), int(VehicleLight.SPECIAL1)
 
 
-@kernels.lean
+@kernels.device
 def insert(distance: float, item: int, n: int, distances: Floats, items: Ints) -> int:
     """Puts an item into a list of the nearest, nearest first; returns the list's new length.
 
@@ -44,7 +44,7 @@ def insert(distance: float, item: int, n: int, distances: Floats, items: Ints) -
     return n + 1
 
 
-@kernels.lean
+@kernels.device
 def _pose(
     dx: float,
     dy: float,

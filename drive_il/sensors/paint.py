@@ -39,7 +39,7 @@ _N_COLORS = 2 * BLOCK
 _FAR_OUT = 1024.0
 
 
-@kernels.device
+@kernels.maker
 def paint_scratch() -> tuple[Ints, Ints, Ints]:
     """Returns the scratch of `paint_ground` and `light.paint_sky`, unset.
 

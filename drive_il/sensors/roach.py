@@ -87,7 +87,7 @@ _MOMENTS = nt.Tuple(
 """Vehicles, walkers, lights and stop signs as `Past` has them; the present has one moment."""
 
 
-@kernels.lean
+@kernels.device
 def _draw_pieces(ground: Any, at: View, kind: int, out: Array) -> None:
     """Draws the pieces of one kind in the cells that the picture can touch."""
     channel = 0 if kind == ROAD else 2
@@ -120,7 +120,7 @@ def _draw_route(points: Records, index: int, end: int, at: View, out: Array) -> 
         here = following
 
 
-@kernels.lean
+@kernels.device
 def _draw_lights(
     ground: Any, lights: Array, world: Whole, when: Whole, at: View, channel: int, out: Array
 ) -> None:
@@ -135,7 +135,7 @@ def _draw_lights(
                     canvas.stroke(out, channel, start, end, _LINE_RADIUS, _GREY[k])
 
 
-@kernels.lean
+@kernels.device
 def _draw_prints(
     prints: Records,
     world: Whole,
@@ -159,7 +159,7 @@ def _draw_prints(
             )
 
 
-@kernels.lean
+@kernels.device
 def _draw_moment(
     ground: Any,
     moments: Any,

@@ -42,7 +42,7 @@ def state_names(n_actors: int) -> tuple[str, ...]:
     return (*STATE_NAMES, *around)
 
 
-@kernels.lean
+@kernels.device
 def _fill_ego(ego: np.record, way: np.record, out: Array) -> None:
     cos, sin = math.cos(ego.heading), math.sin(ego.heading)
     dx, dy = way.target_x - ego.x, way.target_y - ego.y
@@ -58,7 +58,7 @@ def _fill_ego(ego: np.record, way: np.record, out: Array) -> None:
     out[9] = -sin * dx + cos * dy
 
 
-@kernels.lean
+@kernels.device
 def _fill_stop(way: np.record, out: Array) -> None:
     near = way.stop_distance < FAR and way.stop_signal >= 0
     light = near and way.stop_kind == _LIGHT
@@ -70,7 +70,7 @@ def _fill_stop(way: np.record, out: Array) -> None:
     out[_STOP + 5] = near and way.stop_kind == _YIELD
 
 
-@kernels.lean
+@kernels.device
 def _nearest(points: Records, begin: int, end: int, x: float, y: float) -> int:
     """Returns the route point nearest to a place, not much further along than FAR."""
     best, nearest = math.inf, begin
@@ -84,7 +84,7 @@ def _nearest(points: Records, begin: int, end: int, x: float, y: float) -> int:
     return nearest
 
 
-@kernels.lean
+@kernels.device
 def _gap(point: np.record, ego: np.record, s: float, other: np.record) -> float:
     """Returns the gap to a vehicle if the ego would run into it along the route, else FAR.
 
@@ -106,7 +106,7 @@ def _gap(point: np.record, ego: np.record, s: float, other: np.record) -> float:
     return min(max(ahead - half_along - 0.5 * ego.length, 0.0), FAR)
 
 
-@kernels.lean
+@kernels.device
 def _fill_leader(
     points: Records,
     begin: int,

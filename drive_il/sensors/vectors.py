@@ -44,7 +44,7 @@ _ON_ROUTE = LANE_NAMES.index("on_route")
 _STATES = (int(LightState.RED), int(LightState.YELLOW), int(LightState.GREEN))
 
 
-@kernels.lean
+@kernels.device
 def _find(pieces: Any, x: float, y: float, distances: Array, items: Ints) -> int:
     """Lists the pieces whose nearest points are nearest; returns how many."""
     n, size = 0, len(items)
@@ -63,7 +63,7 @@ def _find(pieces: Any, x: float, y: float, distances: Array, items: Ints) -> int
     return n
 
 
-@kernels.lean
+@kernels.device
 def _write(pieces: Any, piece: int, ego: np.record, light: int, is_route: bool, out: Array) -> None:
     cos, sin = math.cos(ego.heading), math.sin(ego.heading)
     for k in range(pieces.poses.shape[1]):

@@ -29,7 +29,7 @@ def _project(half_length: float, half_width: float, cos: float, sin: float) -> f
     return half_length * abs(cos) + half_width * abs(sin)
 
 
-@kernels.lean
+@kernels.device
 def box_overlap(a: Any, b: Any) -> tuple[float, float, float]:
     """Finds how deep two vehicles overlap (separating axis theorem).
 
@@ -65,7 +65,7 @@ def box_overlap(a: Any, b: Any) -> tuple[float, float, float]:
     return best, nx, ny
 
 
-@kernels.lean
+@kernels.device
 def disc_overlap(a: Any, x: float, y: float, radius: float) -> tuple[float, float, float]:
     """Finds how deep a disc overlaps a vehicle; as `box_overlap`."""
     cos, sin = math.cos(a.heading), math.sin(a.heading)
@@ -115,7 +115,7 @@ def _push(
     return impulse
 
 
-@kernels.lean
+@kernels.device
 def meet_vehicles(ego: Any, slot: int, vehicles: Records, models: Records, events: Any) -> None:
     """Lets an ego meet the other vehicles of its world; the events of the step are set.
 
@@ -150,7 +150,7 @@ def meet_vehicles(ego: Any, slot: int, vehicles: Records, models: Records, event
             other.speed = max(other.speed + impulse / mass * (cos * nx + sin * ny), 0.0)
 
 
-@kernels.lean
+@kernels.device
 def meet_walkers(ego: Any, walkers: Records, events: Any) -> None:
     """Lets an ego meet the walkers of its world; who is hit does not stop a car."""
     for p in range(len(walkers)):
@@ -172,7 +172,7 @@ def meet_walkers(ego: Any, walkers: Records, events: Any) -> None:
         _push(ego, events, contact, (1500.0, _WALKER_MASS))
 
 
-@kernels.lean
+@kernels.device
 def meet_obstacles(ego: Any, obstacles: Any, models: Records, events: Any) -> None:
     """Lets an ego meet what stands beside the road, which does not give way.
 

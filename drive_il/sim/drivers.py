@@ -136,7 +136,7 @@ def enter(head: Ints, link: Ints, lane: int, node: int) -> None:
     head[lane] = node
 
 
-@kernels.lean
+@kernels.device
 def locate(street: Any, roads: Any) -> None:
     """Fills the lists of a street.
 
@@ -189,7 +189,7 @@ def _foresee(driver: Any, lanes: Records) -> None:
     driver.granted = False
 
 
-@kernels.lean
+@kernels.device
 def clear(street: Any) -> None:
     """Empties the lists of a street again, in the time that the vehicles take."""
     drivers = street.drivers
@@ -209,7 +209,7 @@ def clear(street: Any) -> None:
             street.want_head[driver.tail] = -1
 
 
-@kernels.lean
+@kernels.device
 def note_ego(
     driver: Any, ego: Any, progress: Any, points: Records, first: int, count: int, lanes: Records
 ) -> None:

@@ -17,7 +17,7 @@ from drive_il.sim.edges import cross_edges
 _BY_CONTROL = int(Mover.CONTROL)
 
 
-@kernels.lean
+@kernels.device
 def drive_and_meet(
     driven: Any,
     slot: int,
@@ -72,7 +72,7 @@ def meet_and_settle(
     return lane_queries.settle(map_.ground, driven)
 
 
-@kernels.device
+@kernels.maker
 def drive_others(
     vehicles: Records,
     walkers: Records,

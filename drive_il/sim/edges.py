@@ -255,7 +255,7 @@ def _spare(ego: Any, before: Any, margin: Any, cos: float, sin: float) -> tuple[
     return (left, right) if along >= 0.0 else (right, left)
 
 
-@kernels.lean
+@kernels.device
 def cross_edges(
     ego: Any, before: Any, segment: int, edges: Any, ground: Ground, events: Any
 ) -> None:
@@ -282,7 +282,7 @@ def cross_edges(
         events.right_mark = _cross_side(-1.0, ego, before, (cos, sin), old, edges, ground, events)
 
 
-@kernels.lean
+@kernels.device
 def _cross_side(
     side: float,
     ego: Any,
@@ -318,7 +318,7 @@ def _side(line: Any, x: float, y: float) -> bool:
     return (line.x1 - line.x0) * (y - line.y0) - (line.y1 - line.y0) * (x - line.x0) >= 0.0
 
 
-@kernels.lean
+@kernels.device
 def _mark_between(
     begin: tuple[float, float], end: tuple[float, float], z: float, edges: Any
 ) -> int:
@@ -348,7 +348,7 @@ def _mark_between(
     return 0
 
 
-@kernels.lean
+@kernels.device
 def _sidewalk_at(x: float, y: float, z: float, edges: Any, sections: Records) -> int:
     """Returns the first point of the sidewalk segment below a place, -1 when there is none."""
     field = edges.field[0]
@@ -365,7 +365,7 @@ def _sidewalk_at(x: float, y: float, z: float, edges: Any, sections: Records) ->
     return -1
 
 
-@kernels.lean
+@kernels.device
 def _climb(
     ego: Any,
     begin: tuple[float, float],

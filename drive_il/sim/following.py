@@ -86,7 +86,7 @@ def leave_room(
     return max(idm(speed, wanted, gap - _LEAVE, comes, eager, headway), -_COURTESY)
 
 
-@kernels.lean
+@kernels.device
 def wanted_speed(street: Any, roads: Any, driver: Any) -> float:
     """Returns the speed that limit, temper, the bends ahead and the grip in them permit [m/s]."""
     slower = 1.0 if street.care == 1.0 else math.sqrt(1.0 / street.care)
@@ -106,7 +106,7 @@ def wanted_speed(street: Any, roads: Any, driver: Any) -> float:
     return best
 
 
-@kernels.lean
+@kernels.device
 def leader(street: Any, roads: Any, v: int, reach: float) -> tuple[float, float, int]:
     """Finds the next vehicle of traffic along a driver's path.
 
@@ -167,7 +167,7 @@ def _beside(
     return best, speed, who
 
 
-@kernels.lean
+@kernels.device
 def in_the_way(
     driver: Any, roads: Any, free: tuple[float, float], body: Any, reach: float
 ) -> tuple[float, float]:
@@ -222,7 +222,7 @@ def in_the_way(
     return found_s - along - free[0], heading
 
 
-@kernels.lean
+@kernels.device
 def stranger(street: Any, roads: Any, v: int, reach: float) -> tuple[float, float, float, float]:
     """Finds the nearest vehicle on a driver's path that does not follow traffic's rules.
 
@@ -269,7 +269,7 @@ def _crossing(
     return (gap if across and stops else FAR), heading
 
 
-@kernels.lean
+@kernels.device
 def walker_ahead(vehicle: Any, driver: Any, roads: Any, walkers: Records, reach: float) -> float:
     """Returns the gap to the nearest walker who is, or soon will be, on a driver's path [m]."""
     best = FAR

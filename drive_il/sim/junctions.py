@@ -199,7 +199,7 @@ def _collides(
     return begin < their_end + after and their_begin < end + after
 
 
-@kernels.lean
+@kernels.device
 def ask(street: Any, roads: Any, v: int, first_in_line: bool, lights: Ints) -> int:
     """Decides whether a driver may pass the junction ahead.
 
@@ -243,7 +243,7 @@ def ask(street: Any, roads: Any, v: int, first_in_line: bool, lights: Ints) -> i
     return CLEAR if _has_room(street, roads, v, lights) else NO_ROOM
 
 
-@kernels.lean
+@kernels.device
 def keep_grant(street: Any, roads: Any, v: int, first_in_line: bool, lights: Ints) -> bool:
     """Whether a driver still before its stop line keeps what it was granted."""
     me, vehicle = street.drivers[v], street.vehicles[v]
@@ -253,7 +253,7 @@ def keep_grant(street: Any, roads: Any, v: int, first_in_line: bool, lights: Int
     return first_in_line and _light_of(me, roads, lights) == _GREEN
 
 
-@kernels.lean
+@kernels.device
 def blocked_zone(street: Any, roads: Any, v: int, number: int, at: float) -> float:
     """Returns the gap to a conflict zone that somebody still fills, FAR when all are free [m].
 
@@ -285,7 +285,7 @@ def blocked_zone(street: Any, roads: Any, v: int, number: int, at: float) -> flo
     return best
 
 
-@kernels.lean
+@kernels.device
 def merging_leader(street: Any, roads: Any, v: int, number: int, at: float) -> tuple[float, float]:
     """Finds whom a driver will follow where ways merge: the next nearer to the merge.
 

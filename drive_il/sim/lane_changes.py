@@ -110,7 +110,7 @@ def _safe_at(roads: Any, lane: Any, s: float) -> float:
     return roads.points[lane.first + min(int(s * lane.per_metre), lane.count - 1)].safe
 
 
-@kernels.lean
+@kernels.device
 def consider(street: Any, roads: Any, v: int) -> int:
     """Returns the lane a driver changes into now, -1 to stay.
 

@@ -92,7 +92,7 @@ def _show(phases: Any, junction: int, phase: int, state: int, lights: Ints) -> N
         lights[phases.signals[k]] = state
 
 
-@kernels.lean
+@kernels.device
 def start_lights(phases: Any, cycles: Records, lights: Ints, seed: Any, on: bool) -> None:
     """Starts the lights of one world.
 
@@ -126,7 +126,7 @@ def _state(elapsed: float) -> int:
     return _YELLOW if elapsed < GREEN_TIME + YELLOW_TIME else _RED
 
 
-@kernels.lean
+@kernels.device
 def step_lights(phases: Any, cycles: Records, lights: Ints, dt: float) -> None:
     """Lets time pass for the lights of one world; see `start_lights` for the arguments."""
     for junction in range(len(cycles)):
@@ -144,7 +144,7 @@ def step_lights(phases: Any, cycles: Records, lights: Ints, dt: float) -> None:
             _show(phases, junction, cycle.phase, _state(cycle.elapsed), lights)
 
 
-@kernels.lean
+@kernels.device
 def set_phase(phases: Any, cycles: Records, lights: Ints, signal: int, state: int) -> int:
     """Brings a junction to the phase in which one of its lights is green, or just was.
 

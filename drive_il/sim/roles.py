@@ -40,7 +40,7 @@ def vacate(vehicles: Records, drivers: Records, v: int) -> None:
     drivers[v].want = drivers[v].tail = -1
 
 
-@kernels.lean
+@kernels.device
 def appear(stage: Any, r: int, map_: Any, seed: Any) -> None:
     """Puts the actor of a role at the beginning of its path; it waits.
 
@@ -102,7 +102,7 @@ def arrival(role: Any) -> float:
     return role.meet / role.speed + 0.5 * role.speed / role.acceleration
 
 
-@kernels.lean
+@kernels.device
 def walk(stage: Any, role: Any, part: Any, walker: Any, dt: float) -> bool:
     """Lets a walker go on along its path, which is straight; returns whether it has arrived.
 
@@ -129,7 +129,7 @@ def _point_at(stage: Any, role: Any, s: float) -> int:
     return i
 
 
-@kernels.lean
+@kernels.device
 def gap_ahead(stage: Any, role: Any, part: Any, v: int) -> tuple[float, float, float, float]:
     """Finds what stands or drives on a role's path in front of it.
 
@@ -188,7 +188,7 @@ def gap_ahead(stage: Any, role: Any, part: Any, v: int) -> tuple[float, float, f
     return best, speed, faced, comes
 
 
-@kernels.lean
+@kernels.device
 def follow_path(
     stage: Any,
     role: Any,
@@ -219,7 +219,7 @@ def follow_path(
     return _drive(stage, role, part, vehicle, rate, dt)
 
 
-@kernels.lean
+@kernels.device
 def halt(stage: Any, role: Any, part: Any, vehicle: Any, dt: float) -> bool:
     """Brakes a vehicle to a halt and lets it stand; returns whether it may drive on."""
     if part.part == _STOPPING:
@@ -232,7 +232,7 @@ def halt(stage: Any, role: Any, part: Any, vehicle: Any, dt: float) -> bool:
     return part.timer >= role.hold
 
 
-@kernels.lean
+@kernels.device
 def _drive(stage: Any, role: Any, part: Any, vehicle: Any, rate: float, dt: float) -> bool:
     """Moves a vehicle along its path with an acceleration; returns whether it is at the end."""
     before, heading = vehicle.speed, vehicle.heading

@@ -165,7 +165,7 @@ def _shake(script: Any, k: int, seed: Any, step: int) -> tuple[float, float]:
     return pedals, steer + script.steer_noise * normal_at(key, 2 * k + 1)
 
 
-@kernels.lean
+@kernels.device
 def _set_up(stage: Any, k: int, at: Any, map_: Any, seed: Any) -> None:
     """Puts the actors of a script in their places."""
     script, act = stage.scripts[k], stage.acts[k]
@@ -183,7 +183,7 @@ def _set_up(stage: Any, k: int, at: Any, map_: Any, seed: Any) -> None:
             appear(stage, r, map_, seed)
 
 
-@kernels.lean
+@kernels.device
 def _clear_lane(stage: Any, at: Any, routes: Any, upto: float) -> None:
     """Takes away traffic that would queue between the ego and what it is to meet."""
     points, first = routes[0], routes[1][at.route]
@@ -202,7 +202,7 @@ def _clear_lane(stage: Any, at: Any, routes: Any, upto: float) -> None:
             i += 1
 
 
-@kernels.lean
+@kernels.device
 def _trigger(
     stage: Any, k: int, at: Any, cycles: Records, lights: Ints, map_: Any, signals: bool
 ) -> None:
@@ -218,7 +218,7 @@ def _trigger(
             act.held = junction
 
 
-@kernels.lean
+@kernels.device
 def _run(stage: Any, k: int, at: Any, events: Any, cycles: Records, dt: float) -> None:
     """Lets time pass for a script; ends it."""
     script, act = stage.scripts[k], stage.acts[k]
@@ -251,7 +251,7 @@ def _at_source(stage: Any, source: Any) -> bool:
     return found
 
 
-@kernels.lean
+@kernels.device
 def _keep_off(stage: Any, k: int) -> None:
     """Takes away traffic that comes to where a flow begins: the flow alone decides the gaps.
 
@@ -267,7 +267,7 @@ def _keep_off(stage: Any, k: int) -> None:
             vacate(stage.vehicles, stage.drivers, v)
 
 
-@kernels.lean
+@kernels.device
 def _release(stage: Any, k: int, ego: Any, map_: Any, seed: Any) -> None:
     """Lets the next of a flow set out when the last is far enough and the way is free."""
     script, act = stage.scripts[k], stage.acts[k]
@@ -321,7 +321,7 @@ def _meets(stage: Any, role: Any, ego: Any) -> bool:
     )
 
 
-@kernels.lean
+@kernels.device
 def _step_role(
     stage: Any, k: int, r: int, ego: Any, at: Any, map_: Any, seed: Any, dt: float
 ) -> None:
@@ -417,7 +417,7 @@ def _wanted(role: Any, part: Any, vehicle: Any, ego: Any, at: Any) -> float:
     return role.speed
 
 
-@kernels.lean
+@kernels.device
 def _finish(stage: Any, r: int, map_: Any, seed: Any) -> None:
     """Ends a role whose path is at its end."""
     role, part = stage.roles[r], stage.parts[r]

@@ -33,7 +33,7 @@ _TRAFFIC = int(Mover.TRAFFIC)
 _LOW_BEAM = int(VehicleLight.LOW_BEAM) | int(VehicleLight.POSITION)
 
 
-@kernels.lean
+@kernels.device
 def make_vehicle(vehicle: Any, model: Any, number: int, mover: int) -> None:
     """Makes an empty slot a standing vehicle at the origin, in its model's size.
 
@@ -52,7 +52,7 @@ def make_vehicle(vehicle: Any, model: Any, number: int, mover: int) -> None:
     vehicle.id, vehicle.kind, vehicle.mover, vehicle.lights = number, model.kind, mover, 0
 
 
-@kernels.lean
+@kernels.device
 def make_driver(driver: Any, model: Any, seed: Any, number: int) -> None:
     """Makes a driver's mind, keyed by the episode and the vehicle's id.
 
@@ -247,7 +247,7 @@ def adopt(
     return True
 
 
-@kernels.lean
+@kernels.device
 def join(vehicle: Any, driver: Any, roads: Any, seed: Any) -> None:
     """Lets a vehicle on a driving lane follow the rules from now on.
 

@@ -265,7 +265,7 @@ def _note(driver: Any, egos: Any, row: int, map_: Any) -> None:
     note_ego(driver, egos.ego[row], at, routes[0], first, count, map_.roads.lanes)
 
 
-@kernels.lean
+@kernels.device
 def _walk(world: int, seed: Any, step: int, around: Any, map_: Any, dt: float) -> None:
     step_walkers(
         around.walkers[world],
@@ -283,7 +283,7 @@ def _walk(world: int, seed: Any, step: int, around: Any, map_: Any, dt: float) -
     )
 
 
-@kernels.lean
+@kernels.device
 def _step_ego(
     row: int,
     slot: int,

@@ -70,7 +70,7 @@ def _shuns(vehicle: Any, lane: Any) -> bool:
     return lane.tight and vehicle.length > _LONG
 
 
-@kernels.lean
+@kernels.device
 def choose_path(vehicle: Any, driver: Any, roads: Any, seed: Any) -> None:
     """Chooses lanes to follow where none are chosen yet.
 
@@ -140,7 +140,7 @@ def _pass_through(street: Any, roads: Any, v: int, wanted: float, number: int, a
     return min(slower, idm(speed, wanted, zone, 0.0, driver.eager, 0.2))
 
 
-@kernels.lean
+@kernels.device
 def _decide(street: Any, roads: Any, v: int, walkers: Records, lights: Ints, busy: Ints) -> None:
     """Sets a driver's acceleration, its grant and what it waits for."""
     driver, vehicle = street.drivers[v], street.vehicles[v]
@@ -204,7 +204,7 @@ def _junction(
     return _pass_through(street, roads, v, wanted, driver.want, driver.want_s), YIELDING
 
 
-@kernels.lean
+@kernels.device
 def _advance(vehicle: Any, driver: Any, roads: Any, dt: float) -> None:
     """Moves a driver along its path by one step, and its vehicle with it."""
     lanes = roads.lanes
@@ -278,7 +278,7 @@ def _path_point(driver: Any, roads: Any, s: float) -> tuple[float, float, float,
     )
 
 
-@kernels.lean
+@kernels.device
 def set_pose(vehicle: Any, driver: Any, roads: Any, slide: float) -> None:
     """Puts a vehicle where its driver is: both axles on the path, or beside it by the offset.
 
@@ -339,7 +339,7 @@ def _begin_change(vehicle: Any, driver: Any, roads: Any) -> None:
     driver.granted = False
 
 
-@kernels.lean
+@kernels.device
 def step_traffic(
     street: Any,
     roads: Any,

@@ -63,7 +63,7 @@ PASSAGE_STATE = np.dtype(
 """What people know of one crosswalk."""
 
 
-@kernels.lean
+@kernels.device
 def keep_passages(
     pavements: Any, busy: Ints, waits: Records, lights: Ints, step: int, dt: float
 ) -> None:
@@ -147,7 +147,7 @@ def _by_path(driver: Any, half: float, roads: Any, crosswalk: int) -> tuple[floa
     return 1.0, -1.0
 
 
-@kernels.lean
+@kernels.device
 def is_clear(
     walker: Any,
     walk: Any,
@@ -197,7 +197,7 @@ def is_clear(
     return True
 
 
-@kernels.lean
+@kernels.device
 def must_halt(walker: Any, walk: Any, vehicles: Records) -> bool:
     """Whether someone on the road stops short of a vehicle that is about to pass."""
     for v in range(len(vehicles)):
@@ -223,7 +223,7 @@ def must_halt(walker: Any, walk: Any, vehicles: Records) -> bool:
     return False
 
 
-@kernels.lean
+@kernels.device
 def around_vehicles(
     walker: Any, walk: Any, path: Any, points: Records, vehicles: Records, dt: float
 ) -> bool:

@@ -67,7 +67,7 @@ def _begin(walk: Any, path: Any, forward: bool) -> None:
     walk.offset = min(max(walk.offset, -path.room), path.room)
 
 
-@kernels.lean
+@kernels.device
 def choose_way(walker: Any, walk: Any, pavements: Any, seed: Any) -> None:
     """Chooses the path after the present one and takes the walker there.
 
@@ -183,7 +183,7 @@ def _go(walker: Any, walk: Any, aim: tuple[float, float, float], halt: bool, dt:
     return away
 
 
-@kernels.lean
+@kernels.device
 def _make_room(walkers: Records, walks: Records, p: int, room: float, time: float) -> None:
     """Steps aside for those who come near, and out of those who are too near."""
     walker, walk = walkers[p], walks[p]
@@ -217,7 +217,7 @@ def _make_room(walkers: Records, walks: Records, p: int, room: float, time: floa
     walk.aside += min(max(wish - walk.aside, -most), most)
 
 
-@kernels.lean
+@kernels.device
 def step_walkers(
     walkers: Records,
     walks: Records,
@@ -289,7 +289,7 @@ def step_walkers(
                 walker.gait = _WALKING
 
 
-@kernels.lean
+@kernels.device
 def _cross(
     walker: Any,
     walk: Any,
@@ -400,7 +400,7 @@ def _is_free(walkers: Records, p: int) -> bool:
     return True
 
 
-@kernels.lean
+@kernels.device
 def make_walker(walker: Any, walk: Any, number: int, seed: Any, k: int, jaywalkers: float) -> None:
     """Makes an empty slot a person at the origin, keyed by the episode and k."""
     key = noise_key(seed, k, _WHO)

@@ -126,7 +126,7 @@ def _any_by_rules(vehicles: Records) -> bool:
     return False
 
 
-@kernels.lean
+@kernels.device
 def _drive(me: Any, order: Any, control: Any, dt: float) -> None:
     """Drives one vehicle in its gear; against its present motion the throttle brakes."""
     backwards = vehicle.is_backwards(me)
