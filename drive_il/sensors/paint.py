@@ -32,6 +32,7 @@ from drive_il.sensors.light import GRAIN_SHIFT, NOISE_SIZE, PALETTE, TEXELS, hal
 _COLUMN, _ROW = 0, BLOCK
 _MIXED, _PROGRAM = 2 * BLOCK, 3 * BLOCK
 _GRAIN = _MIXED
+_HEAD = 4 * BLOCK
 _PLACE, _TILE = 4 * BLOCK, 12 * BLOCK  # eight rows each, one for every sample
 _N_PLACES = 20 * BLOCK
 _N_COLORS = 2 * BLOCK
@@ -154,6 +155,7 @@ def _add_plain(
     book: Ints,
     t: Floats,
     depth: Floats,
+    programs: Ints,
     places: Ints,
     colors: Ints,
 ) -> int:
@@ -162,7 +164,7 @@ def _add_plain(
     Returns:
         How many are listed. What hides behind something nearer is left out.
     """
-    n_mixed = 0
+    n_mixed, nearest = 0, np.float32(t[0])
     # A loop that only looks up waits for many cells at once.
     for j in range(len(t)):
         tile = np.uint64(tiles[places[at(_TILE, j)]])
@@ -172,7 +174,12 @@ def _add_plain(
         color = book[PALETTE, np.uint64(max(-1 - code, 0))]
         colors[at(0, j)] += color
         places[at(_MIXED, n_mixed)], places[at(_PROGRAM, n_mixed)] = j, code
-        n_mixed += int((code >= 0) & (depth[j] >= (t[0] if is_level else t[j])))
+        if not is_level:
+            nearest = np.float32(t[j])
+        n_mixed += int((code >= 0) & (depth[j] > nearest))  # as `_shade` has it
+    for m in range(n_mixed):  # many programs are waited for at once here, too
+        head = programs[np.uint64(places[at(_PROGRAM, m)] >> np.uint32(4))]
+        places[at(_HEAD, m)] = np.uint32(np.int32(head))
     return n_mixed
 
 
@@ -199,6 +206,7 @@ def _cover(
 def _cell_color(
     programs: Ints,
     code: int,
+    head: int,
     book: Ints,
     x: float,
     y: float,
@@ -214,6 +222,7 @@ def _cell_color(
     Args:
         programs: see GroundMap.
         code: of the cell, likewise.
+        head: the first number of its program.
         book: see light.PALETTE.
         x: of the pixel's middle, from the middle of the cell [m].
         y: likewise [m].
@@ -224,9 +233,9 @@ def _cell_color(
     """
     pixel = (x, y, across_x, across_y, along_x, along_y)
     color, at = book[PALETTE, np.uint64(code & 15)], np.uint64(code >> 4)
-    group, covered, is_last = int(programs[at]) & 15, 0.0, False
-    while not is_last:
-        head, first = int(programs[at]), at + np.uint64(1)
+    group, covered = head & 15, 0.0
+    while True:
+        first = at + np.uint64(1)
         # No end as soon as nothing is covered: wrong guesses would cost more.
         if head & WIDE:
             part = _cover(programs, first, 4, *pixel)
@@ -237,11 +246,14 @@ def _cell_color(
             part = _cover(programs, first, 2, *pixel)
             part *= _cover(programs, first + np.uint64(1), 2, *pixel)
             at += np.uint64(7)
-        shown, is_last = head & 15, head & LAST > 0
+        shown = head & 15
         if shown != group:
             color = mix(color, book[PALETTE, group], int(256.0 * min(covered, 1.0) + 0.5))
             group, covered = shown, 0.0
         covered += part
+        if head & LAST:
+            break
+        head = int(programs[at])
     return mix(color, book[PALETTE, group], int(256.0 * min(covered, 1.0) + 0.5))
 
 
@@ -273,6 +285,7 @@ def _mix_cells(
         color = _cell_color(
             programs,
             int(places[at(_PROGRAM, m)]),
+            int(np.int32(places[at(_HEAD, m)])),
             book,
             x0 + u * look_x[j] - (cx + 0.5) * CELL,
             y0 + u * look_y[j] - (cy + 0.5) * CELL,
@@ -447,7 +460,7 @@ def paint_ground(
         for k in range(n):
             sample = (k + 0.5) / n - 0.5
             _place(is_level, True, 0, *spot, sample, *rays, places)
-            left = _add_plain(is_level, tiles, cells, book, t, depth, places, colors)
+            left = _add_plain(is_level, tiles, cells, book, t, depth, programs, places, colors)
             where = (x0, y0, slope, sample, 1.0 / n, right_x, right_y)
             _mix_cells(is_level, left, programs, book, *where, *rays, places, colors)
     bits = (n >> 1) - (n >> 3)  # 1, 2, 4, 8 samples: 0, 1, 2, 3 bits
