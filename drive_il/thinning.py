@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,10 +26,15 @@ def thinned(episodes: Sequence[Episode], every: int) -> list[Episode]:
     return found
 
 
-def first_labels(episodes: Sequence[Episode], n: int) -> list[Episode]:
-    """Returns the episodes with their first n labels, those without any left out."""
+def first_labels(episodes: Iterable[Episode], n: int) -> list[Episode]:
+    """Returns the episodes with their first n labels, those without any left out.
+
+    Those after that are not looked at: they may come one by one, as they are read.
+    """
     found = []
     for episode in episodes:
+        if n < 1:
+            break
         asked = episode.asked & (episode.asked.cumsum() <= n)
         n -= int(asked.sum())
         if asked.any():

@@ -57,6 +57,9 @@ def test_dagger_begins_with_the_first_labels_alone() -> None:
     found = first_labels(data, 10)
     assert [one.labels for one in found] == [8, 2]
     assert (found[0].asked == data[0].asked).all()
+    one_by_one = iter(data)
+    assert [one.labels for one in first_labels(one_by_one, 8)] == [8]
+    assert len(list(one_by_one)) == len(data) - 2  # the rest was not read
 
 
 def claim(**changes: Any) -> dict[str, Any]:

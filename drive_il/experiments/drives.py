@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,15 @@ def write(folder: Path, episodes: Sequence[Episode]) -> None:
         EpisodeWriter(folder / "episodes" / f"{i:04d}")(episode)
 
 
+def each(folder: Path) -> Iterator[Episode]:
+    """Reads what a job has driven one by one, in the order of its specs."""
+    for place in sorted((folder / "episodes").iterdir()):
+        yield Dataset(place).load(0)
+
+
 def read(folder: Path) -> list[Episode]:
     """Reads what a job has driven, in the order of its specs."""
-    return [Dataset(place).load(0) for place in sorted((folder / "episodes").iterdir())]
+    return list(each(folder))
 
 
 def within(episodes: Sequence[Episode], labels: int) -> list[Episode]:

@@ -26,7 +26,7 @@ from drive_il.evaluation.judge import Judge
 from drive_il.evaluation.protocol import Protocol
 from drive_il.evaluation.route_result import Ending, RouteResult
 from drive_il.evaluation.scoring import route_scores
-from drive_il.experiments.drives import read, within, write, write_json
+from drive_il.experiments.drives import each, read, within, write, write_json
 from drive_il.experiments.jobs import Report
 from drive_il.experiments.learners_table import LEARNERS, Entry
 from drive_il.experiments.observations import spec_of
@@ -212,9 +212,9 @@ def in_rounds(
     entry = LEARNERS[learner]
     module, config = _config(entry)
     values = {name: budget[name] for name in ("n_rounds", "every", "n_validation")}
-    each = max(1, round((1 - LAST_ROUND) * budget["gradient_steps"] / (budget["n_rounds"] - 1)))
-    last = max(1, budget["gradient_steps"] - each * (budget["n_rounds"] - 1))
-    values |= {"label_budget": budget["labels"], "gradient_steps": each, "last_steps": last}
+    early = max(1, round((1 - LAST_ROUND) * budget["gradient_steps"] / (budget["n_rounds"] - 1)))
+    last = max(1, budget["gradient_steps"] - early * (budget["n_rounds"] - 1))
+    values |= {"label_budget": budget["labels"], "gradient_steps": early, "last_steps": last}
     config = replace(config, rounds=rounds_of(config.rounds, values))
     if any(item.name == "labels_per_round" for item in fields(config)):
         per_round = (budget["labels"] - budget["warm"]) // (budget["n_rounds"] - 1)
@@ -223,7 +223,7 @@ def in_rounds(
     world, around = World(library.load(town), ROWS), traffic(town, share)
     here = place(world, _seen(entry, observation), around, n, "rounds", seed)
     [source] = inputs.values()
-    data = first_labels(read(source), budget["warm"])
+    data = first_labels(each(source), budget["warm"])
     policy = module.train(here, data, config, seed, lambda at: report(at.share, at.stage))
     learners.save(policy, folder / "model")
 

@@ -395,14 +395,14 @@ def _draw_picture(
     haze: Floats,
     ego: Any,
     actors: Any,
-    lines: Any,
+    lines: tuple[Floats, Floats, Floats],
     shares: Ints,
     look: Floats,
     work: Any,
-    prisms: Any,
+    prisms: tuple[Ints, Floats, Floats],
     colors: Ints,
     figures: Any,
-    targets: Any,
+    targets: tuple[Ints, Floats, Ints],
     picture: Ints,
 ) -> None:
     """Draws one band of one picture: what stands on the ground, then ground and sky around it."""
