@@ -59,7 +59,7 @@ def _note(driver: Any, egos: Any, row: int, map_: Any) -> None:
     note_ego(driver, egos.ego[row], at, routes[0], first, count, map_.roads.lanes)
 
 
-@kernels.device
+@kernels.maker
 def _step_traffic(row: int, egos: Any, around: Any, map_: Any, dt: float) -> None:
     """Drives those who follow the rules of the road, on dry tyres: CARLA's roads never slip."""
     vehicles, drivers = around.vehicles[row], around.drivers[row]
