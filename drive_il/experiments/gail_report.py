@@ -223,7 +223,9 @@ def figure(result: dict[str, Any], folder: Path) -> None:
         grid[row][0].set_ylabel(f"{title} [%]")
     for axes in grid[-1]:
         axes.set_xlabel("demonstrations of 10 s")
-    grid[0][0].legend(fontsize=8, loc="upper left", framealpha=0.85)
+    handles, labels = grid[0][0].get_legend_handles_labels()
+    below = {"loc": "outside lower center", "ncols": len(labels), "frameon": False}
+    whole.legend(handles, labels, fontsize=8, **below)  # in a panel it would hide points
     every, drives = result["config"]["every"], result["config"]["drives"]
     whole.suptitle(
         f"Few demonstrations, one label in {every} steps\n95 % over {result['interval_over']}, "
