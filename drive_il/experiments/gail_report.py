@@ -224,8 +224,10 @@ def figure(result: dict[str, Any], folder: Path) -> None:
     for axes in grid[-1]:
         axes.set_xlabel("demonstrations of 10 s")
     handles, labels = grid[0][0].get_legend_handles_labels()
-    below = {"loc": "outside lower center", "ncols": len(labels), "frameon": False}
-    whole.legend(handles, labels, fontsize=8, **below)  # in a panel it would hide points
+    # In a panel it would hide points.
+    whole.legend(
+        handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8, frameon=False
+    )
     every, drives = result["config"]["every"], result["config"]["drives"]
     whole.suptitle(
         f"Few demonstrations, one label in {every} steps\n95 % over {result['interval_over']}, "
