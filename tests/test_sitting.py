@@ -63,7 +63,7 @@ class Clock:
     def show(self, share: float, following: float | None) -> None:
         if self.foretold:
             assert self.foretold[-1] in (None, share)  # what was begun is shown
-        self.seen_at.append(self.now)  # what is not begun takes longer: see `drawing`
+        self.seen_at.append(self.now)
         self.now += self.drawing
         self.foretold.append(following)
         self.shares.append(share)
@@ -71,8 +71,8 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         self.now += seconds
 
-    def real_time(self, fps: float = 60.0) -> RealTime[float]:
-        return RealTime(0.05, fps, self.show, lambda: self.now, self.sleep)
+    def real_time(self) -> RealTime[float]:
+        return RealTime(0.05, 60.0, self.show, lambda: self.now, self.sleep)
 
     def run(self, steps: int, world: float = 0.0) -> None:
         """Lets a world take its time before each step."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -79,10 +80,17 @@ class Ended:
 
 @dataclass(frozen=True)
 class _Picture:
-    """What is drawn, and what the instruments say."""
+    """What is drawn between two states, and what the instruments say."""
 
-    scene: Scene
+    before: Scene
+    after: Scene
+    share: float
     seen: Instruments
+
+    @cached_property
+    def scene(self) -> Scene:
+        """The state drawn; a picture that is left out costs nothing."""
+        return between(self.before, self.after, self.share)
 
 
 class Take:
@@ -185,7 +193,7 @@ class Take:
         who = int(step.who[0])
         seen = self._instruments(now, who, self._doubt(step))
         before = self._before or now
-        self._time.step(lambda share: _Picture(between(before, now, share), seen))
+        self._time.step(lambda share: _Picture(before, now, share, seen))
         self.cabin.screen.title(f"drive_il: {self.cabin.network.name} {int(seen.seconds)} s")
 
     def _show(self, picture: _Picture, following: _Picture | None) -> None:
