@@ -32,8 +32,8 @@ from drive_il.sensors.light import GRAIN_SHIFT, NOISE_SIZE, PALETTE, TEXELS, hal
 _COLUMN, _ROW = 0, BLOCK
 _MIXED, _PROGRAM = 2 * BLOCK, 3 * BLOCK
 _GRAIN = _MIXED
-_HEAD = 4 * BLOCK
 _PLACE, _TILE = 4 * BLOCK, 12 * BLOCK  # eight rows each, one for every sample
+_HEAD = _PLACE
 _N_PLACES = 20 * BLOCK
 _N_COLORS = 2 * BLOCK
 # Positions of the grain count from far outside the map, so that it is even across its border.
