@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -43,6 +44,18 @@ class Served:
         client = carla.Client("127.0.0.1", self.port)
         client.set_timeout(TIMEOUT)
         return client
+
+    def wrote(self, words: str) -> list[str]:
+        """Lines of the log with these words; waits for the first, since answers overtake the log.
+
+        Raises:
+            AssertionError: no such line within `TIMEOUT`.
+        """
+        deadline = time.monotonic() + TIMEOUT
+        while not (found := [line for line in self.log if words in line]):
+            assert time.monotonic() < deadline, f"nothing about {words!r} in {self.log[-20:]}"
+            time.sleep(0.01)
+        return found
 
     def memory(self) -> float:
         """Resident memory [MB]."""

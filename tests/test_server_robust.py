@@ -209,7 +209,7 @@ def test_who_reads_too_slowly_misses_messages(world: Any, served: Served) -> Non
     before = served.memory()
     for _ in range(90):  # 170 MB of pictures
         world.tick()
-    assert any("too slow and misses messages" in line for line in served.log)
+    assert served.wrote("too slow and misses messages")
     assert served.memory() < before + 120.0
     lazy.close()
     world.tick()
@@ -233,7 +233,7 @@ def test_a_sensor_that_cannot_measure_is_silent_alone(world: Any, served: Served
     while len(heard[1]) < 5 and time.perf_counter() < deadline:
         time.sleep(0.01)
     assert (len(heard[0]), len(heard[1])) == (0, 5)
-    reasons = [line for line in served.log if "is silent: lidar" in line]
+    reasons = served.wrote("is silent: lidar")
     assert len(reasons) == 1
     assert "no point in a frame of 0.05 s" in reasons[0]
     for sensor in sensors:
@@ -272,7 +272,7 @@ def test_a_hundred_worlds_are_loaded(served: Served, part: int) -> None:
 
 def test_a_world_that_others_can_reach_says_so() -> None:
     with serving("--town", "alder", "--host", "0.0.0.0") as server:
-        assert any("anybody who can reach this address" in line for line in server.log)
+        assert server.wrote("anybody who can reach this address")
         assert server.client().get_server_version() == "0.9.16"
 
 
