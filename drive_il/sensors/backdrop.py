@@ -22,6 +22,7 @@ INVERSE_FLAT = 2
 N_LOOKS = 3
 """rows of the same in single precision: LOOK_X, LOOK_Y and 1 / their length"""
 _FURTHEST = 1e5
+_VECTOR = 16  # pixels
 _SKY = int(Tag.SKY)
 
 
@@ -101,6 +102,16 @@ def _paint_run(
 
 
 @kernels.inner
+def _widened(first: int, last: int, begin: int, end: int) -> tuple[int, int]:
+    """Returns a run of pixels widened to whole vectors: what is left over costs as much as one."""
+    if first >= last:
+        return first, last
+    whole = (last - first + _VECTOR - 1) // _VECTOR * _VECTOR
+    first = max(min(first, end - whole), begin)
+    return first, min(first + whole, end)
+
+
+@kernels.inner
 def draw_ground(
     kind: int,
     is_level: bool,
@@ -149,10 +160,12 @@ def draw_ground(
         _classify_run(ground, frame, fixed[5], rays, first, last, depth, tags)
         return
     # What is hidden at both ends costs nothing.
+    begin, end = first, last
     while first < last and depth[first] <= rays[T, first]:
         first += 1
     while first < last and depth[last - 1] <= rays[T, last - 1]:
         last -= 1
+    first, last = _widened(first, last, begin, end)
     slope = frame.inverse_focal / frame.z
     start = first
     while start < last:
@@ -206,10 +219,12 @@ def draw_sky(
     """Draws the sky in a run of pixels whose rays do not fall; arguments as `draw_ground`."""
     if kind == RGB:
         # What is hidden at both ends costs nothing.
+        begin, end = first, last
         while first < last and depth[first] < FAR:
             first += 1
         while first < last and depth[last - 1] < FAR:
             last -= 1
+        first, last = _widened(first, last, begin, end)
         places, colors, words = work
         for start in range(first, last, BLOCK):
             end = min(start + BLOCK, last)

@@ -294,7 +294,7 @@ def _draw_prisms(
             continue
         if _is_outside(item, frame, half_width, half_height):
             continue
-        if not corner_bounds(frame, item, False, bounds):
+        if not corner_bounds(frame, item, bounds):
             continue
         box[0], box[1] = rows(bounds[2], bounds[3], lens)
         box[2], box[3] = columns(bounds[0], bounds[1], lens)

@@ -43,15 +43,19 @@ def put(row: Ints, j: int, color: int) -> None:
 @kernels.inner
 def _develop_words(inks: Ints, lens: Any, words: Ints) -> None:
     """Writes red, green and blue of four pixels at a time, as three words."""
+    one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)
     for i in range(lens.top, lens.bottom):
-        begin = i * lens.width >> 2
+        row, begin = inks[i], i * lens.width >> 2
         for j in range(lens.left >> 2, lens.right >> 2):
-            a, b = inks[i, 4 * j], inks[i, 4 * j + 1]
-            c, d = inks[i, 4 * j + 2], inks[i, 4 * j + 3]
-            first = np.uint64(3 * (begin + j))
-            words[first] = a | b << 24
-            words[first + np.uint64(1)] = b >> 8 | c << 16
-            words[first + np.uint64(2)] = c >> 16 | d << 8
+            at, first = np.uint64(4 * j), np.uint64(3 * (begin + j))
+            a, b, c, d = row[at], row[at + one], row[at + two], row[at + three]
+            words[first] = np.uint32(a | np.uint32(b << np.uint32(24)))
+            words[first + one] = np.uint32(
+                np.uint32(b >> np.uint32(8)) | np.uint32(c << np.uint32(16))
+            )
+            words[first + two] = np.uint32(
+                np.uint32(c >> np.uint32(16)) | np.uint32(d << np.uint32(8))
+            )
 
 
 @kernels.inner

@@ -125,13 +125,12 @@ def offset(pixel: int, n_pixels: int, inverse_focal: float) -> float:
 
 
 @kernels.inner
-def corner_bounds(frame: Any, item: Any, level: bool, bounds: Floats) -> bool:
+def corner_bounds(frame: Any, item: Any, bounds: Floats) -> bool:
     """Bounds what a prism can cover in the picture.
 
     Args:
         frame: FRAME record.
         item: SOLID record.
-        level: whether only the horizontal bounds are wanted.
         bounds: least and greatest offset to the right, then down; overwritten, (4,).
 
     Returns:
@@ -140,15 +139,12 @@ def corner_bounds(frame: Any, item: Any, level: bool, bounds: Floats) -> bool:
     """
     bounds[0], bounds[1], bounds[2], bounds[3] = np.inf, -np.inf, np.inf, -np.inf
     behind = 0
-    n_corners = 4 if level else 8
-    for k in range(n_corners):
+    for k in range(8):
         u = item.half_length if k & 1 else -item.half_length
         v = item.half_width if k & 2 else -item.half_width
         dx = item.x + item.cos * u - item.sin * v - frame.x
         dy = item.y + item.sin * u + item.cos * v - frame.y
         dz = (item.high if k & 4 else item.low) - frame.z
-        if level:
-            dz = 0.0
         ahead = frame.forward_x * dx + frame.forward_y * dy + frame.forward_z * dz
         if ahead < 0.1:
             behind += 1
@@ -157,9 +153,9 @@ def corner_bounds(frame: Any, item: Any, level: bool, bounds: Floats) -> bool:
         b = -(frame.up_x * dx + frame.up_y * dy + frame.up_z * dz) / ahead
         bounds[0], bounds[1] = min(bounds[0], a), max(bounds[1], a)
         bounds[2], bounds[3] = min(bounds[2], b), max(bounds[3], b)
-    if 0 < behind < n_corners:
+    if 0 < behind < 8:
         bounds[0], bounds[1], bounds[2], bounds[3] = -np.inf, np.inf, -np.inf, np.inf
-    return behind < n_corners
+    return behind < 8
 
 
 @kernels.inner

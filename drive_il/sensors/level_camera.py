@@ -25,7 +25,7 @@ from drive_il.sensors.backdrop import (
 )
 from drive_il.sensors.figures import ACTORS
 from drive_il.sensors.ground import GROUND_MAP
-from drive_il.sensors.inks import develop, put
+from drive_il.sensors.inks import develop, ink, put
 from drive_il.sensors.lens import (
     DEPTH,
     FRAME,
@@ -34,7 +34,6 @@ from drive_il.sensors.lens import (
     RGB,
     SEMANTIC,
     columns,
-    corner_bounds,
     offset,
     rows,
     set_frame,
@@ -76,14 +75,21 @@ from drive_il.sensors.prisms import (
     wall_color,
 )
 
+_ONE = np.uint64(1)
+
 
 @kernels.inner
-def _rows_of(item: Any, height: float, enter: float, leave: float, lens: Any) -> tuple[int, int]:
-    """First and last + 1 of the rows that a column of a box can cover."""
+def _rows_of(item: Any, height: float, enter: float, leave: float, lens: Any) -> tuple[Any, Any]:
+    """First and last + 1 of the rows that a column of a box can cover.
+
+    Rows and columns have no sign here: numba looks at that of every index otherwise.
+    """
     top, foot = height - item.high, height - item.low
-    low = top / enter if top < 0.0 else top / leave
-    high = foot / enter if foot > 0.0 else foot / leave
-    return rows(low, high, lens)
+    near, far = 1.0 / enter, 1.0 / leave
+    low = top * (near if top < 0.0 else far)
+    high = foot * (near if foot > 0.0 else far)
+    first, last = rows(low, high, lens)
+    return np.uint64(first), np.uint64(last)
 
 
 @kernels.inner
@@ -94,49 +100,59 @@ def _wall_rows(
     low: float,
     high: float,
     inverse_drop: Floats,
-    first: int,
-    last: int,
-) -> tuple[int, int]:
+    first: Any,
+    last: Any,
+) -> tuple[Any, Any]:
     """First and last + 1 of the rows, of a range, that see a wall; they are in one piece."""
     while first < last:
         if meet_height(enter, leave, height, low, high, inverse_drop[first])[1] == 0:
             break
-        first += 1
+        first += _ONE
     while first < last:
-        if meet_height(enter, leave, height, low, high, inverse_drop[last - 1])[1] == 0:
+        if meet_height(enter, leave, height, low, high, inverse_drop[last - _ONE])[1] == 0:
             break
-        last -= 1
+        last -= _ONE
     return first, last
 
 
 @kernels.inner
 def _outline(item: Any, frame: Any, lens: Any) -> tuple[float, float, float, float]:
-    """Bounds where a prism can be in the picture, by the circle around it.
+    """Bounds where a prism can be in the picture, by the corners of its plan.
 
     Returns:
         Least and greatest offset to the right; least depth [m]; its highest row, as a number
-        that no row it covers falls short of. All are infinite where nothing is known.
+        that no row it covers falls short of. All are infinite where nothing is known; the
+        least offset is the greater one where the prism is behind the camera.
     """
     dx, dy = item.x - frame.x, item.y - frame.y
-    length, width = item.half_length, item.half_width
-    radius = math.sqrt(length * length + width * width)
     ahead = frame.forward_x * dx + frame.forward_y * dy
     right = frame.right_x * dx + frame.right_y * dy
-    near, far = ahead - radius, ahead + radius
-    if near < 0.1 or item.low < 0.0:
-        return -np.inf, np.inf, -np.inf, -np.inf
-    inverse_near, inverse_far = 1.0 / near, 1.0 / far
-    first, last, rise = right - radius, right + radius, item.high - frame.z
-    first *= inverse_near if first < 0.0 else inverse_far
-    last *= inverse_near if last > 0.0 else inverse_far
-    rise *= inverse_near if rise > 0.0 else inverse_far
-    return first, last, near, 0.5 * lens.height - 0.5 - rise * lens.focal - 1e-3
+    # A level camera's right is its forward turned by a quarter, as a box's width is its length.
+    along = item.cos * frame.forward_x + item.sin * frame.forward_y
+    across = item.cos * frame.right_x + item.sin * frame.right_y
+    front, front_right = item.half_length * along, item.half_length * across
+    side, side_right = item.half_width * across, -item.half_width * along
+    reach = abs(front) + abs(side)
+    near, far = ahead - reach, ahead + reach
+    if near < 0.1:
+        return (np.inf, -np.inf, near, np.inf) if far < 0.1 else (-np.inf, np.inf, -np.inf, -np.inf)
+    a = (right + front_right + side_right) / (ahead + front + side)
+    b = (right + front_right - side_right) / (ahead + front - side)
+    c = (right - front_right + side_right) / (ahead - front + side)
+    d = (right - front_right - side_right) / (ahead - front - side)
+    first, last = min(min(a, b), min(c, d)), max(max(a, b), max(c, d))
+    if item.low < 0.0:
+        return first, last, -np.inf, -np.inf
+    rise = item.high - frame.z
+    rise /= near if rise > 0.0 else far
+    # Rounding must not hide what touches what is before it.
+    return first, last, near - 1e-3, 0.5 * lens.height - 0.5 - rise * lens.focal - 1e-3
 
 
 @kernels.inner
 def _is_behind(near: float, top: float, first: int, last: int, skyline: Floats) -> bool:
     """Whether all columns of a range hide what is no nearer and no higher than this."""
-    for j in range(first, last):
+    for j in range(np.uint64(first), np.uint64(last)):
         if near <= skyline[0, j] or top < skyline[1, j]:
             return False
     return True
@@ -168,7 +184,7 @@ def _draw_box(
     height, low, high, is_house = frame.z, item.low, item.high, item.kind == HOUSE
     if kind == RGB:
         face_colors(item, light, ox, oy, colors)
-    for j in range(bounds[0], bounds[1]):
+    for j in range(np.uint64(bounds[0]), np.uint64(bounds[1])):
         if near > skyline[0, j] and rise >= skyline[1, j]:
             continue
         dx = item.cos * rays[LOOK_X, j] + item.sin * rays[LOOK_Y, j]
@@ -182,32 +198,28 @@ def _draw_box(
             skyline[0, j], skyline[1, j] = enter, top
         # Most of what is far stands behind what is near, which has been drawn before.
         while top < foot and enter >= depth[top, j]:
-            top += 1
-        while top < foot and enter >= depth[foot - 1, j]:
-            foot -= 1
+            top += _ONE
+        while top < foot and enter >= depth[foot - _ONE, j]:
+            foot -= _ONE
         if top < foot:
             wall = window = eave = 0
-            windows = False
+            windows, ridge = False, np.inf
             if kind == RGB:
-                arrives, veil = air(haze, enter)
-                haze_color = light.haze_color
-                wall = through_air(colors[0] if front else colors[1], haze_color, arrives, veil)
+                seen_through = (light.haze_color, *air(haze, enter))
+                wall = ink(through_air(colors[0] if front else colors[1], *seen_through))
                 if is_house:
                     if enter * frame.inverse_focal < WINDOW_PIXEL:
                         along = oy + enter * dy if front else ox + enter * dx
                         windows = not between_windows(along)
-                    window = through_air(colors[4], haze_color, arrives, veil)
-                    eave = through_air(colors[5], haze_color, arrives, veil)
+                    window = ink(through_air(colors[4], *seen_through))
+                    eave, ridge = ink(through_air(colors[5], *seen_through)), high
             for i in range(top, foot):
                 if enter >= depth[i, j]:
                     continue
                 depth[i, j] = enter
                 if kind == RGB:
-                    color = wall
-                    if is_house:
-                        z = height - enter * drop[i]
-                        color = wall_color(wall, window, eave, windows, z, high)
-                    put(inks[i], j, color)
+                    z = height - enter * drop[i]
+                    inks[i, j] = wall_color(wall, window, eave, windows, z, ridge)
                 elif kind != DEPTH:
                     tags[i, j] = item.tag
         if low <= height <= high:
@@ -252,7 +264,7 @@ def _draw_crown(
     uz = (frame.z - 0.5 * (item.high + item.low)) * flat
     cos, sin = item.cos, item.sin
     leaves = crown_light(item, light) if kind == RGB else NO_LEAVES
-    for j in range(bounds[0], bounds[1]):
+    for j in range(np.uint64(bounds[0]), np.uint64(bounds[1])):
         if near > skyline[0, j] and rise >= skyline[1, j]:
             continue
         dx = cos * rays[LOOK_X, j] + sin * rays[LOOK_Y, j]
@@ -306,7 +318,6 @@ def _draw_prisms(
     drop: Floats,
     inverse_drop: Floats,
     found: Ints,
-    bounds: Floats,
     skyline: Floats,
     colors: Ints,
     inks: Ints,
@@ -335,9 +346,6 @@ def _draw_prisms(
         seen_in = columns(left, right, lens)
         if _is_behind(near, rise, *seen_in, skyline):
             continue
-        if not corner_bounds(frame, item, True, bounds):
-            continue
-        seen_in = columns(bounds[0], bounds[1], lens)
         if item.kind == CROWN:
             _draw_crown(
                 item,
@@ -399,7 +407,7 @@ def _draw_picture(
     shares: Ints,
     look: Floats,
     work: Any,
-    prisms: tuple[Ints, Floats, Floats],
+    prisms: tuple[Ints, Floats],
     colors: Ints,
     figures: Any,
     targets: tuple[Ints, Floats, Ints],
@@ -476,14 +484,14 @@ def render_level(
     rays, drop, inverse_drop = np.empty((N_RAYS, width)), np.empty(height), np.empty(height)
     shares, look = np.empty((2, width), np.int64), np.empty((N_LOOKS, width), np.float32)
     work = paint_scratch()
-    colors, bounds = np.empty(N_FACES, np.int64), np.empty(4)
+    colors = np.empty(N_FACES, np.int64)
     skyline = np.empty((2, width))
     found = np.empty((4, MAX_VISIBLE), np.int32)
     scratch = np.empty((height, width), np.float32)
     inks = np.empty((height if kind == RGB or kind == INSTANCE else 1, width), np.uint32)
     scratch_tags = np.empty((height if kind == INSTANCE else 1, width), np.uint8)
     figures = figure_scratch()
-    lines, prisms = (rays, drop, inverse_drop), (found, bounds, skyline)
+    lines, prisms = (rays, drop, inverse_drop), (found, skyline)
     for item in range(first_item, last_item):
         row, lens = item // len(lenses), lenses[item % len(lenses)]
         frame, light, before = frames[0], lights[0], weather[(item - 1) // len(lenses)]

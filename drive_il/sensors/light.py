@@ -53,6 +53,10 @@ LIGHT = np.dtype(
         ("tint_g", "f8"),
         ("tint_b", "f8"),
         ("wind", "f8"),  # where the clouds have drifted to, in texels
+        (
+            "clear",
+            "i8",
+        ),  # _DENSE times the value of the cloud texture from which on clouds are seen
     ]
 )
 """The light of one weather."""
@@ -79,12 +83,12 @@ _ALBEDO = np.array(
 _DARKENS = np.array((0.2, 0.5, 0.45, 0.35, 0.5, 0.25, 0.4, 0.3, 0.25, 0.25, 0.3, 0.3, 0.3))
 _GRAIN = np.array((6, 2, 3, 2, 2, 6, 2, 1, 1, 1, 1, 1, 1), np.int64)
 
-PALETTE, TEXELS, SKY, COVER, CLOUD = range(5)
+PALETTE, TEXELS, SKY, CLOUD = range(4)
 """Rows of the book of one weather, (N_BOOK, 256) int64: colour of each ground class (with
-its grain), colour of each texel code of the coarser ground maps, colour of the sky by
-tan(elevation), how dense each value of the cloud texture is (0 to 256), and colour of the
-clouds by tan(elevation)."""
-N_BOOK = 5
+its grain), colour of each texel code of the coarser ground maps, and colours of the sky and
+of the clouds by tan(elevation)."""
+N_BOOK = 4
+_DENSE, _THICKEST = 5, 235
 
 TEXTURES = nt.Tuple(
     (
@@ -334,8 +338,7 @@ def set_light(light: Any, book: Ints, haze: Floats, weather: Any, fixed: Any) ->
     light.tint_b = dim * (1.0 - 0.2 * dusk)
     light.wind = weather.wind_intensity * 1.7
     threshold = 256.0 * (1.0 - 0.95 * min(weather.cloudiness / 100.0, 1.0))
-    for value in range(256):
-        book[COVER, value] = int(min(max((value - threshold) * 5.0, 0.0), 235.0))
+    light.clear = math.ceil(_DENSE * threshold - 1e-9)
     _sky_colors(light, book, weather, fixed[6], day, dusk)
     _ground_colors(light, book, weather, fixed)
     _haze(haze, weather, day)
@@ -476,9 +479,12 @@ def paint_sky(
     for j in range(len(look_x)):
         step = places[at(0, j)]
         colors[at(0, j)], colors[at(BLOCK, j)] = book[SKY, step], book[CLOUD, step]
-        places[at(BLOCK, j)] = book[COVER, clouds[places[at(BLOCK, j)]]]
     for j in range(len(look_x)):
-        part = np.uint32(places[at(BLOCK, j)])
+        places[at(BLOCK, j)] = np.uint32(clouds[places[at(BLOCK, j)]])
+    clear, thickest = np.int32(light.clear), np.int32(_THICKEST)
+    for j in range(len(look_x)):
+        cover = np.int32(np.int32(np.int32(places[at(BLOCK, j)]) * np.int32(_DENSE)) - clear)
+        part = np.uint32(min(max(cover, np.int32(0)), thickest))
         rest = np.uint32(np.uint32(256) - part)
         low, high = halves(words, 0, j)
         cloud_low, cloud_high = halves(words, BLOCK, j)

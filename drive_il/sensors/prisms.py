@@ -205,16 +205,18 @@ def visible(
             dx, dy = x0 + (column + 0.5) * GRID_CELL - x, y0 + (row + 0.5) * GRID_CELL - y
             if not _in_view(dx, dy, fx, fy, tangent, slant, far, cell_radius):
                 continue
-            for k in range(first, last):
+            for k in range(np.uint64(first), np.uint64(last)):
                 dx, dy, radius = circles[k, 0] - x, circles[k, 1] - y, circles[k, 2]
-                square = dx * dx + dy * dy
                 narrow = circles[k, 3]
                 # Always noted, counted when seen: wrong guesses would cost more.
-                is_seen = narrow * narrow >= thin * thin * square
+                is_seen = narrow * narrow >= thin * thin * (dx * dx + dy * dy)
                 is_seen &= _in_view(dx, dy, fx, fy, tangent, slant, far, radius)
-                found[1, count] = k
-                found[2, count] = int(min(math.sqrt(square) / far, 1.0) * 63.0)
+                found[1, np.uint64(count)] = k
                 count = min(count + int(is_seen), room)
+    for m in range(np.uint64(count)):
+        k = np.uint64(found[1, m])
+        dx, dy = circles[k, 0] - x, circles[k, 1] - y
+        found[2, m] = int(min(math.sqrt(dx * dx + dy * dy) / far, 1.0) * 63.0)
     _sort_by_step(found, count)
     return count
 
@@ -222,16 +224,16 @@ def visible(
 @kernels.inner
 def _sort_by_step(found: Ints, count: int) -> None:
     """Copies row 1 to row 0 in the order of the steps in row 2 (0 to 63), stably."""
-    for step in range(65):
-        found[3, step] = 0
-    for k in range(count):
-        found[3, found[2, k] + 1] += 1
-    for step in range(64):
-        found[3, step + 1] += found[3, step]
-    for k in range(count):
-        step = found[2, k]
-        found[0, found[3, step]] = found[1, k]
-        found[3, step] += 1
+    starts = found[3]
+    starts[:65] = 0
+    for k in range(np.uint64(count)):
+        starts[np.uint64(found[2, k] + 1)] += 1
+    for step in range(np.uint64(64)):
+        starts[step + np.uint64(1)] += starts[step]
+    for k in range(np.uint64(count)):
+        step = np.uint64(found[2, k])
+        found[0, np.uint64(starts[step])] = found[1, k]
+        starts[step] += 1
 
 
 @kernels.inner
@@ -347,20 +349,19 @@ def wall_color(wall: int, window: int, eave: int, windows: bool, z: float, high:
     """Picks what a house shows at a height above the road [m].
 
     Args:
-        wall: colours to pick from.
+        wall: colours (or inks) to pick from.
         window: likewise.
         eave: likewise.
         windows: whether a window can be at this place along the wall.
         z: the height [m].
-        high: of the house [m].
+        high: of the house [m]; infinite for a wall without eave.
     """
-    if z > high - 0.7:
-        return eave
-    if not windows:
-        return wall
-    v = z * (1.0 / 2.8)
-    v -= math.floor(v)
-    return window if 0.34 < v < 0.8 and z < high - 1.0 else wall
+    shown = wall
+    if windows:
+        v = z * (1.0 / 2.8)
+        v -= math.floor(v)
+        shown = window if (v > 0.34) & (v < 0.8) & (z < high - 1.0) else wall
+    return eave if z > high - 0.7 else shown
 
 
 @kernels.inner
