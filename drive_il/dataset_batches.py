@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +21,9 @@ from drive_il.waypoints import N_WAYPOINTS, labels
 Batch = dict[str, Array]
 Transform = Callable[[Batch, int, Array], Batch]
 """(batch, epoch, frame indices) -> batch, e.g. augmentation."""
+
+
+_READER_NICENESS = 10
 
 
 @dataclass(frozen=True)
@@ -129,13 +136,27 @@ class FrameBatches:
     def _windows(self, rng: np.random.Generator) -> Iterator[Batch]:
         if self.fits:
             if self._whole is None:
-                self._whole = self._read(self._units)
+                self._whole = self._read(self._units, {})
             yield self._whole
             return
+        windows = self._planned(rng)
+        # One window is eaten while the next is read, in turn at the same two places: memory
+        # that is new costs as much, page by page, as what is read into it.
+        places: list[Batch] = [{}, {}]
+        with ThreadPoolExecutor(1, "drive_il-frames", initializer=_step_back) as reader:
+            coming = reader.submit(self._read, windows[0], places[0])
+            for k, following in enumerate([*windows[1:], None]):
+                window = coming.result()
+                if following is not None:
+                    coming = reader.submit(self._read, following, places[(k + 1) % 2])
+                yield window
+
+    def _planned(self, rng: np.random.Generator) -> list[list[_Unit]]:
+        """Deals the row groups out to windows."""
         order = np.arange(len(self._units))
         if self.shuffled:
             rng.shuffle(order)
-        # One window is eaten while the next is read, each copied once while it is joined.
+        # Two windows are held; the last third is for what is being unpacked and handed on.
         limit = max(self.memory_budget // (3 * self._row_bytes), self.batch_size)
         windows: list[list[_Unit]] = [[]]
         size = 0
@@ -145,13 +166,7 @@ class FrameBatches:
                 size = 0
             windows[-1].append(unit)
             size += unit.n
-        with ThreadPoolExecutor(1, "drive_il-frames") as reader:
-            coming = reader.submit(self._read, windows[0])
-            for following in [*windows[1:], None]:
-                window = coming.result()
-                if following is not None:
-                    coming = reader.submit(self._read, following)
-                yield window
+        return windows
 
     def _kept(self, file: EpisodeFile) -> list[Bools]:
         """Returns which rows of each row group are frames to learn from."""
@@ -161,8 +176,14 @@ class FrameBatches:
             keep &= asked
         return np.split(keep, np.cumsum(file.group_rows)[:-1])
 
-    def _read(self, units: list[_Unit]) -> Batch:
-        """Reads the kept frames of some units, joined; `_index` numbers them in the whole set."""
+    def _read(self, units: list[_Unit], room: Batch) -> Batch:
+        """Reads the kept frames of some units, joined; `_index` numbers them in the whole set.
+
+        Args:
+            units: what to read.
+            room: arrays of an earlier call to write into; those that are missing or too short
+                are replaced.
+        """
         by_file: dict[Path, EpisodeFile] = {}
         places: dict[Path, Array] = {}
         joined: Batch = {}
@@ -179,7 +200,9 @@ class FrameBatches:
                 part["waypoints"] = places[unit.path][rows]
             for name, value in part.items():
                 if name not in joined:
-                    joined[name] = np.zeros((total, *value.shape[1:]), value.dtype)
+                    if name not in room or len(room[name]) < total:
+                        room[name] = np.empty((total, *value.shape[1:]), value.dtype)
+                    joined[name] = room[name][:total]
                 if joined[name].shape[1:] != value.shape[1:]:
                     raise ValueError(
                         f"{unit.path} has {name} of shape {value.shape[1:]}, other episodes "
@@ -207,6 +230,13 @@ class FrameBatches:
         if unit.n < len(unit.keep):  # most groups are kept whole, which saves a copy
             frames = {name: value[unit.keep] for name, value in frames.items()}
         return frames | {"_index": np.arange(unit.first, unit.first + unit.n)}
+
+
+def _step_back() -> None:
+    """Lets what learns go first: a gradient step waits for the last of its threads."""
+    if sys.platform == "linux":  # elsewhere threads have no priority of their own
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _READER_NICENESS)
 
 
 def _waypoints(file: EpisodeFile) -> Array:

@@ -57,6 +57,8 @@ class Config:
     camera and bird's-eye view, where neighbours look alike, otherwise each"""
     rounds: int = 6
     """rounds, the demonstrations' included"""
+    episode_steps: int = 0
+    """length of a drive of a round, 20 a second; 0: 100"""
     gradient_steps: int = 0
     """of each learner, 128 frames each; half of them are the last round's; 0: 6,000 from
     the camera, otherwise 2,000"""
@@ -75,7 +77,7 @@ class Config:
         for name in ("drives", "validation", "workers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("seeds", "labels", "every", "gradient_steps"):
+        for name in ("seeds", "labels", "every", "episode_steps", "gradient_steps"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if self.rounds < 2:
@@ -266,6 +268,7 @@ def _training(config: Config, name: str, k: int, slow: float) -> Job:
             "warm": config.n_warm,
             "every": config.one_in,
             "n_rounds": config.rounds,
+            "episode_steps": config.episode_steps,
             "gradient_steps": config.n_steps,
             "n_validation": config.validation,
         },

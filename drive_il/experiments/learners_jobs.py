@@ -31,6 +31,7 @@ from drive_il.experiments.jobs import Report
 from drive_il.experiments.learners_table import LEARNERS, Entry
 from drive_il.experiments.observations import spec_of
 from drive_il.experiments.practice import (
+    EPISODE_STEPS,
     PATIENCE,
     ROWS,
     STEER_WEIGHT,
@@ -149,8 +150,8 @@ def clone(
         town: where they were recorded.
         learner: name in `LEARNERS`.
         budget: `labels`, `warm` of them demonstrations of who asks for the rest, one of `every`
-            so many that is kept, `n_rounds`, `gradient_steps` in all, `n_validation`
-            drives of each iterate.
+            so many that is kept, `n_rounds` of drives of `episode_steps` (0: as everywhere),
+            `gradient_steps` in all, `n_validation` drives of each iterate.
         observation: what is seen.
         share: of normal traffic.
         seed: of everything random.
@@ -212,6 +213,7 @@ def in_rounds(
     entry = LEARNERS[learner]
     module, config = _config(entry)
     values = {name: budget[name] for name in ("n_rounds", "every", "n_validation")}
+    values |= {"steps_per_episode": budget["episode_steps"] or EPISODE_STEPS}
     early = max(1, round((1 - LAST_ROUND) * budget["gradient_steps"] / (budget["n_rounds"] - 1)))
     last = max(1, budget["gradient_steps"] - early * (budget["n_rounds"] - 1))
     values |= {"label_budget": budget["labels"], "gradient_steps": early, "last_steps": last}
@@ -219,9 +221,9 @@ def in_rounds(
     if any(item.name == "labels_per_round" for item in fields(config)):
         per_round = (budget["labels"] - budget["warm"]) // (budget["n_rounds"] - 1)
         config = replace(config, labels_per_round=max(1, per_round // 10))
-    n = config.rounds.n_validation
+    n, steps = config.rounds.n_validation, config.rounds.steps_per_episode
     world, around = World(library.load(town), ROWS), traffic(town, share)
-    here = place(world, _seen(entry, observation), around, n, "rounds", seed)
+    here = place(world, _seen(entry, observation), around, n, "rounds", seed, steps)
     [source] = inputs.values()
     data = first_labels(each(source), budget["warm"])
     policy = module.train(here, data, config, seed, lambda at: report(at.share, at.stage))

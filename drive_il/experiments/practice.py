@@ -98,10 +98,10 @@ def place(
 
 def rounds_of(defaults: RoundsConfig, values: dict[str, Any]) -> RoundsConfig:
     """Returns a learner's rounds with the experiment's budget, lengths and limits."""
-    fields = {name: value for name, value in values.items() if name != "gradient_steps"}
+    fields = {"steps_per_episode": EPISODE_STEPS} | values
+    del fields["gradient_steps"]
     return replace(
         defaults,
-        steps_per_episode=EPISODE_STEPS,
         lost_distance=LOST_DISTANCE,
         lost_time=PATIENCE,
         validation_steps=VALIDATION_STEPS,

@@ -414,7 +414,7 @@ def _draw_picture(
 ) -> None:
     """Draws one band of one picture: what stands on the ground, then ground and sky around it."""
     rays, drop, inverse_drop = lines
-    inks, depth, tags = targets
+    (found, skyline), (inks, depth, tags) = prisms, targets
     view = (frame, lens, light, haze)
     set_frame(frame, lens, ego)
     _set_rays(frame, lens, rays, look, drop, inverse_drop)
@@ -422,8 +422,8 @@ def _draw_picture(
         depth[i, lens.left : lens.right] = np.inf
     if kind == INSTANCE:
         inks[:, lens.left : lens.right] = 0
-    count = _draw_prisms(kind, solids, *view, fixed[1], *lines, *prisms, colors, *targets)
-    around = (actors, row, ego, *view, solids.items, prisms[0], count)
+    count = _draw_prisms(kind, solids, *view, fixed[1], *lines, found, skyline, colors, *targets)
+    around = (actors, row, ego, *view, solids.items, found, count)
     n = draw_actors(kind, models, *around, figures, targets)
     paint = (frame, light, book, haze, fixed, rays, look, shares)
     sky, band = (light, book, fixed[0], rays, look), (lens.left, lens.right)

@@ -214,8 +214,8 @@ def visible(
                 found[1, np.uint64(count)] = k
                 count = min(count + int(is_seen), room)
     for m in range(np.uint64(count)):
-        k = np.uint64(found[1, m])
-        dx, dy = circles[k, 0] - x, circles[k, 1] - y
+        one = np.uint64(found[1, m])
+        dx, dy = circles[one, 0] - x, circles[one, 1] - y
         found[2, m] = int(min(math.sqrt(dx * dx + dy * dy) / far, 1.0) * 63.0)
     _sort_by_step(found, count)
     return count
@@ -228,8 +228,8 @@ def _sort_by_step(found: Ints, count: int) -> None:
     starts[:65] = 0
     for k in range(np.uint64(count)):
         starts[np.uint64(found[2, k] + 1)] += 1
-    for step in range(np.uint64(64)):
-        starts[step + np.uint64(1)] += starts[step]
+    for k in range(np.uint64(64)):
+        starts[k + np.uint64(1)] += starts[k]
     for k in range(np.uint64(count)):
         step = np.uint64(found[2, k])
         found[0, np.uint64(starts[step])] = found[1, k]
