@@ -63,6 +63,8 @@ def test_configs_that_cannot_work_are_refused() -> None:
         experiment.Config(learners=("bc_augmented",))
     with pytest.raises(ValueError, match="lazy_dagger pays for each look .* --every 1, got 4"):
         experiment.Config(learners=("lazy_dagger",), every=4)
+    with pytest.raises(ValueError, match="episode_steps must not be negative, got -1"):
+        experiment.Config(episode_steps=-1)
     with pytest.raises(ValueError, match=r"warm must be in \(0, 1\), got 1"):
         experiment.Config(warm=1.0)
     assert experiment.Config().n_seeds == 3
@@ -162,6 +164,7 @@ def test_a_tiny_run_ends_in_a_page_and_a_second_one_has_nothing_to_do(tmp_path: 
         warm=0.6,
         every=2,
         rounds=2,
+        episode_steps=150,
         gradient_steps=10,
         drives=2,
         validation=1,
@@ -177,6 +180,8 @@ def test_a_tiny_run_ends_in_a_page_and_a_second_one_has_nothing_to_do(tmp_path: 
     for town in result["towns"].values():
         assert set(town["learners"]) == set(config.learners)
     assert max(result["labels"].values()) <= 700
+    [card] = tmp_path.glob("**/model-dagger_waypoints-0-*/model/card.json")
+    assert json.loads(card.read_text())["config"]["rounds"]["steps_per_episode"] == 150
     assert "seeing its last action" in report.verdict(result)
     before = (tmp_path / "results.json").read_bytes()
     again = Console(file=io.StringIO(), width=100)
