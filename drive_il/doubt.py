@@ -83,8 +83,12 @@ def _is_which(net: nn.Module, batch: dict[str, Tensor]) -> Tensor:
 
 
 def net_fit() -> FitConfig:
-    """Returns the fit of a small net on features, half a second."""
-    return FitConfig(n_steps=400, batch_size=128)
+    """Returns the fit of a small net on features, half a second.
+
+    On one thread: where others are at work, two of so small a net wait for each other a hundred
+    times as long as they compute.
+    """
+    return FitConfig(n_steps=400, batch_size=128, n_threads=1)
 
 
 def fit_net(features: Array, target: Array, n_outputs: int, config: FitConfig, seed: int) -> Net:
