@@ -159,6 +159,7 @@ def test_a_tiny_run_ends_in_a_page_and_a_second_one_has_nothing_to_do(tmp_path: 
     config = experiment.Config(
         town_test="alder",
         learners=("bc", "bc_previous", "chauffeurnet", "dagger_waypoints"),
+        target_point=True,
         seeds=1,
         labels=700,
         warm=0.6,
@@ -180,6 +181,8 @@ def test_a_tiny_run_ends_in_a_page_and_a_second_one_has_nothing_to_do(tmp_path: 
     for town in result["towns"].values():
         assert set(town["learners"]) == set(config.learners)
     assert max(result["labels"].values()) <= 700
+    [seen] = tmp_path.glob("**/model-bc-0-*/model/config.json")
+    assert json.loads(seen.read_text())["observation"]["target_point"]
     [card] = tmp_path.glob("**/model-dagger_waypoints-0-*/model/card.json")
     assert json.loads(card.read_text())["config"]["rounds"]["steps_per_episode"] == 150
     assert "seeing its last action" in report.verdict(result)

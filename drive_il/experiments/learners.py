@@ -42,6 +42,8 @@ class Config:
     """who is compared; all by default, the six main ones from the camera"""
     observation: str = "state"
     """state, vectors, birdview or camera"""
+    target_point: bool = False
+    """all see the next far waypoint, too, not only those who cannot do without"""
     seeds: int = 0
     """training seeds; 0: three, and one from the camera; --full makes it at least 10"""
     full: bool = False
@@ -273,6 +275,7 @@ def _training(config: Config, name: str, k: int, slow: float) -> Job:
             "n_validation": config.validation,
         },
         "observation": config.observation,
+        "target_point": config.target_point,
         "share": config.traffic,
         "seed": config.seed + k,
     }

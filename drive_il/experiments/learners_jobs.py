@@ -113,8 +113,8 @@ def changed(config: Any, changes: Mapping[str, Any]) -> Any:
     return config
 
 
-def _seen(entry: Entry, observation: str) -> ObservationSpec:
-    return spec_of(observation, entry.target_point, entry.previous_action)
+def _seen(entry: Entry, observation: str, target_point: bool) -> ObservationSpec:
+    return spec_of(observation, target_point or entry.target_point, entry.previous_action)
 
 
 def _cloning(config: Any, steps: int) -> Any:
@@ -138,6 +138,7 @@ def clone(
     learner: str,
     budget: dict[str, Any],
     observation: str,
+    target_point: bool,
     share: float,
     seed: int,
 ) -> None:
@@ -153,13 +154,14 @@ def clone(
             so many that is kept, `n_rounds` of drives of `episode_steps` (0: as everywhere),
             `gradient_steps` in all, `n_validation` drives of each iterate.
         observation: what is seen.
+        target_point: the next far waypoint, too, by those also who would not see it.
         share: of normal traffic.
         seed: of everything random.
     """
     entry = LEARNERS[learner]
     module, config = _config(entry)
     config = _cloning(config, budget["gradient_steps"])
-    shown, [source] = _seen(entry, observation), inputs.values()
+    shown, [source] = _seen(entry, observation, target_point), inputs.values()
     renderer = Camera(library.load(town), shown.cameras[0]).render if shown.cameras else None
     policy = module.train(
         within(read(source), budget["labels"]),
@@ -180,6 +182,7 @@ def beside(
     learner: str,
     budget: dict[str, Any],
     observation: str,
+    target_point: bool,
     share: float,
     seed: int,
 ) -> None:
@@ -192,7 +195,7 @@ def beside(
         within(read(source), budget["labels"]),
         config,
         seed,
-        SceneObserver(library.load(town), _seen(entry, observation)),
+        SceneObserver(library.load(town), _seen(entry, observation, target_point)),
         lambda at: report(at.share, at.stage),
     )
     learners.save(policy, folder / "model")
@@ -206,6 +209,7 @@ def in_rounds(
     learner: str,
     budget: dict[str, Any],
     observation: str,
+    target_point: bool,
     share: float,
     seed: int,
 ) -> None:
@@ -223,7 +227,7 @@ def in_rounds(
         config = replace(config, labels_per_round=max(1, per_round // 10))
     n, steps = config.rounds.n_validation, config.rounds.steps_per_episode
     world, around = World(library.load(town), ROWS), traffic(town, share)
-    here = place(world, _seen(entry, observation), around, n, "rounds", seed, steps)
+    here = place(world, _seen(entry, observation, target_point), around, n, "rounds", seed, steps)
     [source] = inputs.values()
     data = first_labels(each(source), budget["warm"])
     policy = module.train(here, data, config, seed, lambda at: report(at.share, at.stage))
@@ -238,6 +242,7 @@ def practise(
     learner: str,
     budget: dict[str, Any],
     observation: str,
+    target_point: bool,
     share: float,
     seed: int,
 ) -> None:
@@ -261,7 +266,7 @@ def practise(
         n_rows = config.n_rows
     n = budget["n_validation"]
     world, around = World(library.load(town), n_rows), traffic(town, share)
-    here = place(world, _seen(entry, observation), around, n, "practice", seed)
+    here = place(world, _seen(entry, observation, target_point), around, n, "practice", seed)
     [source] = inputs.values()
     data = within(read(source), budget["labels"])
     policy = module.train(here, data, config, seed, lambda at: report(at.share, at.stage))

@@ -122,9 +122,12 @@ def figure(result: dict[str, Any], folder: Path) -> None:
             axes.invert_yaxis()
         kind = "training town" if town == result["config"]["town_train"] else "unseen town"
         grid[row][0].set_title(f"{town} ({kind})", fontsize=11, loc="left")
+    seen = result["config"]["observation"]
+    if result["config"]["target_point"]:
+        seen += " and the next far waypoint"
     whole.suptitle(
-        f"All learners, {result['config']['labels']:,} labels at most, from "
-        f"{result['config']['observation']}; 95 % over {result['interval_over']}",
+        f"All learners, {result['config']['labels']:,} labels at most, from {seen}; "
+        f"95 % over {result['interval_over']}",
         fontsize=12,
     )
     save_figure(whole, folder, "learners")
