@@ -105,8 +105,9 @@ class NetworkConfig:
     """branches: one for each command; input: the command is an input; none: it is not seen"""
     branch_hidden: int = 32
     """units of each command's branch"""
-    crop_top: float = 0.25
-    """share of the camera's picture, from the top, that is not looked at: sky, and no lights"""
+    crop_top: float = 0.0
+    """share of the camera's picture, from the top, that is not looked at: sky where roads have no
+    lights; where they have, the uppermost quarter shows those of who stands at his line"""
     use_speed: bool = True
     """False hides the speed from the network"""
     speed_loss: float = 0.0

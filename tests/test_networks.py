@@ -1,5 +1,7 @@
 """The shared camera network and its fixed batch shape."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -101,16 +103,18 @@ def test_controls_can_be_executed_and_never_press_both_pedals() -> None:
     assert (state, info) == ({}, {})
 
 
-def test_the_sky_is_not_looked_at() -> None:
+@pytest.mark.parametrize(("crop_top", "first_row"), [(0.0, 0), (0.25, 16)])
+def test_what_is_cropped_is_not_looked_at(crop_top: float, first_row: int) -> None:
+    driver = policy(replace(SMALL, crop_top=crop_top))
     seen = observation(4)
-    below, _, _ = policy().act(seen, {})
+    before, _, _ = driver.act(seen, {})
     seen["rgb"] = seen["rgb"].copy()
-    seen["rgb"][:, :16] = 255
-    same, _, _ = policy().act(seen, {})
-    assert below.tobytes() == same.tobytes()
-    seen["rgb"][:, 16] = 255
-    other, _, _ = policy().act(seen, {})
-    assert below.tobytes() != other.tobytes()
+    seen["rgb"][:, :first_row] = 255
+    same, _, _ = driver.act(seen, {})
+    assert before.tobytes() == same.tobytes()
+    seen["rgb"][:, first_row] = 255
+    other, _, _ = driver.act(seen, {})
+    assert before.tobytes() != other.tobytes()
 
 
 def test_the_speed_can_be_hidden() -> None:
