@@ -53,10 +53,7 @@ LIGHT = np.dtype(
         ("tint_g", "f8"),
         ("tint_b", "f8"),
         ("wind", "f8"),  # where the clouds have drifted to, in texels
-        (
-            "clear",
-            "i8",
-        ),  # _DENSE times the value of the cloud texture from which on clouds are seen
+        ("clear", "i8"),  # _DENSE times the cloud texture's value where clouds begin
     ]
 )
 """The light of one weather."""
@@ -89,6 +86,7 @@ its grain), colour of each texel code of the coarser ground maps, and colours of
 of the clouds by tan(elevation)."""
 N_BOOK = 4
 _DENSE, _THICKEST = 5, 235
+"""how much denser clouds are per step of their texture, and at most, in 1/256"""
 
 TEXTURES = nt.Tuple(
     (
