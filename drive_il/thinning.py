@@ -2,27 +2,56 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from drive_il.datatypes import Episode
+from drive_il.datatypes import Array, Bools, Episode
 
 
 def thinned(episodes: Sequence[Episode], every: int) -> list[Episode]:
-    """Returns drives of which only every k-th label is kept and counted.
+    """Returns drives of which only every k-th label is kept and counted, `lightened`.
 
     Ho and Ermon (2016) thin demonstrations to every 20th step, so that neighbouring states say
     something new. Each episode begins with another step, so that its first is not always kept.
     """
+    return [thin(episode, every, k) for k, episode in enumerate(episodes)]
+
+
+def thin(episode: Episode, every: int, k: int) -> Episode:
+    """Returns drive number k of those that `thinned` makes."""
     if every < 1:
         raise ValueError(f"every must be at least 1, got {every}")
     stride = 7 if every % 7 else 1  # no factor in common, so that all beginnings come
-    found = []
-    for k, episode in enumerate(episodes):
-        chosen = np.arange(episode.n_steps) % every == (stride * k) % every
-        found.append(replace(episode, asked=episode.asked & chosen))
+    chosen = np.arange(episode.n_steps) % every == (stride * k) % every
+    return lightened(replace(episode, asked=episode.asked & chosen))
+
+
+def lightened(episode: Episode) -> Episode:
+    """Returns the drive with the pictures of its labelled states; all others are black.
+
+    Nobody learns from those, and they are nearly all of a thinned drive's memory: a black page
+    that was never written takes none. Sensors that are no pictures stay whole.
+    """
+    if episode.asked.all():
+        return episode
+    labelled = np.append(episode.asked, False)  # the last state has no control
+    seen = {
+        name: _only(value, labelled) if value.dtype == np.uint8 and value.ndim >= 3 else value
+        for name, value in episode.observations.items()
+    }
+    return replace(episode, observations=seen)
+
+
+def _only(pictures: Array, kept: Bools) -> Array:
+    """Returns (N, H, W, ...) pictures of which those not kept are zeros on pages of no memory."""
+    if not pictures.nbytes:
+        return pictures
+    pages = mmap.mmap(-1, pictures.nbytes)  # the allocator would clear what it hands out again
+    found: Array = np.frombuffer(pages, np.uint8).reshape(pictures.shape)
+    found[kept] = pictures[kept]
     return found
 
 

@@ -13,8 +13,7 @@ from drive_il.datatypes import CONTROL
 from drive_il.experiments import gail as experiment
 from drive_il.experiments import gail_jobs as work
 from drive_il.experiments import gail_report as report
-from drive_il.thinning import first_labels, thinned
-from tests.ring_drives import demonstrations, place
+from tests.ring_drives import place
 
 
 def test_every_job_comes_after_those_it_needs_and_each_point_is_there() -> None:
@@ -48,18 +47,6 @@ def test_another_car_turns_less_and_speeds_up_less() -> None:
     assert (np.diff(speed) < 0).all()
     # Curvature of the same wheels goes as one over the rear axle's distance: 2.4 m to 1.418 m.
     assert curvature[0] / curvature[2] == pytest.approx(2.4 / 1.4178275, rel=1e-3)
-
-
-def test_dagger_begins_with_the_first_labels_alone() -> None:
-    data = thinned(demonstrations(), 5)
-    total = sum(one.labels for one in data)
-    assert total == 32
-    found = first_labels(data, 10)
-    assert [one.labels for one in found] == [8, 2]
-    assert (found[0].asked == data[0].asked).all()
-    one_by_one = iter(data)
-    assert [one.labels for one in first_labels(one_by_one, 8)] == [8]
-    assert len(list(one_by_one)) == len(data) - 2  # the rest was not read
 
 
 def claim(**changes: Any) -> dict[str, Any]:

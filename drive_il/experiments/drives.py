@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from drive_il.protocols import Expert, World
 from drive_il.randomness import uniform
 from drive_il.rollout import Step, Stop, drive
 from drive_il.theory.estimators import tolerance
+from drive_il.thinning import lightened
 
 
 def never_blocked() -> Stop:
@@ -36,16 +37,35 @@ def listener(report: Report, note: str = "") -> Callable[[Step], None]:
     return listen
 
 
-def write(folder: Path, episodes: Sequence[Episode]) -> None:
-    """Keeps episodes in their order; `read` gives them back so."""
-    for i, episode in enumerate(episodes):
-        EpisodeWriter(folder / "episodes" / f"{i:04d}")(episode)
+@dataclass
+class Keeper:
+    """Keeps episodes in the order in which they come; `read` gives them back so.
+
+    Attributes:
+        folder: of the job.
+        n_kept: how many have come.
+    """
+
+    folder: Path
+    n_kept: int = 0
+
+    def __call__(self, episode: Episode) -> None:
+        """Writes the next episode."""
+        EpisodeWriter(self.folder / "episodes" / f"{self.n_kept:04d}")(episode)
+        self.n_kept += 1
+
+
+def write(folder: Path, episodes: Iterable[Episode]) -> None:
+    """Keeps episodes in their order."""
+    keep = Keeper(folder)
+    for episode in episodes:
+        keep(episode)
 
 
 def each(folder: Path) -> Iterator[Episode]:
-    """Reads what a job has driven one by one, in the order of its specs."""
+    """Reads what a job has driven one by one, `lightened`, in the order of its specs."""
     for place in sorted((folder / "episodes").iterdir()):
-        yield Dataset(place).load(0)
+        yield lightened(Dataset(place).load(0))
 
 
 def read(folder: Path) -> list[Episode]:

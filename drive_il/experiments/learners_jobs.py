@@ -26,7 +26,7 @@ from drive_il.evaluation.judge import Judge
 from drive_il.evaluation.protocol import Protocol
 from drive_il.evaluation.route_result import Ending, RouteResult
 from drive_il.evaluation.scoring import route_scores
-from drive_il.experiments.drives import each, read, within, write, write_json
+from drive_il.experiments.drives import Keeper, each, read, within, write, write_json
 from drive_il.experiments.jobs import Report
 from drive_il.experiments.learners_table import LEARNERS, Entry
 from drive_il.experiments.observations import spec_of
@@ -47,14 +47,14 @@ from drive_il.gates import AskAlways, ExpertDrives
 from drive_il.maps import library
 from drive_il.maps.network import RoadNetwork
 from drive_il.protocols import Expert
-from drive_il.rollout import drive, scene_of
+from drive_il.rollout import drive, scene_of, without_actors
 from drive_il.rounds import failing
 from drive_il.sensor_specs import ObservationSpec
 from drive_il.sensors.camera import Camera
 from drive_il.sensors.observer import SceneObserver
 from drive_il.sim.world import World
 from drive_il.theory import costs
-from drive_il.thinning import first_labels, thinned
+from drive_il.thinning import first_labels, thin
 
 DEMONSTRATION_STEPS = 200
 """length of one demonstration; waypoints and bent paths look two seconds ahead"""
@@ -87,9 +87,9 @@ def demonstrations(
 ) -> None:
     """Records the expert, at most `labels` labels, with all that any learner may see."""
     network, around = library.load(town), traffic(town, share)
-    steps = labels * every
+    steps, keep = labels * every, Keeper(folder)
     n = math.ceil(1.5 * steps / DEMONSTRATION_STEPS) + 4
-    episodes = drive(
+    drive(
         World(network, ROWS),
         SceneObserver(network, spec_of(observation, target_point=True, previous_action=True)),
         None,
@@ -100,8 +100,8 @@ def demonstrations(
         disturbance=TriangularNoise() if noise else None,
         label_budget=steps,
         listener=lambda step: report(step.n_finished / step.n_specs, ""),
+        sink=lambda episode: keep(thin(episode, every, keep.n_kept)),
     )
-    write(folder, thinned(episodes, every))
 
 
 def changed(config: Any, changes: Mapping[str, Any]) -> Any:
@@ -164,7 +164,7 @@ def clone(
     shown, [source] = _seen(entry, observation, target_point), inputs.values()
     renderer = Camera(library.load(town), shown.cameras[0]).render if shown.cameras else None
     policy = module.train(
-        within(read(source), budget["labels"]),
+        within(list(map(without_actors, each(source))), budget["labels"]),
         config,
         seed,
         renderer,
@@ -229,7 +229,7 @@ def in_rounds(
     world, around = World(library.load(town), ROWS), traffic(town, share)
     here = place(world, _seen(entry, observation, target_point), around, n, "rounds", seed, steps)
     [source] = inputs.values()
-    data = first_labels(each(source), budget["warm"])
+    data = first_labels(map(without_actors, each(source)), budget["warm"])
     policy = module.train(here, data, config, seed, lambda at: report(at.share, at.stage))
     learners.save(policy, folder / "model")
 
