@@ -62,6 +62,8 @@ def driving_inputs(spec: ObservationSpec) -> tuple[str, ...]:
         names += ("target_point",)
     if spec.previous_action:
         names += ("previous_action",)
+    if spec.standing:
+        names += ("standing",)
     return names
 
 
@@ -101,7 +103,7 @@ def _shape_of(name: str, spec: ObservationSpec) -> tuple[int, ...]:
         return (len(STATE) + spec.state_actors * (1 + len(ACTOR)),)
     if name in ("speed", "command"):
         return ()
-    if name in ("target_point", "previous_action"):
+    if name in ("target_point", "previous_action", "standing"):
         return (2,)
     if name == "birdview":
         return BIRDVIEW_SHAPE[bool(spec.birdview_actors)]

@@ -1,8 +1,9 @@
 """The driving network that the cloning learners share, and the policy around it.
 
 It sees what the ObservationSpec asks for: a picture, the bird's-eye view, the state vector, the
-scene as vectors, or several of them at once; speed and command always; the target point and the
-previous action where the spec shows them. What it says is its head's affair (`heads`).
+scene as vectors, or several of them at once; speed and command always; the target point, the
+previous action and how long it has stood where the spec shows them. What it says is its head's
+affair (`heads`).
 
 Policies run their network always padded to one fixed batch shape, on one thread: at a
 fixed shape a row's result depends neither on its position nor on the other rows.
@@ -42,7 +43,7 @@ SPEED_SCALE = 10.0
 """[m/s] that the networks see as 1"""
 Commands = Literal["branches", "input", "none"]
 COMMANDS = ("branches", "input", "none")
-_MEASURES = {"target_point": (20.0, 10.0), "previous_action": (1.0, 1.0)}
+_MEASURES = {"target_point": (20.0, 10.0), "previous_action": (1.0, 1.0), "standing": (2.0, 1.0)}
 """Pairs of numbers that a spec may show, and their usual sizes"""
 
 

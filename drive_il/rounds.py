@@ -86,6 +86,9 @@ class RoundsConfig:
     every: int = 1
     """of the states that are labelled one in so many is kept, and counts: more places are seen
     for as many labels; see `needs_each_label`"""
+    before_failure: int = 0
+    """and five times as many of the last so many steps before something goes wrong: what leads to a
+    failure takes seconds, and is what a learner lacks (critical states, Prakash et al. 2020)"""
     steps_per_label: int = 2
     """a round drives at most so many steps for each label, or twice `every` where that is more"""
     steps_per_episode: int = 200
@@ -123,7 +126,7 @@ class RoundsConfig:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("n_validation", "last_steps", "fastest_start"):
+        for name in ("before_failure", "n_validation", "last_steps", "fastest_start"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
 
@@ -278,7 +281,9 @@ class Rounds:
             )
         labelled = [one for one in self._collected if one.labels]
         if self.config.every > 1:
-            labelled = first_labels(thinned(labelled, self.config.every), labels)
+            critical = partial(before_failing, n=self.config.before_failure)
+            kept = thinned(labelled, self.config.every, critical)
+            labelled = first_labels(kept, labels)
         self.episodes = self.episodes + labelled
         return labelled
 
@@ -468,6 +473,15 @@ def failing(episode: Episode) -> Bools:
     out = np.abs(progress["lateral_error"]) > progress["lane_width"] / 2
     struck = events["struck"] != Struck.NOTHING
     return np.asarray(out | struck | (events["red_light"] >= 0) | (events["stop_sign"] >= 0))
+
+
+def before_failing(episode: Episode, n: int) -> Bools:
+    """Returns which steps are among the last n before something goes wrong, (T,)."""
+    wrong = failing(episode)
+    begins = np.append(wrong[1:] & ~wrong[:-1], np.zeros(n, np.bool_))
+    ahead = np.append(0, begins.cumsum())  # [t] failures that begin in a state up to t
+    step = np.arange(episode.n_steps)
+    return np.asarray(ahead[step + n] > ahead[step])
 
 
 def expert_drove(episode: Episode) -> Bools:

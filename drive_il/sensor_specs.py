@@ -317,6 +317,9 @@ class ObservationSpec:
     previous_action: bool = False
     """what the last step did, whoever drove: `previous_action` (B, 2) float32, steer as it was
     commanded, throttle minus brake as the actuators have it"""
+    standing: bool = False
+    """what a driver remembers and no picture shows: `standing` (B, 2) float32, for how long the ego
+    has stood still [s], at most 4, and 1 once it has halted at the stop sign before it, else 0"""
 
     def __post_init__(self) -> None:
         for name, kind in (("cameras", CameraSpec), ("lidars", LidarSpec), ("radars", RadarSpec)):

@@ -3,29 +3,45 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from drive_il.datatypes import Array, Bools, Episode
 
+_MORE = 5  # times as many labels at critical steps
 
-def thinned(episodes: Sequence[Episode], every: int) -> list[Episode]:
+
+def thinned(
+    episodes: Sequence[Episode], every: int, critical: Callable[[Episode], Bools] | None = None
+) -> list[Episode]:
     """Returns drives of which only every k-th label is kept and counted, `lightened`.
 
     Ho and Ermon (2016) thin demonstrations to every 20th step, so that neighbouring states say
     something new. Each episode begins with another step, so that its first is not always kept.
+
+    Args:
+        episodes: drives, whose `asked` says where there are labels.
+        every: one in so many is kept.
+        critical: says at which steps five times as many are kept, (T,).
     """
-    return [thin(episode, every, k) for k, episode in enumerate(episodes)]
+    return [
+        thin(episode, every, k, None if critical is None else critical(episode))
+        for k, episode in enumerate(episodes)
+    ]
 
 
-def thin(episode: Episode, every: int, k: int) -> Episode:
+def thin(episode: Episode, every: int, k: int, critical: Bools | None = None) -> Episode:
     """Returns drive number k of those that `thinned` makes."""
     if every < 1:
         raise ValueError(f"every must be at least 1, got {every}")
     stride = 7 if every % 7 else 1  # no factor in common, so that all beginnings come
-    chosen = np.arange(episode.n_steps) % every == (stride * k) % every
+    step, first = np.arange(episode.n_steps), (stride * k) % every
+    chosen = step % every == first
+    if critical is not None:
+        often = max(every // _MORE, 1)
+        chosen |= critical & (step % often == first % often)
     return lightened(replace(episode, asked=episode.asked & chosen))
 
 

@@ -134,7 +134,9 @@ def test_scores_are_added_to_the_card(tmp_path: Path) -> None:
 def test_heads_and_layers_come_back(tmp_path: Path) -> None:
     head = HeadConfig("waypoints", tracker=TrackerConfig(integral=0.3))
     config = NetworkConfig(head=head, state_hidden=(8,), commands="input", speed_loss=0.1)
-    spec = ObservationSpec(cameras=(), state=True, target_point=True, previous_action=True)
+    spec = ObservationSpec(
+        cameras=(), state=True, target_point=True, previous_action=True, standing=True
+    )
     learners.save(DrivingPolicy(driving_network(config, spec, 1), config, spec), tmp_path)
     loaded = learners.load(tmp_path)
     assert isinstance(loaded, DrivingPolicy)

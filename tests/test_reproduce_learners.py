@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from drive_il.experiments import learners_jobs as work
 from drive_il.experiments import learners_numbers as numbers
 from drive_il.experiments import learners_report as report
 from drive_il.experiments.learners_table import LEARNERS, MAIN, learners_for
+from drive_il.experiments.observations import OBSERVATIONS
 from drive_il.learners import bc, cil
 
 
@@ -63,22 +65,28 @@ def test_configs_that_cannot_work_are_refused() -> None:
         experiment.Config(learners=("bc_augmented",))
     with pytest.raises(ValueError, match="lazy_dagger pays for each look .* --every 1, got 4"):
         experiment.Config(learners=("lazy_dagger",), every=4)
-    with pytest.raises(ValueError, match="episode_steps must not be negative, got -1"):
-        experiment.Config(episode_steps=-1)
+    with pytest.raises(ValueError, match="episode_steps must be at least 1, got 0"):
+        experiment.Config(episode_steps=0)
+    with pytest.raises(ValueError, match="observation must be one of state, .*, got 'smell'"):
+        experiment.Config(observation="smell")
     with pytest.raises(ValueError, match=r"warm must be in \(0, 1\), got 1"):
         experiment.Config(warm=1.0)
-    assert experiment.Config().n_seeds == 3
-    assert experiment.Config(observation="camera").n_seeds == 1
-    assert experiment.Config(full=True).n_seeds == 10
     with pytest.raises(ValueError, match=r"0.2 of 2 labels are 0 of demonstrations"):
         experiment.Config(labels=2)
     with pytest.raises(ValueError, match=r"at least one for each of 6 rounds, got 5"):
         experiment.Config(gradient_steps=5)
-    assert (experiment.Config().n_labels, experiment.Config().n_steps) == (8_000, 2_000)
+
+
+def test_what_is_not_given_is_as_the_observation_has_it() -> None:
+    assert set(experiment.FORMS) == set(OBSERVATIONS)
+    assert experiment.Config().form == experiment.Form(seeds=3, labels=8_000, traffic=0.5)
     assert experiment.Config().n_warm == 1_600
-    assert experiment.Config().one_in == 1
-    assert experiment.Config(observation="camera").one_in == 5
-    assert experiment.Config(observation="camera", every=2).one_in == 2
+    assert experiment.Config(full=True).form.seeds == 10
+    camera = experiment.Config(observation="camera")
+    assert camera.form == experiment.FORMS["camera"]
+    asked = experiment.Config(observation="camera", every=2, traffic=0.0, target_point=False)
+    assert asked.form == replace(camera.form, every=2, traffic=0.0, target_point=False)
+    assert asked.facts()["labels"] == asked.form.labels == 24_000
 
 
 def test_errors_are_shares_of_known_steps() -> None:

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from drive_il.datatypes import EpisodeSpec, Scene, Start
+from drive_il.datatypes import CONTROL, EpisodeSpec, Scene, Start
+from drive_il.maps.network import SignalKind
 from drive_il.sensor_specs import CameraSpec, ObservationSpec
 from drive_il.sensors import range_finder
 from drive_il.sensors.birdview import CHANNELS, EGO_ROW, PIXEL, SIZE
@@ -54,6 +55,29 @@ def test_the_state_says_how_the_ego_lies_in_its_lane() -> None:
     assert state["heading_error"] == pytest.approx(0.1, abs=1e-5)
     assert state["speed"] == pytest.approx(7.0)
     assert state["curvature_0m"] == state["curvature_40m"] == 0.0
+
+
+def test_who_stands_knows_for_how_long_and_whether_at_his_stop_sign() -> None:
+    """The standing time counts in steps, is 4 s at most, and begins anew when the ego moves."""
+    world = World(NETWORK, 1, [ROUTE])
+    world.reset(np.zeros(1, np.int64), [EpisodeSpec(ROUTE, start=Start(s=100.0))])
+    observer = SceneObserver(NETWORK, ObservationSpec(cameras=(), state=True, standing=True))
+    control = np.zeros(1, CONTROL)
+    control["brake"] = 1.0
+    for step in range(1, 101):
+        world.step(control)
+        time, at_sign = observer.observe(world.scene, np.array([0]))["standing"][0]
+        assert time == pytest.approx(min(0.05 * step, 4.0), abs=1e-6)
+        assert at_sign == 0.0
+    world.scene.progress["stop_served"] = True
+    for kind, at_sign in ((SignalKind.LIGHT, 0.0), (SignalKind.STOP, 1.0)):
+        world.scene.progress["stop_kind"] = kind
+        seen = observer.observe(world.scene, np.array([0]))["standing"]
+        assert seen[0].tolist() == [4.0, at_sign]
+    control["brake"], control["throttle"] = 0.0, 1.0
+    for _ in range(20):
+        world.step(control)
+    assert observer.observe(world.scene, np.array([0]))["standing"][0, 0] == 0.0
 
 
 def test_the_birdview_shows_the_lane_that_the_route_runs_in() -> None:

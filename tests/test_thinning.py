@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from drive_il.datatypes import Episode
 from drive_il.experiments.drives import Keeper, read
 from drive_il.fit import labelled_frames
+from drive_il.rounds import before_failing
 from drive_il.thinning import first_labels, lightened, thin, thinned
 from tests import demonstrations, ring_drives
 from tests.drives import specs_on
@@ -21,6 +24,9 @@ def drives() -> list[Episode]:
     return demonstrations.demonstrations(specs)
 
 
+WHOLE = drives()
+
+
 def test_every_kth_label_is_kept_and_no_step_of_the_grid_is_preferred() -> None:
     episodes = thinned(drives(), 5)
     firsts = [int(np.flatnonzero(one.asked)[0]) for one in episodes]
@@ -29,6 +35,29 @@ def test_every_kth_label_is_kept_and_no_step_of_the_grid_is_preferred() -> None:
         assert (np.diff(np.flatnonzero(one.asked)) == 5).all()
     with pytest.raises(ValueError, match="every must be at least 1, got 0"):
         thinned(drives(), 0)
+
+
+@given(
+    wrong=st.lists(st.booleans(), min_size=41, max_size=41),
+    every=st.integers(1, 12),
+    n=st.integers(0, 80),
+)
+def test_five_times_as_many_labels_are_kept_of_what_leads_to_a_failure(
+    wrong: list[bool], every: int, n: int
+) -> None:
+    one = WHOLE[0]
+    off = np.where(wrong, one.progress["lane_width"], 0.0)
+    progress = one.progress.copy()
+    progress["lateral_error"] = off  # the centre is out of its lane
+    one = replace(one, progress=progress)
+    begins = [s for s in range(1, 41) if wrong[s] and not wrong[s - 1]]
+    near = np.array([any(s - n <= t < s for s in begins) for t in range(40)])
+    assert np.array_equal(before_failing(one, n), near)
+    few, more = thin(one, every, 3).asked, thin(one, every, 3, near).asked
+    assert not (few & ~more).any()
+    assert np.array_equal(few[~near], more[~near])
+    often = max(every // 5, 1)
+    assert more.sum() >= len(np.flatnonzero(near)) // often - len(begins)
 
 
 def test_the_first_labels_are_taken_and_no_further_episode_is_read() -> None:
@@ -70,6 +99,7 @@ def test_episodes_come_back_from_disk_as_they_were_kept(tmp_path: Path) -> None:
 CODE = """
 from pathlib import Path
 import numpy as np
+from drive_il.rounds import before_failing
 from drive_il.thinning import _only
 
 def resident():

@@ -83,13 +83,13 @@ def record(
 
 def _sensors(name: str) -> ObservationSpec:
     if name in OBSERVATIONS:
-        return spec_of(name, target_point=True, previous_action=True)
+        return spec_of(name, target_point=True, previous_action=True, standing=True)
     from drive_il.learners import alvinn
 
     if name == "alvinn":
         return alvinn.SPEC
     cameras = ObservationSpec().cameras + alvinn.SPEC.cameras
-    shown = spec_of("camera", target_point=True, previous_action=True)
+    shown = spec_of("camera", target_point=True, previous_action=True, standing=True)
     return replace(shown, cameras=cameras, range_finder=True)
 
 

@@ -79,6 +79,7 @@ _DOC = """Trains {}.
             lanes and actors.
         target_point: show the next far waypoint, too.
         previous_action: show what the last step did, too (the copycat trap: docs/learners.md).
+        standing: show for how long the car has stood, and whether at its stop sign, too.
     """
 
 
@@ -93,8 +94,10 @@ def _command(learner: Any, idea: str, cloning_of: Callable[[Any], Any]) -> Calla
         observation: Observed,
         target_point: bool,
         previous_action: bool,
+        standing: bool,
     ) -> None:
-        dataset, spec = Dataset(data), spec_of(observation, target_point, previous_action)
+        dataset = Dataset(data)
+        spec = spec_of(observation, target_point, previous_action, standing)
         with shown(out) as progress:
             if learner is chauffeurnet:
                 observer = SceneObserver(map_of(dataset), spec)
@@ -111,7 +114,7 @@ def _command(learner: Any, idea: str, cloning_of: Callable[[Any], Any]) -> Calla
         save(policy, out)
 
     train.__doc__ = _DOC.format(idea)
-    train.__defaults__ = (learner.Config(), 0, "camera", False, False)
+    train.__defaults__ = (learner.Config(), 0, "camera", False, False, False)
     train.__annotations__ = {
         "data": Path,
         "out": Path,
@@ -120,6 +123,7 @@ def _command(learner: Any, idea: str, cloning_of: Callable[[Any], Any]) -> Calla
         "observation": Observed,
         "target_point": bool,
         "previous_action": bool,
+        "standing": bool,
         "return": None,
     }
     return train

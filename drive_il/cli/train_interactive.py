@@ -55,6 +55,7 @@ _DOC = """Trains {}: {}.
             lanes and actors.
         target_point: show the next far waypoint, too.
         previous_action: show what the last step did, too.
+        standing: show for how long the car has stood, and whether at its stop sign, too.
     """
 
 
@@ -69,12 +70,13 @@ def _command(learner: Any, name: str, idea: str) -> Callable[..., None]:
         observation: Observed,
         target_point: bool,
         previous_action: bool,
+        standing: bool,
     ) -> None:
-        spec = spec_of(observation, target_point, previous_action)
+        spec = spec_of(observation, target_point, previous_action, standing)
         _train(learner.train, config, (data, out), seed, spec)
 
     train.__doc__ = _DOC.format(name, idea)
-    train.__defaults__ = (learner.Config(), 0, "camera", False, False)
+    train.__defaults__ = (learner.Config(), 0, "camera", False, False, False)
     train.__annotations__ = {
         "data": Path,
         "out": Path,
@@ -83,6 +85,7 @@ def _command(learner: Any, name: str, idea: str) -> Callable[..., None]:
         "observation": Observed,
         "target_point": bool,
         "previous_action": bool,
+        "standing": bool,
         "return": None,
     }
     return train

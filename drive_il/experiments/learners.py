@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from rich.console import Console
 
 from drive_il.experiments.jobs import Job
 from drive_il.experiments.learners_table import LEARNERS, learners_for
-from drive_il.experiments.observations import OBSERVATIONS
 from drive_il.experiments.reproduction import announce, decisive, farewell, keep, run_all
 
 _JOBS = "drive_il.experiments.learners_jobs:"
@@ -31,8 +30,56 @@ _NOT_BEHIND_RESULTS = (
 
 
 @dataclass(frozen=True)
+class Form:
+    """What a comparison is where nothing else is asked for.
+
+    Attributes:
+        seeds: of the training.
+        labels: expert labels that each learner may use.
+        gradient_steps: of each learner, 128 frames each.
+        every: of the states that are labelled one in so many is kept.
+        before_failure: steps before a failure in a round of which more are kept.
+        episode_steps: length of a drive of a round, 20 a second.
+        traffic: share of normal traffic.
+        target_point: all see the next far waypoint.
+        standing: all see for how long they have stood, and whether at their stop sign.
+    """
+
+    seeds: int = 3
+    labels: int = 8_000
+    gradient_steps: int = 2_000
+    every: int = 1
+    before_failure: int = 0
+    episode_steps: int = 100
+    traffic: float = 0.5
+    target_point: bool = False
+    standing: bool = False
+
+
+FORMS = {
+    "state": Form(),
+    "vectors": Form(),
+    "birdview": Form(every=5),
+    "camera": Form(
+        seeds=1,
+        labels=24_000,
+        gradient_steps=6_000,
+        every=10,
+        before_failure=60,
+        episode_steps=400,
+        traffic=1.0,
+        target_point=True,
+        standing=True,
+    ),
+}
+"""By observation. Neighbouring pictures look alike; a road user in one is learnt from many, on
+drives long enough to meet him; a picture says neither where to go at a junction nor who has halted
+there already."""
+
+
+@dataclass(frozen=True)
 class Config:
-    """What is reproduced."""
+    """What is reproduced. What is not given is as the observation's form has it (`FORMS`)."""
 
     town_train: str = "alder"
     """where the expert is recorded and the learners drive and are validated"""
@@ -42,30 +89,37 @@ class Config:
     """who is compared; all by default, the six main ones from the camera"""
     observation: str = "state"
     """state, vectors, birdview or camera"""
-    target_point: bool = False
-    """all see the next far waypoint, too, not only those who cannot do without"""
-    seeds: int = 0
-    """training seeds; 0: three, and one from the camera; --full makes it at least 10"""
+    target_point: bool | None = None
+    """all see the next far waypoint, too, not only those who cannot do without; by default
+    from the camera"""
+    standing: bool | None = None
+    """all see for how long they have stood, and whether at their stop sign, too; by default from
+    the camera"""
+    seeds: int | None = None
+    """training seeds; by default three, and one from the camera; --full makes it at least 10"""
     full: bool = False
     """at least 10 training seeds"""
     seed: int = 0
     """of everything random"""
-    labels: int = 0
-    """expert labels that each learner may use; 0: 24,000 from the camera, otherwise 8,000"""
+    labels: int | None = None
+    """expert labels that each learner may use; by default 24,000 from the camera, else 8,000"""
     warm: float = 0.2
     """share of them that are demonstrations for those who ask for the rest"""
-    every: int = 0
-    """of the states that are labelled one in so many is kept, and counts; 0: one in five from
-    camera and bird's-eye view, where neighbours look alike, otherwise each"""
+    every: int | None = None
+    """of the states that are labelled one in so many is kept, and counts; by default one in ten
+    from the camera and in five from above, where neighbours look alike, otherwise each"""
+    before_failure: int | None = None
+    """of the last so many steps before something goes wrong in a round five times as many labels
+    are kept; by default 60 from the camera, otherwise 0"""
     rounds: int = 6
     """rounds, the demonstrations' included"""
-    episode_steps: int = 0
-    """length of a drive of a round, 20 a second; 0: 100"""
-    gradient_steps: int = 0
-    """of each learner, 128 frames each; half of them are the last round's; 0: 6,000 from
+    episode_steps: int | None = None
+    """length of a drive of a round, 20 a second; by default 400 from the camera, otherwise 100"""
+    gradient_steps: int | None = None
+    """of each learner, 128 frames each; half of them are the last round's; by default 6,000 from
     the camera, otherwise 2,000"""
-    traffic: float = 0.5
-    """share of normal traffic"""
+    traffic: float | None = None
+    """share of normal traffic; by default all of it from the camera, otherwise half"""
     drives: int = 24
     """test drives per town"""
     validation: int = 12
@@ -76,86 +130,73 @@ class Config:
     """folder of everything that is written"""
 
     def __post_init__(self) -> None:
+        if self.observation not in FORMS:
+            raise ValueError(
+                f"observation must be one of {', '.join(FORMS)}, got {self.observation!r}"
+            )
+        form = self.form
         for name in ("drives", "validation", "workers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("seeds", "labels", "every", "episode_steps", "gradient_steps"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        for name in ("seeds", "labels", "every", "episode_steps"):
+            if getattr(form, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(form, name)}")
         if self.rounds < 2:
             raise ValueError(f"rounds must be at least 2, got {self.rounds}")
         if not 0 < self.warm < 1:
             raise ValueError(f"warm must be in (0, 1), got {self.warm}")
-        if not 1 <= self.n_warm < self.n_labels:
+        if not 1 <= self.n_warm < form.labels:
             raise ValueError(
-                f"{self.warm} of {self.n_labels} labels are {self.n_warm} of demonstrations; there "
+                f"{self.warm} of {form.labels} labels are {self.n_warm} of demonstrations; there "
                 "must be at least 1, and some left to ask for"
             )
-        if self.n_steps < self.rounds:
+        if form.gradient_steps < self.rounds:
             raise ValueError(
                 f"gradient_steps must be at least one for each of {self.rounds} rounds, got "
-                f"{self.n_steps}"
+                f"{form.gradient_steps}"
             )
-        if not self.traffic >= 0:
-            raise ValueError(f"traffic must not be negative, got {self.traffic}")
-        if self.observation not in OBSERVATIONS:
-            raise ValueError(
-                f"observation must be one of {', '.join(OBSERVATIONS)}, got {self.observation!r}"
-            )
+        if form.before_failure < 0:
+            raise ValueError(f"before_failure must not be negative, got {form.before_failure}")
+        if not form.traffic >= 0:
+            raise ValueError(f"traffic must not be negative, got {form.traffic}")
         for name in self.learners:
-            if name not in LEARNERS:
-                raise ValueError(f"learners must be of {', '.join(LEARNERS)}, got {name!r}")
-            if LEARNERS[name].pictures and self.observation != "camera":
-                raise ValueError(
-                    f"{name} moves the camera; compare it with --observation camera, got "
-                    f"{self.observation!r}"
-                )
-            if LEARNERS[name].vectors and self.observation not in ("state", "vectors"):
-                raise ValueError(
-                    f"{name} compares vectors; compare it with --observation state or vectors, got "
-                    f"{self.observation!r}"
-                )
-            if LEARNERS[name].each_label and self.one_in != 1:
-                raise ValueError(
-                    f"{name} pays for each look at the expert, or asks for single labels; compare "
-                    f"it with --every 1, got {self.one_in}"
-                )
+            self._check_learner(name)
+
+    def _check_learner(self, name: str) -> None:
+        if name not in LEARNERS:
+            raise ValueError(f"learners must be of {', '.join(LEARNERS)}, got {name!r}")
+        if LEARNERS[name].pictures and self.observation != "camera":
+            raise ValueError(
+                f"{name} moves the camera; compare it with --observation camera, got "
+                f"{self.observation!r}"
+            )
+        if LEARNERS[name].vectors and self.observation not in ("state", "vectors"):
+            raise ValueError(
+                f"{name} compares vectors; compare it with --observation state or vectors, got "
+                f"{self.observation!r}"
+            )
+        if LEARNERS[name].each_label and self.form.every != 1:
+            raise ValueError(
+                f"{name} pays for each look at the expert, or asks for single labels; compare "
+                f"it with --every 1, got {self.form.every}"
+            )
 
     @property
-    def n_seeds(self) -> int:
-        """Training seeds."""
-        wanted = self.seeds or (1 if self.observation == "camera" else 3)
-        return max(wanted, 10) if self.full else wanted
-
-    @property
-    def n_labels(self) -> int:
-        """Expert labels that each learner may use."""
-        return self.labels or (24_000 if self.observation == "camera" else 8_000)
+    def form(self) -> Form:
+        """What is asked for, and for the rest what `FORMS` has."""
+        asked = {one.name: getattr(self, one.name) for one in fields(Form)}
+        form = replace(FORMS[self.observation], **{k: v for k, v in asked.items() if v is not None})
+        return replace(form, seeds=max(form.seeds, 10)) if self.full else form
 
     @property
     def n_warm(self) -> int:
         """Labels of the demonstrations that those begin with who ask for the rest."""
-        return round(self.warm * self.n_labels)
-
-    @property
-    def n_steps(self) -> int:
-        """Gradient steps of each learner."""
-        return self.gradient_steps or (6_000 if self.observation == "camera" else 2_000)
-
-    @property
-    def sees_pictures(self) -> bool:
-        """Whether it sees pixels, from the camera or from above: neighbouring states look alike."""
-        return self.observation in ("camera", "birdview")
-
-    @property
-    def one_in(self) -> int:
-        """Of so many labels one is kept."""
-        return self.every or (5 if self.sees_pictures else 1)
+        return round(self.warm * self.form.labels)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Who is compared."""
-        return self.learners or learners_for(self.observation, self.one_in)
+        return self.learners or learners_for(self.observation, self.form.every)
 
     @property
     def towns(self) -> tuple[str, ...]:
@@ -164,14 +205,7 @@ class Config:
 
     def facts(self) -> dict[str, Any]:
         """Returns what decides the numbers, as JSON."""
-        learners = list(self.names)
-        return decisive(self) | {
-            "seeds": self.n_seeds,
-            "labels": self.n_labels,
-            "every": self.one_in,
-            "gradient_steps": self.n_steps,
-            "learners": learners,
-        }
+        return decisive(self) | asdict(self.form) | {"learners": list(self.names)}
 
 
 def reproduce(config: Config, console: Console | None = None) -> Path:
@@ -188,12 +222,12 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
         ValueError: an unknown town.
         RuntimeError: a step failed.
     """
-    console, start = console or Console(), time.monotonic()
+    console, start, form = console or Console(), time.monotonic(), config.form
     announce(
         console,
-        f"Learners: {len(config.names)} of them, at most {config.n_labels:,} expert labels each, "
+        f"Learners: {len(config.names)} of them, at most {form.labels:,} expert labels each, "
         f"learn in {config.town_train} from {config.observation} and drive in "
-        f"{' and '.join(config.towns)}; {config.n_seeds} seeds.",
+        f"{' and '.join(config.towns)}; {form.seeds} seeds.",
         config.towns,
     )
 
@@ -214,7 +248,8 @@ def reproduce(config: Config, console: Console | None = None) -> Path:
 
 def plan(config: Config) -> list[Job]:
     """Returns all jobs, those that are needed before those that need them."""
-    measured = {"n": config.drives, "share": config.traffic, "seed": config.seed}
+    form = config.form
+    measured = {"n": config.drives, "share": form.traffic, "seed": config.seed}
     jobs = [
         Job(
             f"expert/{town}",
@@ -226,8 +261,8 @@ def plan(config: Config) -> list[Job]:
         for town in config.towns
     ]
     kinds = {LEARNERS[name].noise for name in config.names}
-    slow = 8.0 if config.sees_pictures else 1.0
-    for k in range(config.n_seeds):
+    slow = 8.0 if config.observation in ("camera", "birdview") else 1.0
+    for k in range(form.seeds):
         for noise in sorted(kinds):
             jobs.append(_recording(config, noise, k))
         for name in config.names:
@@ -242,11 +277,12 @@ def plan(config: Config) -> list[Job]:
 
 
 def _recording(config: Config, noise: bool, k: int) -> Job:
+    form = config.form
     arguments = {
         "town": config.town_train,
-        "labels": config.n_labels,
-        "every": config.one_in,
-        "share": config.traffic,
+        "labels": form.labels,
+        "every": form.every,
+        "share": form.traffic,
         "observation": config.observation,
         "noise": noise,
         "seed": config.seed + k,
@@ -261,22 +297,23 @@ def _data(noise: bool, k: int) -> str:
 
 
 def _training(config: Config, name: str, k: int, slow: float) -> Job:
-    entry = LEARNERS[name]
+    entry, form = LEARNERS[name], config.form
     arguments = {
         "town": config.town_train,
         "learner": name,
         "budget": {
-            "labels": config.n_labels,
+            "labels": form.labels,
             "warm": config.n_warm,
-            "every": config.one_in,
+            "every": form.every,
+            "before_failure": form.before_failure,
             "n_rounds": config.rounds,
-            "episode_steps": config.episode_steps,
-            "gradient_steps": config.n_steps,
+            "episode_steps": form.episode_steps,
+            "gradient_steps": form.gradient_steps,
             "n_validation": config.validation,
         },
         "observation": config.observation,
-        "target_point": config.target_point,
-        "share": config.traffic,
+        "shown": {name: getattr(form, name) for name in ("target_point", "standing")},
+        "share": form.traffic,
         "seed": config.seed + k,
     }
     needs = (_data(entry.noise, k),)

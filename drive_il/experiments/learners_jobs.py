@@ -31,7 +31,6 @@ from drive_il.experiments.jobs import Report
 from drive_il.experiments.learners_table import LEARNERS, Entry
 from drive_il.experiments.observations import spec_of
 from drive_il.experiments.practice import (
-    EPISODE_STEPS,
     PATIENCE,
     ROWS,
     STEER_WEIGHT,
@@ -91,7 +90,7 @@ def demonstrations(
     n = math.ceil(1.5 * steps / DEMONSTRATION_STEPS) + 4
     drive(
         World(network, ROWS),
-        SceneObserver(network, spec_of(observation, target_point=True, previous_action=True)),
+        SceneObserver(network, spec_of(observation, True, True, True)),
         None,
         anywhere(town, n, DEMONSTRATION_STEPS, around, seed),
         expert=Planner(network=network),
@@ -113,8 +112,9 @@ def changed(config: Any, changes: Mapping[str, Any]) -> Any:
     return config
 
 
-def _seen(entry: Entry, observation: str, target_point: bool) -> ObservationSpec:
-    return spec_of(observation, target_point or entry.target_point, entry.previous_action)
+def _seen(entry: Entry, observation: str, shown: Mapping[str, bool]) -> ObservationSpec:
+    told = shown["target_point"] or entry.target_point
+    return spec_of(observation, told, entry.previous_action, shown["standing"])
 
 
 def _cloning(config: Any, steps: int) -> Any:
@@ -138,7 +138,7 @@ def clone(
     learner: str,
     budget: dict[str, Any],
     observation: str,
-    target_point: bool,
+    shown: dict[str, bool],
     share: float,
     seed: int,
 ) -> None:
@@ -151,25 +151,27 @@ def clone(
         town: where they were recorded.
         learner: name in `LEARNERS`.
         budget: `labels`, `warm` of them demonstrations of who asks for the rest, one of `every`
-            so many that is kept, `n_rounds` of drives of `episode_steps` (0: as everywhere),
+            so many that is kept, more of the `before_failure` steps before a failure, `n_rounds` of
+            drives of `episode_steps`,
             `gradient_steps` in all, `n_validation` drives of each iterate.
         observation: what is seen.
-        target_point: the next far waypoint, too, by those also who would not see it.
+        shown: what all see, by those also who would not: `target_point`, and `standing` (for how
+            long it has stood, and whether at its stop sign).
         share: of normal traffic.
         seed: of everything random.
     """
     entry = LEARNERS[learner]
     module, config = _config(entry)
     config = _cloning(config, budget["gradient_steps"])
-    shown, [source] = _seen(entry, observation, target_point), inputs.values()
-    renderer = Camera(library.load(town), shown.cameras[0]).render if shown.cameras else None
+    spec, [source] = _seen(entry, observation, shown), inputs.values()
+    renderer = Camera(library.load(town), spec.cameras[0]).render if spec.cameras else None
     policy = module.train(
         within(list(map(without_actors, each(source))), budget["labels"]),
         config,
         seed,
         renderer,
         lambda at: report(at.share, at.stage),
-        shown,
+        spec,
     )
     learners.save(policy, folder / "model")
 
@@ -182,7 +184,7 @@ def beside(
     learner: str,
     budget: dict[str, Any],
     observation: str,
-    target_point: bool,
+    shown: dict[str, bool],
     share: float,
     seed: int,
 ) -> None:
@@ -195,7 +197,7 @@ def beside(
         within(read(source), budget["labels"]),
         config,
         seed,
-        SceneObserver(library.load(town), _seen(entry, observation, target_point)),
+        SceneObserver(library.load(town), _seen(entry, observation, shown)),
         lambda at: report(at.share, at.stage),
     )
     learners.save(policy, folder / "model")
@@ -209,15 +211,16 @@ def in_rounds(
     learner: str,
     budget: dict[str, Any],
     observation: str,
-    target_point: bool,
+    shown: dict[str, bool],
     share: float,
     seed: int,
 ) -> None:
     """Trains a learner that drives while it learns; the arguments of `clone`."""
     entry = LEARNERS[learner]
     module, config = _config(entry)
-    values = {name: budget[name] for name in ("n_rounds", "every", "n_validation")}
-    values |= {"steps_per_episode": budget["episode_steps"] or EPISODE_STEPS}
+    same = ("n_rounds", "every", "before_failure", "n_validation")
+    values = {name: budget[name] for name in same}
+    values |= {"steps_per_episode": budget["episode_steps"]}
     early = max(1, round((1 - LAST_ROUND) * budget["gradient_steps"] / (budget["n_rounds"] - 1)))
     last = max(1, budget["gradient_steps"] - early * (budget["n_rounds"] - 1))
     values |= {"label_budget": budget["labels"], "gradient_steps": early, "last_steps": last}
@@ -227,7 +230,7 @@ def in_rounds(
         config = replace(config, labels_per_round=max(1, per_round // 10))
     n, steps = config.rounds.n_validation, config.rounds.steps_per_episode
     world, around = World(library.load(town), ROWS), traffic(town, share)
-    here = place(world, _seen(entry, observation, target_point), around, n, "rounds", seed, steps)
+    here = place(world, _seen(entry, observation, shown), around, n, "rounds", seed, steps)
     [source] = inputs.values()
     data = first_labels(map(without_actors, each(source)), budget["warm"])
     policy = module.train(here, data, config, seed, lambda at: report(at.share, at.stage))
@@ -242,7 +245,7 @@ def practise(
     learner: str,
     budget: dict[str, Any],
     observation: str,
-    target_point: bool,
+    shown: dict[str, bool],
     share: float,
     seed: int,
 ) -> None:
@@ -266,7 +269,7 @@ def practise(
         n_rows = config.n_rows
     n = budget["n_validation"]
     world, around = World(library.load(town), n_rows), traffic(town, share)
-    here = place(world, _seen(entry, observation, target_point), around, n, "practice", seed)
+    here = place(world, _seen(entry, observation, shown), around, n, "practice", seed)
     [source] = inputs.values()
     data = within(read(source), budget["labels"])
     policy = module.train(here, data, config, seed, lambda at: report(at.share, at.stage))

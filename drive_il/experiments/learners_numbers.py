@@ -30,7 +30,7 @@ def analyse(config: Config, folders: Folders) -> dict[str, Any]:
     cards = {
         name: [
             read_json(folders[f"model/{name}/{k}"] / "model" / "card.json")
-            for k in range(config.n_seeds)
+            for k in range(config.form.seeds)
         ]
         for name in config.names
     }
@@ -51,7 +51,7 @@ def analyse(config: Config, folders: Folders) -> dict[str, Any]:
         "delta": DELTA,
         "horizons": list(HORIZONS),
         "interval_level": intervals.LEVEL,
-        "interval_over": "seeds and drives" if config.n_seeds > 1 else "drives",
+        "interval_over": "seeds and drives" if config.form.seeds > 1 else "drives",
         "claims": {town: claims(tables[town], cards) for town in config.towns},
     }
 
@@ -59,7 +59,9 @@ def analyse(config: Config, folders: Folders) -> dict[str, Any]:
 def training_times(config: Config, folders: Folders) -> dict[str, float]:
     """Returns how long each learner trained, mean over seeds [s]; apart, because times vary."""
     return {
-        name: float(np.mean([seconds(folders[f"model/{name}/{k}"]) for k in range(config.n_seeds)]))
+        name: float(
+            np.mean([seconds(folders[f"model/{name}/{k}"]) for k in range(config.form.seeds)])
+        )
         for name in config.names
     }
 
@@ -68,7 +70,7 @@ class Table:
     """The tested drives of one town."""
 
     def __init__(self, config: Config, folders: Folders, town: str) -> None:
-        self.names, n_seeds = config.names, config.n_seeds
+        self.names, n_seeds = config.names, config.form.seeds
         self.weights = intervals.resamples(n_seeds, config.drives, N_DRAWS, config.seed)
         self._expert = read_json(folders[f"expert/{town}"] / "test.json")
         self._tests = {

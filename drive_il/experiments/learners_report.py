@@ -97,11 +97,19 @@ def write(result: dict[str, Any], times: dict[str, float], out: Path) -> Path:
         result=result,
         times=times,
         titles=titles(result),
+        seen=_seen(result),
         colors={name: LEARNERS[name].color for name in result["labels"]},
         verdict=verdict(result).splitlines(),
         number=number,
         picture=inline(out / "learners.png"),
     )
+
+
+def _seen(result: dict[str, Any]) -> str:
+    """Says what all learners see."""
+    words = {"target_point": ", the next far waypoint", "standing": ", how long it has stood"}
+    more = (text for name, text in words.items() if result["config"][name])
+    return str(result["config"]["observation"]) + "".join(more)
 
 
 def figure(result: dict[str, Any], folder: Path) -> None:
@@ -122,11 +130,8 @@ def figure(result: dict[str, Any], folder: Path) -> None:
             axes.invert_yaxis()
         kind = "training town" if town == result["config"]["town_train"] else "unseen town"
         grid[row][0].set_title(f"{town} ({kind})", fontsize=11, loc="left")
-    seen = result["config"]["observation"]
-    if result["config"]["target_point"]:
-        seen += " and the next far waypoint"
     whole.suptitle(
-        f"All learners, {result['config']['labels']:,} labels at most, from {seen}; "
+        f"All learners, {result['config']['labels']:,} labels at most, from {_seen(result)}; "
         f"95 % over {result['interval_over']}",
         fontsize=12,
     )

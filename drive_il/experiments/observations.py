@@ -19,7 +19,10 @@ actors; lanes and actors"""
 
 
 def spec_of(
-    name: str, target_point: bool = False, previous_action: bool = False
+    name: str,
+    target_point: bool = False,
+    previous_action: bool = False,
+    standing: bool = False,
 ) -> ObservationSpec:
     """Returns one of OBSERVATIONS, with what a learner may be given beside it.
 
@@ -27,5 +30,11 @@ def spec_of(
         name: key of OBSERVATIONS.
         target_point: show the next far waypoint.
         previous_action: show what the last step did.
+        standing: show for how long the ego has stood, and whether at its stop sign.
     """
-    return replace(OBSERVATIONS[name], target_point=target_point, previous_action=previous_action)
+    return replace(
+        OBSERVATIONS[name],
+        target_point=target_point,
+        previous_action=previous_action,
+        standing=standing,
+    )

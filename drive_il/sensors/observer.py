@@ -19,7 +19,7 @@ from drive_il.sensors.lidar import Lidar
 from drive_il.sensors.radar import Radar
 from drive_il.sensors.range_finder import RangeFinder
 from drive_il.sensors.roach import RoachView
-from drive_il.sensors.state import previous_action, state_vector, target_point
+from drive_il.sensors.state import previous_action, standing, state_vector, target_point
 from drive_il.sensors.vectors import VectorView
 
 _RESERVED = (
@@ -42,6 +42,7 @@ _RESERVED = (
     "actors_mask",
     "target_point",
     "previous_action",
+    "standing",
 )
 
 
@@ -119,6 +120,8 @@ class SceneObserver:
             seen["target_point"] = target_point(ego, scene.progress[rows])
         if self._spec.previous_action:
             seen["previous_action"] = previous_action(ego)
+        if self._spec.standing:
+            seen["standing"] = standing(scene.progress[rows])
         self._measure(scene, rows, seen)
         return seen
 

@@ -21,6 +21,7 @@ from drive_il.vector_layouts import PREVIEW, STATE
 
 FAR = 100.0
 """a stop line or leader further away than this is not there [m]"""
+_LONG = 4.0  # [s] who has stood for so long has stood long
 STATE_NAMES = tuple(STATE)
 """Entries of the state vector, in order."""
 _DISTANCES = np.array(PREVIEW)
@@ -226,3 +227,20 @@ def previous_action(ego: Records) -> Array:
         ego: (N,) VEHICLE.
     """
     return np.stack((ego["steer"], ego["throttle"] - ego["brake"]), 1).astype(np.float32)
+
+
+def standing(progress: Records) -> Array:
+    """Returns for how long egos have stood, and whether at their stop sign, (N, 2) float32.
+
+    A picture of a stop line does not tell who has halted there already; a driver knows.
+
+    Args:
+        progress: (N,) PROGRESS.
+
+    Returns:
+        Time of standing still [s], at most 4; 1 once the ego has halted at the stop sign before
+        it, else 0.
+    """
+    time = np.minimum(progress["standing"], _LONG)
+    at_sign = progress["stop_served"] & (progress["stop_kind"] == SignalKind.STOP)
+    return np.stack((time, at_sign), 1).astype(np.float32)
