@@ -39,6 +39,8 @@ INFERENCE_BATCH = 16
 _SPARE = 1  # a matrix product may round its last row otherwise than the rest, seen with 16 rows
 N_BRANCHES = 6
 """one output head per Command from LEFT to CHANGELANERIGHT"""
+_CREEPING = 1.0  # [m/s]
+_MEANT = 0.1  # throttle of who does not hover about zero
 SPEED_SCALE = 10.0
 """[m/s] that the networks see as 1"""
 Commands = Literal["branches", "input", "none"]
@@ -109,6 +111,9 @@ class NetworkConfig:
     crop_top: float = 0.0
     """share of the camera's picture, from the top, that is not looked at: sky where roads have no
     lights; where they have, the uppermost quarter shows those of who stands at his line"""
+    set_off: float = 0.0
+    """throttle at least, in [0, 1], of a car that stands or creeps where the head says to go: a
+    third or less moves no car (`sim.vehicle`): who hedges between brake and throttle stands"""
     use_speed: bool = True
     """False hides the speed from the network"""
     speed_loss: float = 0.0
@@ -134,6 +139,8 @@ class NetworkConfig:
             raise ValueError(f"channels must be one or more positive numbers, got {self.channels}")
         if self.first_kernel < 1 or self.first_kernel % 2 == 0:
             raise ValueError(f"first_kernel must be odd and positive, got {self.first_kernel}")
+        if not 0 <= self.set_off <= 1:
+            raise ValueError(f"set_off must be in [0, 1], got {self.set_off}")
         for name in ("crop_top", "dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
@@ -422,13 +429,15 @@ class DrivingPolicy:
     def act(self, observation: ObservationArrays, state: State) -> tuple[Records, State, State]:
         """Returns (control (B,) CONTROL, new state, info: `waypoints` (B, K, 2) where told)."""
         decided = self.run(self.network.decisions, observation).astype(np.float64)
+        speed, least = observation["speed"], self.config.set_off
         if self.config.head.kind != "waypoints":
-            return _control(decided), {}, {}
+            return _setting_off(_control(decided), speed, least), {}, {}
         fresh = self.initial_state(len(decided))
         memory = (state or fresh)["speed_errors"]
         tracker = self.config.head.tracker
-        control, memory = track(decided, observation["speed"], memory, tracker)
-        return control, {"speed_errors": memory}, {"waypoints": decided.astype(np.float32)}
+        control, memory = track(decided, speed, memory, tracker)
+        info = {"waypoints": decided.astype(np.float32)}
+        return _setting_off(control, speed, least), {"speed_errors": memory}, info
 
     @property
     def no_probabilities(self) -> str:
@@ -499,4 +508,12 @@ def _control(actions: Floats) -> Records:
     control["steer"] = np.clip(actions[:, 0], -1.0, 1.0)
     control["throttle"] = np.clip(actions[:, 1], 0.0, 1.0)
     control["brake"] = np.clip(-actions[:, 1], 0.0, 1.0)
+    return control
+
+
+def _setting_off(control: Records, speed: Array, least: float) -> Records:
+    """Returns (B,) CONTROL that moves who is to go from where he stands; see `set_off`."""
+    throttle = control["throttle"]
+    goes = (speed < _CREEPING) & (throttle > _MEANT)
+    control["throttle"] = np.where(goes, np.maximum(throttle, least), throttle)
     return control

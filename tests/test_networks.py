@@ -16,6 +16,7 @@ from drive_il.networks import (
     in_fixed_batches,
 )
 from drive_il.sensor_specs import ObservationSpec, VectorSpec
+from drive_il.sim import vehicle
 from drive_il.vector_layouts import ACTOR, LANE, STATE
 
 SMALL = NetworkConfig(channels=(8, 12, 16), hidden=32, branch_hidden=8)
@@ -101,6 +102,24 @@ def test_controls_can_be_executed_and_never_press_both_pedals() -> None:
     check_control(control, 33)
     assert not np.any((control["throttle"] > 0) & (control["brake"] > 0))
     assert (state, info) == ({}, {})
+
+
+def test_who_stands_and_says_to_go_presses_what_moves_a_car() -> None:
+    seen = observation(512) | {"speed": np.linspace(0.0, 2.0, 512).astype(np.float32)}
+    said, _, _ = policy().act(seen, {})
+    done, _, _ = policy(replace(SMALL, set_off=0.55)).act(seen, {})
+    goes = (seen["speed"] < 1.0) & (said["throttle"] > 0.1)
+    assert 10 < goes.sum() < 250
+    assert np.array_equal(
+        done["throttle"], np.where(goes, np.maximum(said["throttle"], 0.55), said["throttle"])
+    )
+    for name in ("steer", "brake"):
+        assert np.array_equal(done[name], said[name])
+    # The law of the car's drive: 0.3 does not overcome what holds it, 0.55 does.
+    pull = vehicle.acceleration_rows(np.zeros(2), np.array([0.3, 0.55]), np.zeros(2))
+    assert pull[0] <= 0.0 < pull[1]
+    with pytest.raises(ValueError, match=r"set_off must be in \[0, 1\], got 1.5"):
+        replace(SMALL, set_off=1.5)
 
 
 @pytest.mark.parametrize(("crop_top", "first_row"), [(0.0, 0), (0.25, 16)])

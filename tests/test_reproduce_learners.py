@@ -39,9 +39,9 @@ def test_a_config_is_changed_by_path() -> None:
     assert config.network.head.kind == "mixture"
     assert config.steer_weight == 7.0
     assert bc.Config().network.head.kind == "l1"
-    made = work._cloning(cil.Config(), 123)
+    made = work._cloning(cil.Config(), {"gradient_steps": 123, "set_off": 0.5})
     assert made.cloning.fit.n_steps == 123
-    assert made.cloning.network == cil.Config().cloning.network
+    assert made.cloning.network == replace(cil.Config().cloning.network, set_off=0.5)
     with pytest.raises(TypeError):
         work.changed(bc.Config(), {"colour": 1})
 

@@ -117,11 +117,13 @@ def _seen(entry: Entry, observation: str, shown: Mapping[str, bool]) -> Observat
     return spec_of(observation, told, entry.previous_action, shown["standing"])
 
 
-def _cloning(config: Any, steps: int) -> Any:
-    """Returns a learner's config with the fit and the steer weight of all."""
+def _cloning(config: Any, budget: Mapping[str, Any]) -> Any:
+    """Returns a learner's config with the fit, the steer weight and the setting off of all."""
     if isinstance(config, CloningConfig):
-        return replace(config, fit=fit_config(steps), steer_weight=STEER_WEIGHT)
-    return replace(config, cloning=_cloning(config.cloning, steps))
+        network = replace(config.network, set_off=budget["set_off"])
+        fit = fit_config(budget["gradient_steps"])
+        return replace(config, fit=fit, steer_weight=STEER_WEIGHT, network=network)
+    return replace(config, cloning=_cloning(config.cloning, budget))
 
 
 def _config(entry: Entry) -> tuple[Any, Any]:
@@ -152,8 +154,8 @@ def clone(
         learner: name in `LEARNERS`.
         budget: `labels`, `warm` of them demonstrations of who asks for the rest, one of `every`
             so many that is kept, more of the `before_failure` steps before a failure, `n_rounds` of
-            drives of `episode_steps`,
-            `gradient_steps` in all, `n_validation` drives of each iterate.
+            drives of `episode_steps`, `gradient_steps` in all, `n_validation` drives of each
+            iterate, `set_off` of the networks.
         observation: what is seen.
         shown: what all see, by those also who would not: `target_point`, and `standing` (for how
             long it has stood, and whether at its stop sign).
@@ -162,7 +164,7 @@ def clone(
     """
     entry = LEARNERS[learner]
     module, config = _config(entry)
-    config = _cloning(config, budget["gradient_steps"])
+    config = _cloning(config, budget)
     spec, [source] = _seen(entry, observation, shown), inputs.values()
     renderer = Camera(library.load(town), spec.cameras[0]).render if spec.cameras else None
     policy = module.train(
@@ -191,7 +193,7 @@ def beside(
     """Trains a learner that sees poses beside the path too; the arguments of `clone`."""
     entry = LEARNERS[learner]
     module, config = _config(entry)
-    config = _cloning(config, budget["gradient_steps"])
+    config = _cloning(config, budget)
     [source] = inputs.values()
     policy = module.train(
         within(read(source), budget["labels"]),
@@ -224,7 +226,8 @@ def in_rounds(
     early = max(1, round((1 - LAST_ROUND) * budget["gradient_steps"] / (budget["n_rounds"] - 1)))
     last = max(1, budget["gradient_steps"] - early * (budget["n_rounds"] - 1))
     values |= {"label_budget": budget["labels"], "gradient_steps": early, "last_steps": last}
-    config = replace(config, rounds=rounds_of(config.rounds, values))
+    network = replace(config.rounds.network, set_off=budget["set_off"])
+    config = replace(config, rounds=replace(rounds_of(config.rounds, values), network=network))
     if any(item.name == "labels_per_round" for item in fields(config)):
         per_round = (budget["labels"] - budget["warm"]) // (budget["n_rounds"] - 1)
         config = replace(config, labels_per_round=max(1, per_round // 10))
