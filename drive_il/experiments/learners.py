@@ -165,6 +165,8 @@ class Config:
             raise ValueError(f"before_failure must not be negative, got {form.before_failure}")
         if not form.traffic >= 0:
             raise ValueError(f"traffic must not be negative, got {form.traffic}")
+        if not 0 <= form.set_off <= 1:
+            raise ValueError(f"set_off must be in [0, 1], got {form.set_off}")
         for name in self.learners:
             self._check_learner(name)
 
