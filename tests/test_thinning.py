@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,10 @@ from tests import demonstrations, ring_drives
 from tests.drives import specs_on
 
 
+@cache
 def drives() -> list[Episode]:
     specs = specs_on(demonstrations.ROUTES, 5, 40)
     return demonstrations.demonstrations(specs)
-
-
-WHOLE = drives()
 
 
 def test_every_kth_label_is_kept_and_no_step_of_the_grid_is_preferred() -> None:
@@ -45,7 +44,7 @@ def test_every_kth_label_is_kept_and_no_step_of_the_grid_is_preferred() -> None:
 def test_five_times_as_many_labels_are_kept_of_what_leads_to_a_failure(
     wrong: list[bool], every: int, n: int
 ) -> None:
-    one = WHOLE[0]
+    one = drives()[0]
     off = np.where(wrong, one.progress["lane_width"], 0.0)
     progress = one.progress.copy()
     progress["lateral_error"] = off  # the centre is out of its lane
@@ -99,7 +98,6 @@ def test_episodes_come_back_from_disk_as_they_were_kept(tmp_path: Path) -> None:
 CODE = """
 from pathlib import Path
 import numpy as np
-from drive_il.rounds import before_failing
 from drive_il.thinning import _only
 
 def resident():
