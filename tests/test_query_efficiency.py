@@ -107,6 +107,8 @@ def test_configs_that_cannot_work_are_refused() -> None:
         experiment.Config(labels=2000)
     with pytest.raises(ValueError, match="rounds must be at least 2"):
         experiment.Config(rounds=1)
+    with pytest.raises(ValueError, match=r"set_off must be in \[0, 1\], got 2"):
+        experiment.Config(set_off=2.0)
     with pytest.raises(ValueError, match="learners must be of bc"):
         experiment.Config(learners=("dagger", "magic"))
     with pytest.raises(ValueError, match="observation must be one of camera"):

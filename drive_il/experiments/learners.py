@@ -55,7 +55,7 @@ class Form:
     traffic: float = 0.5
     target_point: bool = False
     standing: bool = False
-    set_off: float = 0.0
+    set_off: float = 0.55
 
 
 FORMS = {
@@ -72,7 +72,6 @@ FORMS = {
         traffic=1.0,
         target_point=True,
         standing=True,
-        set_off=0.55,
     ),
 }
 """By observation. Neighbouring pictures look alike; a road user in one is learnt from many, on
@@ -100,7 +99,7 @@ class Config:
     the camera"""
     set_off: float | None = None
     """throttle at least of who stands and says to go, since a third of it moves no car; by default
-    0.55 from the camera, otherwise 0"""
+    0.55"""
     seeds: int | None = None
     """training seeds; by default three, and one from the camera; --full makes it at least 10"""
     full: bool = False

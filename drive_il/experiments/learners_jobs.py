@@ -226,8 +226,7 @@ def in_rounds(
     early = max(1, round((1 - LAST_ROUND) * budget["gradient_steps"] / (budget["n_rounds"] - 1)))
     last = max(1, budget["gradient_steps"] - early * (budget["n_rounds"] - 1))
     values |= {"label_budget": budget["labels"], "gradient_steps": early, "last_steps": last}
-    network = replace(config.rounds.network, set_off=budget["set_off"])
-    config = replace(config, rounds=replace(rounds_of(config.rounds, values), network=network))
+    config = replace(config, rounds=rounds_of(config.rounds, values, budget["set_off"]))
     if any(item.name == "labels_per_round" for item in fields(config)):
         per_round = (budget["labels"] - budget["warm"]) // (budget["n_rounds"] - 1)
         config = replace(config, labels_per_round=max(1, per_round // 10))

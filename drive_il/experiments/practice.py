@@ -96,12 +96,13 @@ def place(
     return Place(world, SceneObserver(network, spec), Planner(network=network), specs)
 
 
-def rounds_of(defaults: RoundsConfig, values: dict[str, Any]) -> RoundsConfig:
-    """Returns a learner's rounds with the experiment's budget, lengths and limits."""
+def rounds_of(defaults: RoundsConfig, values: dict[str, Any], set_off: float) -> RoundsConfig:
+    """Returns a learner's rounds with the experiment's budget, lengths, limits and setting off."""
     fields = {"steps_per_episode": EPISODE_STEPS} | values
     del fields["gradient_steps"]
     return replace(
         defaults,
+        network=replace(defaults.network, set_off=set_off),
         lost_distance=LOST_DISTANCE,
         lost_time=PATIENCE,
         validation_steps=VALIDATION_STEPS,

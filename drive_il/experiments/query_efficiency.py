@@ -69,6 +69,8 @@ class Config:
     """rounds, the demonstrations' included"""
     gradient_steps: int = 800
     """of each round, 128 frames each; behaviour cloning takes as many in all"""
+    set_off: float = 0.55
+    """throttle at least of who stands and says to go, since a third of it moves no car"""
     traffic: float = 0.5
     """share of normal traffic"""
     drives: int = 24
@@ -91,6 +93,8 @@ class Config:
                 f"labels must be more than the {self.warm} of the demonstrations (warm), "
                 f"got {self.labels}"
             )
+        if not 0 <= self.set_off <= 1:
+            raise ValueError(f"set_off must be in [0, 1], got {self.set_off}")
         if not self.traffic >= 0:
             raise ValueError(f"traffic must not be negative, got {self.traffic}")
         if self.observation not in OBSERVATIONS:
@@ -175,12 +179,13 @@ def plan(config: Config) -> list[Job]:
     ]
     for k in range(config.n_seeds):
         data = f"demonstrations/{k}"
-        common = {"observation": config.observation, "seed": config.seed + k}
+        seen = {"observation": config.observation, "seed": config.seed + k}
+        common = {"set_off": config.set_off, **seen}
         arguments = {
             "town": config.town_train,
             "labels": config.labels,
             "share": config.traffic,
-            **common,
+            **seen,
         }
         title = f"recording the expert, seed {k}"
         jobs.append(Job(data, title, _JOBS + "demonstrations", arguments, weight=5))

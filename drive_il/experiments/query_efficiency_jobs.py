@@ -37,7 +37,7 @@ from drive_il.experts.planner import Planner
 from drive_il.gates import ExpertDrives
 from drive_il.learners import bc
 from drive_il.maps import library
-from drive_il.networks import DrivingPolicy
+from drive_il.networks import DrivingPolicy, NetworkConfig
 from drive_il.rollout import drive
 from drive_il.sensors.observer import SceneObserver
 from drive_il.sim.world import World
@@ -83,6 +83,7 @@ def train(
     warm: int,
     rounds: dict[str, Any],
     options: dict[str, Any],
+    set_off: float,
     observation: str,
     share: float,
     seed: int,
@@ -98,13 +99,14 @@ def train(
         warm: labels of the demonstrations that are round one.
         rounds: of its RoundsConfig.
         options: of its Config.
+        set_off: throttle at least of who stands and says to go.
         observation: what it sees.
         share: of normal traffic.
         seed: of everything random.
     """
     module = importlib.import_module(f"drive_il.learners.{learner}")
     config = module.Config(**options)
-    config = replace(config, rounds=rounds_of(config.rounds, rounds))
+    config = replace(config, rounds=rounds_of(config.rounds, rounds, set_off))
     world, n = World(library.load(town), ROWS), config.rounds.n_validation
     [source] = inputs.values()
 
@@ -129,15 +131,18 @@ def clone(
     report: Report,
     counts: Sequence[int],
     gradient_steps: Sequence[int],
+    set_off: float,
     observation: str,
     seed: int,
 ) -> None:
     """Clones the expert from the first demonstrations, once for each count of labels."""
     [source] = inputs.values()
     everything, account = read(source), []
+    network = NetworkConfig(set_off=set_off)
     for k, (labels, steps) in enumerate(zip(counts, gradient_steps, strict=True)):
         episodes = within(everything, labels)
-        config = bc.Config(steer_weight=STEER_WEIGHT, fit=fit_config(steps))
+        fit = fit_config(steps)
+        config = bc.Config(steer_weight=STEER_WEIGHT, network=network, fit=fit)
         policy = bc.train(episodes, config, seed, spec=OBSERVATIONS[observation])
         learners.save(policy, folder / "iterates" / f"{k + 1:02d}")
         account.append({"labels": policy.card["labels"], "validation_score": float(k)})
