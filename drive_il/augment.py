@@ -18,12 +18,12 @@ import numpy as np
 import torch
 
 from drive_il import steering
-from drive_il.datatypes import Array, Floats, Ints, Records
+from drive_il.datatypes import Actors, Array, Floats, Ints, Records
 from drive_il.geometry import wrap_angle
 from drive_il.randomness import derive_seed, uniform
 
-Renderer = Callable[[Records, Records], Array]
-"""(ego (N,) VEHICLE, weather (N,) WEATHER) -> pictures (N, H, W, 3) uint8"""
+Renderer = Callable[[Records, Records, Actors], Array]
+"""(ego (N,) VEHICLE, weather (N,) WEATHER, who else was there) -> pictures (N, H, W, 3) uint8"""
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,7 @@ def viewpoint(
     pictures: Array,
     ego: Records,
     weather: Records,
+    actors: Actors,
     steer: Floats,
     render: Renderer,
     config: ViewpointConfig,
@@ -145,6 +146,7 @@ def viewpoint(
         pictures: what was seen, (N, H, W, 3) uint8.
         ego: where from, (N,) VEHICLE.
         weather: (N,) WEATHER.
+        actors: who else was there, each ego in a world of its own.
         steer: the expert's labels, (N,).
         render: the camera that took the pictures.
         config: how far.
@@ -161,6 +163,7 @@ def viewpoint(
     pictures[rows], curvature = moved_view(
         ego[rows],
         weather[rows],
+        actors.take(rows),
         steering.curvature_of_steer(steer[rows]),
         (shift[rows], rotation[rows]),
         (config.lookahead, config.lookahead_time),
@@ -185,6 +188,7 @@ def moves(config: ViewpointConfig, draw: Draw) -> tuple[Floats, Floats]:
 def moved_view(
     ego: Records,
     weather: Records,
+    actors: Actors,
     curvature: Floats,
     move: tuple[Floats, Floats],
     lookahead: tuple[float, float],
@@ -195,6 +199,7 @@ def moved_view(
     Args:
         ego: where from, (N,) VEHICLE.
         weather: (N,) WEATHER.
+        actors: who else was there, as the camera takes them.
         curvature: labels at the original poses, left positive, (N,) [1/m].
         move: shift to the left [m] and rotation to the left [rad], (N,) each.
         lookahead: distance of the point steered for, at standstill [m], and how much further
@@ -206,7 +211,7 @@ def moved_view(
     """
     shift, rotation = move
     moved = shifted(ego, shift, rotation)
-    pictures = render(moved, weather)
+    pictures = render(moved, weather, actors)
     distance = lookahead[0] + lookahead[1] * moved["speed"]
     return pictures, corrected_curvature(curvature, shift, rotation, distance)
 

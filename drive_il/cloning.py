@@ -30,7 +30,10 @@ from drive_il.network_inputs import driving_camera, driving_frames, driving_inpu
 from drive_il.networks import DrivingPolicy, NetworkConfig, driving_loss, driving_network
 from drive_il.randomness import derive_seed
 from drive_il.sensor_specs import ObservationSpec
+from drive_il.surroundings import actors_of
 
+_MOVED = {"rgb", "target_point"}
+_SAME_ELSEWHERE = {"speed", "command", "previous_action", "standing"}
 Prepare = Callable[[Batch, int, Array], Batch]
 """(recorded frames, epoch, frame indices) -> network inputs and targets"""
 
@@ -62,6 +65,11 @@ class CloningConfig:
             )
         if not self.steer_weight > 0:
             raise ValueError(f"steer_weight must be positive, got {self.steer_weight}")
+
+    @property
+    def moves(self) -> bool:
+        """Whether views are drawn from other poses."""
+        return self.augmentation in ("viewpoint", "both")
 
 
 def clone(
@@ -97,14 +105,12 @@ def clone(
         The policy with the weights of least validation loss.
 
     Raises:
-        ValueError: viewpoint augmentation without a renderer, or unusable data.
+        ValueError: viewpoint augmentation without a renderer or of what is seen by more than a
+            camera, or unusable data.
     """
-    if config.augmentation in ("viewpoint", "both") and renderer is None:
-        raise ValueError(
-            f"augmentation {config.augmentation!r} renders new pictures: pass renderer, the "
-            "camera on the map that the data were recorded on"
-        )
     shown = spec or ObservationSpec()
+    if config.moves:
+        _check_movable(config, shown, renderer)
 
     def plain(batch: Batch, epoch: int, index: Array) -> Batch:
         return _frames(batch, shown)
@@ -154,6 +160,22 @@ def training_part(
     return [load(i) for i in kept]
 
 
+def _check_movable(
+    config: CloningConfig, spec: ObservationSpec, renderer: augment.Renderer | None
+) -> None:
+    if renderer is None:
+        raise ValueError(
+            f"augmentation {config.augmentation!r} renders new pictures: pass renderer, the "
+            "camera on the map that the data were recorded on"
+        )
+    fixed = sorted(set(driving_inputs(spec)) - _MOVED - _SAME_ELSEWHERE)
+    if fixed:
+        raise ValueError(
+            f"augmentation {config.augmentation!r} moves the camera, and {', '.join(fixed)} would "
+            "stay where they were; learn from the camera without them, or choose photometric"
+        )
+
+
 def _frames(batch: Batch, spec: ObservationSpec) -> Batch:
     """Returns network inputs and targets; frames that count differently keep their weight."""
     weight = {"weight": batch["weight"]} if "weight" in batch else {}
@@ -188,6 +210,7 @@ def _batches(
 ) -> Batches:
     """Returns batches of some episodes, in order where there is no seed to shuffle by."""
     size, seed, shuffled = config.fit.batch_size, shuffle_seed or 0, shuffle_seed is not None
+    moves = config.moves and shuffled  # held-out frames stay as they are
     if isinstance(data, Dataset) and more is None:
         return data.batches(
             tuple(
@@ -199,11 +222,12 @@ def _batches(
             shuffled=shuffled,
             episodes=episodes,
             transform=prepare,
-            states=config.augmentation != "none",
+            states=moves,
+            surroundings=moves,
             waypoints=config.network.head.kind == "waypoints",
         )
     load = data.load if isinstance(data, Dataset) else data.__getitem__
-    frames = labelled_frames([load(i) for i in episodes])
+    frames = labelled_frames([load(i) for i in episodes], surroundings=moves)
     driving_frames(frames, spec)  # refuses other sensors before the first batch
     if more is not None:  # what only others see was recorded, too
         frames["weight"] = np.ones((len(frames["control"]), 1), np.float32)
@@ -216,20 +240,23 @@ def _augmentation(
 ) -> Prepare:
     """Returns what makes augmented network inputs and targets of recorded frames."""
     relights = config.augmentation in ("photometric", "both")
-    moves = config.augmentation in ("viewpoint", "both")
 
     def prepare(batch: Batch, epoch: int, index: Array) -> Batch:
         draw = augment.Draw(seed, epoch, index)
         view = _frames(batch, spec)
         rgb, target = view["rgb"], view["target"]
-        if moves and renderer is not None:
+        if config.moves and renderer is not None:
+            shift, rotation = augment.moves(config.viewpoint, draw)
             if "places" in view:
-                shift, rotation = augment.moves(config.viewpoint, draw)
                 view["places"] = waypoints.moved(view["places"], shift, rotation).astype(np.float32)
+            if "target_point" in view:
+                target_point = waypoints.moved(view["target_point"][:, None], shift, rotation)
+                view["target_point"] = target_point[:, 0].astype(np.float32)
             rgb, steer = augment.viewpoint(
                 rgb,
                 batch["ego"],
                 batch["weather"],
+                actors_of(batch),
                 target[:, 0],
                 renderer,
                 config.viewpoint,

@@ -158,6 +158,7 @@ class Dataset:
         transform: Transform | None = None,
         states: bool = True,
         waypoints: bool = False,
+        surroundings: bool = False,
     ) -> FrameBatches:
         """Returns shuffled batches of frames that need not fit in memory; see `FrameBatches`.
 
@@ -172,6 +173,7 @@ class Dataset:
             transform: applied to every batch.
             states: False leaves out `ego` and `weather`, which only some transforms need.
             waypoints: add the waypoint labels.
+            surroundings: add who else was there, to draw views again.
         """
         chosen = range(len(self)) if episodes is None else episodes
         return FrameBatches(
@@ -185,6 +187,7 @@ class Dataset:
             transform,
             states,
             waypoints,
+            surroundings,
         )
 
 

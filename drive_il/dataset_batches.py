@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from drive_il.dataset_file import EpisodeFile
+from drive_il.dataset_file import AROUND, EpisodeFile
 from drive_il.datatypes import CONTROL, VEHICLE, WEATHER, Array, Bools, Ints
 from drive_il.randomness import derive_seed
+from drive_il.surroundings import check_kept, widened
 from drive_il.waypoints import N_WAYPOINTS, labels
 
 Batch = dict[str, Array]
@@ -48,11 +49,12 @@ class FrameBatches:
 
     A batch holds the observations by name, `control` the expert's labels (N,) CONTROL (as
     executed where `only_labelled` is off and nobody was asked), with `states` also `ego`
-    (N,) VEHICLE and `weather` (N,) WEATHER, and `waypoints` (N, K, 2) float32 [m] where asked
-    for. The last batch of a pass may be shorter.
+    (N,) VEHICLE and `weather` (N,) WEATHER, and where asked for `waypoints` (N, K, 2) float32 [m]
+    and `surroundings` (`drive_il.surroundings.around`). The last batch of a pass may be shorter.
 
     Raises:
-        ValueError: no frame to learn from, an unknown observation, or a damaged file.
+        ValueError: no frame to learn from, an unknown observation, a damaged file, or a drive in
+            traffic that was not kept where surroundings are asked for.
     """
 
     paths: Sequence[Path]
@@ -65,13 +67,15 @@ class FrameBatches:
     transform: Transform | None = None
     states: bool = True
     waypoints: bool = False
+    surroundings: bool = False
     _units: list[_Unit] = field(init=False, repr=False)
+    _widths: dict[str, int] = field(init=False, repr=False)
     _whole: Batch | None = field(init=False, default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
-        self._units = []
+        self._units, self._widths = [], {}
         n_frames, row_bytes = 0, 0
         for path in self.paths:
             file = EpisodeFile(path)
@@ -84,6 +88,8 @@ class FrameBatches:
                 if n:
                     self._units.append(_Unit(path, group, keep, n_frames, n))
                     n_frames += n
+            if self.surroundings:
+                self._widen(file)
         if n_frames == 0:
             raise ValueError(
                 "no frame with an expert label; record with a gate that asks the expert"
@@ -91,7 +97,15 @@ class FrameBatches:
                 else "the episodes hold no step"
             )
         self.n_frames = n_frames
-        self._row_bytes = row_bytes
+        others = sum(AROUND[name].itemsize * width for name, width in self._widths.items())
+        self._row_bytes = row_bytes + others
+
+    def _widen(self, file: EpisodeFile) -> None:
+        """Makes room in each batch for all who were there in a drive."""
+        found = {name: file.width(name) for name in AROUND}
+        asked = file.header["spec"]["traffic"]["vehicles"]
+        check_kept(asked, found["vehicles"], str(file.path))
+        self._widths = {name: max(self._widths.get(name, 0), found[name]) for name in found}
 
     @property
     def n_batches(self) -> int:
@@ -220,13 +234,19 @@ class FrameBatches:
             for prefix, dtype in (*states, ("control", CONTROL), ("expert", CONTROL))
             for field in dtype.names or ()
         ]
-        columns = file.read([*names, *fixed, "asked"], [unit.group])
+        others = [name for name in self._widths if name in file.names]
+        columns = file.read([*names, *fixed, *others, "asked"], [unit.group])
         asked: Ints = columns["asked"].astype(np.bool_)
         control = file.records("control", CONTROL, columns)
         control[asked] = file.records("expert", CONTROL, columns)[asked]
         frames = {name.removeprefix("observation."): columns[name] for name in names}
         frames["control"] = control
         frames |= {prefix: file.records(prefix, dtype, columns) for prefix, dtype in states}
+        for name, width in self._widths.items():
+            found = file.around(name, columns)
+            frames[name] = widened(found, width)
+        if self.surroundings:
+            frames["slot"] = np.full(len(asked), file.header["slot"], np.int32)
         if unit.n < len(unit.keep):  # most groups are kept whole, which saves a copy
             frames = {name: value[unit.keep] for name, value in frames.items()}
         return frames | {"_index": np.arange(unit.first, unit.first + unit.n)}

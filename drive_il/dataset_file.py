@@ -58,7 +58,8 @@ ROWS_PER_GROUP = 128
 """rows that are read together"""
 _KEY = b"drive_il"
 _STATES = {"ego": VEHICLE, "progress": PROGRESS, "weather": WEATHER, "events": EVENTS}
-_AROUND = {"vehicles": VEHICLE, "walkers": WALKER}
+AROUND = {"vehicles": VEHICLE, "walkers": WALKER, "lights": np.dtype(np.uint8)}
+"""who else was there"""
 _CONTROLS = {"control": "control", "policy": "policy_control", "expert": "expert_control"}
 
 
@@ -152,12 +153,10 @@ def _columns(episode: Episode) -> tuple[dict[str, Any], dict[str, Any]]:
     for prefix, attribute in _CONTROLS.items():
         for field in CONTROL.names or ():
             add(f"{prefix}.{field}", getattr(episode, attribute)[field])
-    for name in _AROUND:
-        actors: Records = getattr(episode, name)
+    for name in AROUND:
+        actors: Array = getattr(episode, name)
         if actors.shape[1]:  # one row of bytes per state
             add(name, np.ascontiguousarray(actors).view(np.uint8).reshape(n_states, -1))
-    if episode.lights.shape[1]:
-        add("lights", episode.lights)
     add("who", episode.who)
     add("asked", episode.asked)
     for name, value in episode.observations.items():
@@ -271,6 +270,17 @@ class EpisodeFile:
             records[field] = columns[f"{prefix}.{field}"]
         return records
 
+    def width(self, name: str) -> int:
+        """Returns how many slots one of `AROUND` has, 0 where nobody was there."""
+        layout = self.header["arrays"].get(name)
+        return int(layout["shape"][0]) // AROUND[name].itemsize if layout else 0
+
+    def around(self, name: str, columns: dict[str, Array]) -> Array:
+        """Returns one of `AROUND` as far as columns were read, (N, `width`)."""
+        if name not in columns:
+            return np.zeros((len(columns["asked"]), 0), AROUND[name])
+        return np.ascontiguousarray(columns[name]).view(AROUND[name])
+
     def spec(self, route: Route | None = None) -> EpisodeSpec:
         """Returns what the episode came from; `route` saves unpacking it again."""
         packed = self.header["spec"]
@@ -291,12 +301,6 @@ class EpisodeFile:
             attribute: self.records(prefix, CONTROL, columns)[:n_steps]
             for prefix, attribute in _CONTROLS.items()
         }
-        around = {
-            name: np.ascontiguousarray(columns[name]).view(dtype)
-            if name in columns
-            else np.zeros((n_steps + 1, 0), dtype)
-            for name, dtype in _AROUND.items()
-        }
         try:
             return Episode(
                 spec=self.spec(route),
@@ -306,9 +310,10 @@ class EpisodeFile:
                 info={k: v[:n_steps] for k, v in _with_prefix("info.", columns).items()},
                 outcome=Outcome[self.header["outcome"]],
                 dt=self.header["dt"],
-                lights=columns.get("lights", np.zeros((n_steps + 1, 0), np.uint8)),
                 slot=self.header["slot"],
-                **around,
+                vehicles=self.around("vehicles", columns),
+                walkers=self.around("walkers", columns),
+                lights=self.around("lights", columns),
                 **states,
                 **controls,
             )

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from drive_il.allocator import keep_freed_memory
 from drive_il.datatypes import Array, Bools, Episode
 from drive_il.randomness import derive_seed
+from drive_il.surroundings import SURROUNDINGS, around, joined
 from drive_il.waypoints import labels_of
 
 Batch = dict[str, Array]
@@ -209,13 +210,16 @@ class ArrayBatches:
 
 
 def labelled_frames(
-    episodes: Sequence[Episode], keep: Callable[[Episode], Bools] | None = None
+    episodes: Sequence[Episode],
+    keep: Callable[[Episode], Bools] | None = None,
+    surroundings: bool = False,
 ) -> Batch:
     """Collects every step for which an expert label was paid.
 
     Args:
         episodes: with observations kept, N labelled steps in all.
         keep: says which of the labelled steps are collected, (T,); all when not given.
+        surroundings: also who else was there (`surroundings.around`), to draw views again.
 
     Returns:
         Each observation array by its name (N, ...), `control` the expert's labels (N,)
@@ -223,7 +227,8 @@ def labelled_frames(
         WEATHER.
 
     Raises:
-        ValueError: no label at all, or an episode without observations.
+        ValueError: no label at all, an episode without observations, or in traffic that was not
+            kept where surroundings are wanted.
     """
     parts: dict[str, list[Array]] = {}
     for episode in episodes:
@@ -239,9 +244,15 @@ def labelled_frames(
         parts.setdefault("waypoints", []).append(labels_of(episode)[steps])
         parts.setdefault("ego", []).append(episode.ego[steps])
         parts.setdefault("weather", []).append(episode.weather[steps])
+        if surroundings:
+            for name, value in around(episode, steps).items():
+                parts.setdefault(name, []).append(value)
     if not any(len(part) for part in parts.get("control", [])):
         raise ValueError("no expert labels to learn from; record with a gate that asks the expert")
-    return {name: np.concatenate(part) for name, part in parts.items()}
+    others = SURROUNDINGS if surroundings else ()
+    return {
+        name: (joined if name in others else np.concatenate)(part) for name, part in parts.items()
+    }
 
 
 def split(n_episodes: int, fraction: float, seed: int) -> tuple[list[int], list[int]]:

@@ -61,13 +61,24 @@ def lightened(episode: Episode) -> Episode:
     return replace(episode, observations=seen)
 
 
-def _only(pictures: Array, kept: Bools) -> Array:
-    """Returns (N, H, W, ...) pictures of which those not kept are zeros on pages of no memory."""
-    if not pictures.nbytes:
-        return pictures
-    pages = mmap.mmap(-1, pictures.nbytes)  # the allocator would clear what it hands out again
-    found: Array = np.frombuffer(pages, np.uint8).reshape(pictures.shape)
-    found[kept] = pictures[kept]
+def around_labels(episode: Episode) -> Episode:
+    """Returns the drive with who else was there at its labelled states; nobody at all others."""
+    labelled = np.append(episode.asked, False)
+    return replace(
+        episode,
+        vehicles=_only(episode.vehicles, labelled),
+        walkers=_only(episode.walkers, labelled),
+        lights=_only(episode.lights, labelled),
+    )
+
+
+def _only(rows: Array, kept: Bools) -> Array:
+    """Returns (N, ...) rows of which those not kept are zeros on pages of no memory."""
+    if not rows.nbytes:
+        return rows
+    pages = mmap.mmap(-1, rows.nbytes)  # the allocator would clear what it hands out again
+    found: Array = np.frombuffer(pages, rows.dtype).reshape(rows.shape)
+    found[kept] = rows[kept]
     return found
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from drive_il import augment, learners, steering
-from drive_il.datatypes import Array, Episode, Floats, Records, check_control
+from drive_il.datatypes import Actors, Array, Episode, Floats, Records, check_control
 from drive_il.learners import alvinn_1991
 from drive_il.learners.alvinn_1991 import Config, Cycles, OnTheFly, leaving, snapshots
 from tests.toy_drives import demonstration, road_pictures
@@ -18,7 +18,7 @@ def drive(steer: Floats, seed: int = 0) -> Episode:
     return demonstration({"retina": road_pictures(np.append(steer, 0.0), 30, 32, seed)}, steer)
 
 
-def sideways(ego: Records, weather: Records) -> Array:
+def sideways(ego: Records, weather: Records, actors: Actors) -> Array:
     """A camera on the toy road: the road moves to the right as the ego moves to the left."""
     return road_pictures(-ego["y"] / 2.0 - ego["heading"], 30, 32, 0)
 

@@ -23,6 +23,7 @@ BOTTOM = {
     "randomness",
     "sensor_specs",
     "steering",
+    "surroundings",
     "vector_layouts",
     "video",
     "waypoints",

@@ -20,7 +20,7 @@ from drive_il.augment import (
     shifted,
     viewpoint,
 )
-from drive_il.datatypes import VEHICLE, Array, Records, default_weather
+from drive_il.datatypes import VEHICLE, Actors, Array, Records, default_weather, no_actors
 
 ROWS = np.arange(6)
 
@@ -101,7 +101,7 @@ def test_a_shift_is_to_the_left_of_the_heading() -> None:
     np.testing.assert_allclose(moved["heading"], [0.1, math.pi / 2 + 2.0 - 2 * math.pi])
 
 
-def fake_camera(ego: Records, weather: Records) -> Array:
+def fake_camera(ego: Records, weather: Records, actors: Actors) -> Array:
     """Paints the lateral position: enough to see which pose was rendered."""
     return np.broadcast_to(
         (100 + 50 * (ego["y"] - 2.0))[:, None, None, None], (len(ego), 4, 6, 3)
@@ -113,6 +113,7 @@ def moved(seed: int, epoch: int, rows: Array, config: ViewpointConfig) -> tuple[
         np.zeros((len(rows), 4, 6, 3), np.uint8),
         egos()[rows],
         default_weather(len(rows)),
+        no_actors(len(rows)),
         np.zeros(len(rows)),
         fake_camera,
         config,

@@ -8,7 +8,7 @@ import pytest
 
 from drive_il.augment import ViewpointConfig
 from drive_il.dataset import Dataset, EpisodeWriter
-from drive_il.datatypes import Array, Episode, Floats, Records
+from drive_il.datatypes import Actors, Array, Episode, Floats, Records
 from drive_il.fit import FitConfig, Progress, labelled_frames
 from drive_il.learners import bc
 from drive_il.networks import NetworkConfig
@@ -60,8 +60,8 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 def test_viewpoint_augmentation_renders_where_the_ego_never_was() -> None:
     rendered: list[Records] = []
 
-    def render(ego: Records, weather: Records) -> Array:
-        assert len(weather) == len(ego)
+    def render(ego: Records, weather: Records, actors: Actors) -> Array:
+        assert len(weather) == len(actors.slot) == len(ego)
         rendered.append(ego)
         return np.zeros((len(ego), 24, 32, 3), np.uint8)
 

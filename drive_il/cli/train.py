@@ -12,9 +12,9 @@ import numpy as np
 import tyro
 
 from drive_il import learners
+from drive_il.augment import Renderer
 from drive_il.cli.progress import bar
 from drive_il.dataset import Dataset
-from drive_il.datatypes import Array, Records
 from drive_il.experiments.observations import Observed, spec_of
 from drive_il.fit import Progress
 from drive_il.learners import alvinn, alvinn_1991, bc, chauffeurnet, cil, cilrs, pilotnet
@@ -106,7 +106,7 @@ def _command(learner: Any, idea: str, cloning_of: Callable[[Any], Any]) -> Calla
                 )
             else:
                 renderer = None
-                if spec.cameras and cloning_of(config).augmentation in ("viewpoint", "both"):
+                if spec.cameras and cloning_of(config).moves:
                     renderer = _renderer(map_of(dataset), spec.cameras[0])
                 policy = learner.train(
                     dataset, config, seed, renderer, progress, spec, checkpoint_of(out)
@@ -185,7 +185,7 @@ def map_of(dataset: Dataset) -> RoadNetwork:
     return library.load(towns[0])
 
 
-def _renderer(network: RoadNetwork, camera: CameraSpec) -> Callable[[Records, Records], Array]:
+def _renderer(network: RoadNetwork, camera: CameraSpec) -> Renderer:
     from drive_il.sensors.camera import Camera
 
     return Camera(network, camera).render

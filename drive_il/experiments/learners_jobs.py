@@ -53,7 +53,7 @@ from drive_il.sensors.camera import Camera
 from drive_il.sensors.observer import SceneObserver
 from drive_il.sim.world import World
 from drive_il.theory import costs
-from drive_il.thinning import first_labels, thin
+from drive_il.thinning import around_labels, first_labels, thin
 
 DEMONSTRATION_STEPS = 200
 """length of one demonstration; waypoints and bent paths look two seconds ahead"""
@@ -167,8 +167,10 @@ def clone(
     config = _cloning(config, budget)
     spec, [source] = _seen(entry, observation, shown), inputs.values()
     renderer = Camera(library.load(town), spec.cameras[0]).render if spec.cameras else None
+    moves = getattr(config, "cloning", config).moves
+    others = around_labels if moves else without_actors
     policy = module.train(
-        within(list(map(without_actors, each(source))), budget["labels"]),
+        within(list(map(others, each(source))), budget["labels"]),
         config,
         seed,
         renderer,

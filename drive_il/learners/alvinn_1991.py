@@ -39,12 +39,24 @@ from torch import Tensor, nn
 
 from drive_il import augment, steering
 from drive_il.dataset import Dataset
-from drive_il.datatypes import CONTROL, Array, Episode, Floats, Ints, Observation, Records, State
+from drive_il.datatypes import (
+    CONTROL,
+    Actors,
+    Array,
+    Episode,
+    Floats,
+    Ints,
+    Observation,
+    Records,
+    State,
+    no_actors,
+)
 from drive_il.direction_units import curvature_of_unit, decode, hill, unit_of_curvature
 from drive_il.fit import Batch, FitConfig, ProgressFunction, fit, labelled_frames
 from drive_il.networks import in_fixed_batches
 from drive_il.randomness import derive_seed
 from drive_il.sensor_specs import CameraSpec, ObservationSpec
+from drive_il.surroundings import actors_of
 
 HEIGHT, WIDTH = 30, 32
 N_HIDDEN = 5
@@ -180,12 +192,14 @@ class Snapshots:
         pictures: (N, 30, 32, 3) uint8.
         ego: (N,) VEHICLE.
         weather: (N,) WEATHER.
+        actors: who else was there, each ego in a world of its own.
         curvature: the driver's, (N,) [1/m].
     """
 
     pictures: Array
     ego: Records
     weather: Records
+    actors: Actors
     curvature: Floats
 
 
@@ -196,7 +210,7 @@ def snapshots(data: Sequence[Episode] | Dataset, config: Config) -> Snapshots:
         ValueError: other sensors, no labels, or too few frames.
     """
     episodes = [data.load(i) for i in range(len(data))] if isinstance(data, Dataset) else data
-    frames = labelled_frames(episodes)
+    frames = labelled_frames(episodes, surroundings=config.views > 0)
     if CAMERA.name not in frames:
         raise ValueError(
             f"ALVINN learns from the camera {CAMERA.name!r}, the data hold {sorted(frames)}; "
@@ -213,6 +227,7 @@ def snapshots(data: Sequence[Episode] | Dataset, config: Config) -> Snapshots:
         frames[CAMERA.name][steps],
         frames["ego"][steps],
         frames["weather"][steps],
+        actors_of(frames).take(steps) if config.views else no_actors(len(steps)),
         steering.curvature_of_steer(frames["control"]["steer"][steps]),
     )
 
@@ -279,6 +294,7 @@ class Cycles:
         views, labels = augment.moved_view(
             taken.ego[rows],
             taken.weather[rows],
+            taken.actors.take(rows),
             taken.curvature[rows],
             (shift, rotation),
             (config.lookahead, config.lookahead_time),
