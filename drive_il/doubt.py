@@ -116,12 +116,14 @@ class SafetyNet:
     Attributes:
         policy: whose deviation is forecast, and whose features are looked at.
         net: logit of e(o) > tau.
+        tau: squared deviation above which a state is unsafe.
         precision: share of the states called unsafe that are, on what the net learnt from.
         recall: share of the unsafe states that are called so.
     """
 
     policy: DrivingPolicy
     net: Net
+    tau: float
     precision: float
     recall: float
 
@@ -138,6 +140,9 @@ class SafetyConfig:
 
     tau: float = 0.0025
     """a squared deviation from the expert above it is unsafe (see `gates.action_error`)"""
+    unsafe_share: float = 0.0
+    """share of round one's held-out labels that is unsafe, which fixes tau instead, for policies
+    that err so seldom by tau that a net learns to call nothing unsafe; 0: tau as given"""
     held_out: float = 0.25
     """share of the labelled episodes that only the safety net learns from"""
     fit: FitConfig = field(default_factory=net_fit)
@@ -146,6 +151,8 @@ class SafetyConfig:
     def __post_init__(self) -> None:
         if not self.tau > 0:
             raise ValueError(f"tau must be positive, got {self.tau}")
+        if not 0 <= self.unsafe_share < 1:
+            raise ValueError(f"unsafe_share must be in [0, 1), got {self.unsafe_share}")
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out must be in (0, 1), got {self.held_out}")
 
@@ -158,14 +165,18 @@ def fit_safety_net(
     Args:
         policy: whose deviation is forecast.
         episodes: held out, with labels.
-        config: how.
+        config: how; an unsafe share is that of these episodes.
         seed: of the net.
     """
     frames = labelled_frames(episodes)
     control, _, _ = policy.act(frames, {})
-    target = action_error(control, frames["control"]) > config.tau
+    error = action_error(control, frames["control"])
+    tau = config.tau
+    if config.unsafe_share:
+        tau = float(np.quantile(error, 1.0 - config.unsafe_share))
+    target = error > tau
     features = policy.run(features_of(policy), frames).astype(np.float32)
-    found = SafetyNet(policy, fit_net(features, target, 1, config.fit, seed), 0.0, 0.0)
+    found = SafetyNet(policy, fit_net(features, target, 1, config.fit, seed), tau, 0.0, 0.0)
     called = found.unsafe(frames)
     hits = int((called & target).sum())
     return replace(
@@ -207,6 +218,7 @@ def rounds_with_safety_net(
         mine, nets = mine + [new[k] for k in kept], nets + [new[k] for k in held]
         policy = run.fit(i, run.frames(mine, expert_drove))
         net = fit_safety_net(policy, nets, config, derive_seed(run.seed, "net", i))
-        run.note(net_precision=net.precision, net_recall=net.recall)
+        config = replace(config, tau=net.tau, unsafe_share=0.0)
+        run.note(tau=net.tau, net_precision=net.precision, net_recall=net.recall)
         if i < run.config.n_rounds:
             new = run.collect(i + 1, gate_of(net), disturbance)

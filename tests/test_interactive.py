@@ -11,8 +11,9 @@ import pytest
 
 from drive_il import learners
 from drive_il.datatypes import Episode, Ints, Observation, Who
-from drive_il.fit import FitConfig
-from drive_il.gates import HumanConfig
+from drive_il.doubt import SafetyConfig, fit_safety_net
+from drive_il.fit import FitConfig, labelled_frames
+from drive_il.gates import HumanConfig, action_error
 from drive_il.networks import DrivingPolicy, driving_network
 from drive_il.rollout import drive
 from drive_il.rounds import Rounds, interventions
@@ -122,6 +123,27 @@ def test_a_safety_net_costs_labels_only_where_the_expert_drives(policy: DrivingP
     for episode in driven(gate, policy):
         assert episode.labels == 10
         assert ((episode.who == Who.EXPERT) == episode.asked).all()
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_tau_leaves_the_wanted_share_unsafe(policy: DrivingPolicy, share: float) -> None:
+    held = list(demonstrations())
+    frames = labelled_frames(held)
+    error = action_error(policy.act(frames, {})[0], frames["control"])
+    config = SafetyConfig(unsafe_share=share, fit=QUICK)
+    net = fit_safety_net(policy, held, config, 0)
+    assert (error > net.tau).mean() == pytest.approx(share, abs=1 / len(error))
+    assert fit_safety_net(policy, held, SafetyConfig(tau=0.3, fit=QUICK), 0).tau == 0.3
+    with pytest.raises(ValueError, match=r"unsafe_share must be in \[0, 1\), got 1"):
+        SafetyConfig(unsafe_share=1.0)
+
+
+def test_tau_is_fixed_in_round_one() -> None:
+    config = config_of("safe_dagger")
+    config = replace(config, safety=replace(config.safety, unsafe_share=0.3))
+    card = module_of("safe_dagger").train(place(), demonstrations(), config, 0).card
+    [tau] = {entry["tau"] for entry in card["rounds"]}
+    assert tau != config.safety.tau
 
 
 def test_oracles_pay_for_their_peeks(policy: DrivingPolicy) -> None:

@@ -69,6 +69,8 @@ def test_configs_that_cannot_work_are_refused() -> None:
         experiment.Config(episode_steps=0)
     with pytest.raises(ValueError, match=r"set_off must be in \[0, 1\], got 2"):
         experiment.Config(set_off=2.0)
+    with pytest.raises(ValueError, match=r"unsafe_share must be in \[0, 1\), got 1"):
+        experiment.Config(unsafe_share=1.0)
     with pytest.raises(ValueError, match="observation must be one of state, .*, got 'smell'"):
         experiment.Config(observation="smell")
     with pytest.raises(ValueError, match=r"warm must be in \(0, 1\), got 1"):

@@ -155,7 +155,7 @@ def clone(
         budget: `labels`, `warm` of them demonstrations of who asks for the rest, one of `every`
             so many that is kept, more of the `before_failure` steps before a failure, `n_rounds` of
             drives of `episode_steps`, `gradient_steps` in all, `n_validation` drives of each
-            iterate, `set_off` of the networks.
+            iterate, `set_off` of the networks, `unsafe_share` of safety nets.
         observation: what is seen.
         shown: what all see, by those also who would not: `target_point`, and `standing` (for how
             long it has stood, and whether at its stop sign).
@@ -229,6 +229,9 @@ def in_rounds(
     last = max(1, budget["gradient_steps"] - early * (budget["n_rounds"] - 1))
     values |= {"label_budget": budget["labels"], "gradient_steps": early, "last_steps": last}
     config = replace(config, rounds=rounds_of(config.rounds, values, budget["set_off"]))
+    if hasattr(config, "safety"):
+        safety = replace(config.safety, unsafe_share=budget["unsafe_share"])
+        config = replace(config, safety=safety)
     if any(item.name == "labels_per_round" for item in fields(config)):
         per_round = (budget["labels"] - budget["warm"]) // (budget["n_rounds"] - 1)
         config = replace(config, labels_per_round=max(1, per_round // 10))

@@ -113,6 +113,9 @@ def train(
     """
     run = Rounds(place, config.rounds, seed, progress, sink)
     noise = GaussianNoise(np.diag([config.steer_noise**2, config.pedal_noise**2]))
-    beta_r = config.hand_back * config.safety.tau
-    rounds_with_safety_net(run, data, config.safety, lambda net: LazyGate(net, beta_r), noise)
+
+    def gate_of(net: SafetyNet) -> LazyGate:
+        return LazyGate(net, config.hand_back * net.tau)
+
+    rounds_with_safety_net(run, data, config.safety, gate_of, noise)
     return run.best("lazy_dagger", config)

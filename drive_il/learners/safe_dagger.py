@@ -11,7 +11,8 @@ The expert is not asked where the net says safe: that is what saves labels. Safe
 (`oracle`) knows the true deviation, and so pays for a label in every state it looks at.
 
 Departures: the deviation is of steer and, at a tenth, of acceleration; the paper's was of
-steer. A share of each round's episodes goes to the net alone.
+steer. A share of each round's episodes goes to the net alone. Instead of tau the share of
+round one's held-out labels that it leaves unsafe can be given (`SafetyConfig.unsafe_share`).
 """
 
 from __future__ import annotations
@@ -118,8 +119,10 @@ def train(
         ValueError: too few specs or demonstrations, or the demonstrations alone exceed the budget.
     """
     run = Rounds(place, config.rounds, seed, progress, sink)
-    oracle = OracleGate(config.safety.tau)
     rounds_with_safety_net(
-        run, data, config.safety, lambda net: oracle if config.oracle else SafetyGate(net)
+        run,
+        data,
+        config.safety,
+        lambda net: OracleGate(net.tau) if config.oracle else SafetyGate(net),
     )
     return run.best("safe_dagger", config)
