@@ -13,10 +13,15 @@ _MODELS = {
     "Behaviour cloning": "bc",
     "Behaviour cloning, augmented": "bc_augmented",
     "DAgger": "dagger",
+    "Behaviour cloning, in traffic": "bc_in_traffic",
+    "Behaviour cloning, augmented, in traffic": "bc_augmented_in_traffic",
+    "Behaviour cloning, waypoints, in traffic": "bc_waypoints_in_traffic",
+    "Behaviour cloning, noise, in traffic": "bc_noise_in_traffic",
     "DAgger, in traffic": "dagger_in_traffic",
+    "SafeDAgger, in traffic": "safe_dagger_in_traffic",
 }
-"""Name of an entry -> its folder below leaderboard/models. The last was taught in traffic, by
-`reproduce learners --observation camera`, the others on empty roads; cards say how"""
+"""Name of an entry -> its folder below leaderboard/models. Those in traffic are the models of
+`reproduce learners --observation camera`, the others were taught on empty roads; cards say how"""
 _SUITES = ("alder_test", "birch_test", "alder_scenarios")
 
 
@@ -40,7 +45,7 @@ def baselines(
     check_routes: int = 3,
     workers: Workers = ONE_PER_CORE,
 ) -> None:
-    """Runs and submits the expert, ALVINN, BC, augmented BC and two DAggers on shipped suites.
+    """Runs and submits the expert and the models that come with the project on shipped suites.
 
         drive-il leaderboard baselines --date 2026-11-24
         drive-il leaderboard page
