@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from drive_il.dataset_file import AROUND, EpisodeFile
+from drive_il.dataset_file import EpisodeFile
 from drive_il.datatypes import CONTROL, VEHICLE, WEATHER, Array, Bools, Ints
 from drive_il.randomness import derive_seed
-from drive_il.surroundings import check_kept, widened
+from drive_il.surroundings import AROUND, check_kept, widened
 from drive_il.waypoints import N_WAYPOINTS, labels
 
 Batch = dict[str, Array]
@@ -243,8 +243,7 @@ class FrameBatches:
         frames["control"] = control
         frames |= {prefix: file.records(prefix, dtype, columns) for prefix, dtype in states}
         for name, width in self._widths.items():
-            found = file.around(name, columns)
-            frames[name] = widened(found, width)
+            frames[name] = widened(file.around(name, columns), width)
         if self.surroundings:
             frames["slot"] = np.full(len(asked), file.header["slot"], np.int32)
         if unit.n < len(unit.keep):  # most groups are kept whole, which saves a copy

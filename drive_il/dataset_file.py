@@ -30,7 +30,6 @@ import drive_il
 from drive_il.actors import (
     EVENTS,
     ROUTE_STOP,
-    WALKER,
     ActorKind,
     Mover,
     ScenarioSpec,
@@ -51,6 +50,7 @@ from drive_il.datatypes import (
     Route,
     Start,
 )
+from drive_il.surroundings import AROUND
 
 FORMAT = 3
 """version of this layout"""
@@ -58,8 +58,6 @@ ROWS_PER_GROUP = 128
 """rows that are read together"""
 _KEY = b"drive_il"
 _STATES = {"ego": VEHICLE, "progress": PROGRESS, "weather": WEATHER, "events": EVENTS}
-AROUND = {"vehicles": VEHICLE, "walkers": WALKER, "lights": np.dtype(np.uint8)}
-"""who else was there"""
 _CONTROLS = {"control": "control", "policy": "policy_control", "expert": "expert_control"}
 
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from drive_il.allocator import keep_freed_memory
 from drive_il.datatypes import Array, Bools, Episode
 from drive_il.randomness import derive_seed
-from drive_il.surroundings import SURROUNDINGS, around, joined
+from drive_il.surroundings import around, joined
 from drive_il.waypoints import labels_of
 
 Batch = dict[str, Array]
@@ -231,6 +231,7 @@ def labelled_frames(
             kept where surroundings are wanted.
     """
     parts: dict[str, list[Array]] = {}
+    others: list[Batch] = []
     for episode in episodes:
         if not episode.observations:
             raise ValueError(
@@ -245,14 +246,11 @@ def labelled_frames(
         parts.setdefault("ego", []).append(episode.ego[steps])
         parts.setdefault("weather", []).append(episode.weather[steps])
         if surroundings:
-            for name, value in around(episode, steps).items():
-                parts.setdefault(name, []).append(value)
+            others.append(around(episode, steps))
     if not any(len(part) for part in parts.get("control", [])):
         raise ValueError("no expert labels to learn from; record with a gate that asks the expert")
-    others = SURROUNDINGS if surroundings else ()
-    return {
-        name: (joined if name in others else np.concatenate)(part) for name, part in parts.items()
-    }
+    found = {name: np.concatenate(part) for name, part in parts.items()}
+    return found | joined(others) if surroundings else found
 
 
 def split(n_episodes: int, fraction: float, seed: int) -> tuple[list[int], list[int]]:

@@ -7,13 +7,19 @@ filled with empty slots.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from drive_il.datatypes import Actors, Array, Episode, Ints
+from drive_il.actors import WALKER
+from drive_il.datatypes import VEHICLE, Actors, Array, Episode, Ints
 
-SURROUNDINGS = ("vehicles", "walkers", "lights", "slot")
-"""what `around` tells"""
+AROUND: dict[str, np.dtype[Any]] = {
+    "vehicles": VEHICLE,
+    "walkers": WALKER,
+    "lights": np.dtype(np.uint8),
+}
+"""who else was there, by the names that an Episode has for them"""
 
 
 def around(episode: Episode, steps: Ints) -> dict[str, Array]:
@@ -35,12 +41,8 @@ def around(episode: Episode, steps: Ints) -> dict[str, Array]:
         episode.vehicles.shape[1],
         f"the drive on route {episode.spec.route.id!r}",
     )
-    return {
-        "vehicles": episode.vehicles[steps],
-        "walkers": episode.walkers[steps],
-        "lights": episode.lights[steps],
-        "slot": np.full(len(steps), episode.slot, np.int32),
-    }
+    found: dict[str, Array] = {name: getattr(episode, name)[steps] for name in AROUND}
+    return found | {"slot": np.full(len(steps), episode.slot, np.int32)}
 
 
 def check_kept(n_asked: int, n_kept: int, drive: str) -> None:
@@ -61,12 +63,13 @@ def check_kept(n_asked: int, n_kept: int, drive: str) -> None:
         )
 
 
-def joined(parts: Sequence[Array]) -> Array:
-    """Returns rows one after the other, (N, ...); narrower parts get empty slots."""
-    if parts[0].ndim == 1:
-        return np.concatenate(parts)
-    width = max(part.shape[1] for part in parts)
-    return np.concatenate([widened(part, width) for part in parts])
+def joined(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """Returns what `around` tells of several drives, one after the other."""
+    found = {"slot": np.concatenate([part["slot"] for part in parts])}
+    for name in AROUND:
+        width = max(part[name].shape[1] for part in parts)
+        found[name] = np.concatenate([widened(part[name], width) for part in parts])
+    return found
 
 
 def widened(rows: Array, width: int) -> Array:

@@ -24,7 +24,7 @@ from drive_il.sensors.camera import Camera
 from drive_il.sensors.observer import SceneObserver
 from drive_il.sensors.state import target_point
 from drive_il.sim import World
-from drive_il.surroundings import SURROUNDINGS, actors_of
+from drive_il.surroundings import AROUND, actors_of
 from drive_il.thinning import around_labels, thinned
 
 SPEC = ObservationSpec(cameras=(CameraSpec(width=48, height=32),), target_point=True)
@@ -88,7 +88,7 @@ def test_from_disk_as_well_whatever_fits_in_memory(tmp_path: Path, budget: int) 
     assert sum(len(one["rgb"]) for one in found) == 3 * N_STEPS
     for frames in found:
         np.testing.assert_array_equal(drawn_again(frames), frames["rgb"])
-    assert not set(SURROUNDINGS) & set(next(Dataset(tmp_path).batches().epoch(0)))
+    assert not {*AROUND, "slot"} & set(next(Dataset(tmp_path).batches().epoch(0)))
 
 
 def test_picture_and_target_point_are_those_of_the_moved_ego() -> None:
